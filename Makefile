@@ -1,0 +1,51 @@
+# bnn2c. `make help` lists the targets; everything is installed into the virtual environment .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+CORPUS ?= ../shared/corpus
+export PYTHON VENV
+
+PY = $(VENV)/bin/python
+QUICK = not slow and not fuzz and not bench and not corpus
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint corpus fuzz bench docs clean setup-demo setup-test
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup-demo:
+	@scripts/setup.sh demo
+
+setup-test:
+	@scripts/setup.sh test
+
+demo: setup-demo ## compile the example, run it on real digits, compare with ONNX
+	@$(PY) examples/digits/demo.py
+
+test: setup-test lint ## lint and all quick tests; installs toolchains through apt when it can
+	$(PY) -m pytest -q -n $(JOBS) -m "$(QUICK)"
+
+test-all: setup-test lint ## the slow tests too
+	$(PY) -m pytest -q -n $(JOBS) -m "not fuzz and not bench and not corpus"
+
+lint: setup-test ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+corpus: setup-test ## every exported model of CORPUS: verified, refused or mismatch
+	BNN2C_CORPUS="$(CORPUS)" $(PY) -m pytest -q -m corpus
+
+fuzz: setup-test ## random networks through the whole chain
+	$(PY) -m pytest -q -n $(JOBS) -m fuzz
+
+bench: setup-test ## size and instructions of the examples per target
+	$(PY) -m pytest -q -s -m bench
+
+docs: setup-test ## the pages under docs/ that are generated from the code
+	$(PY) scripts/make_docs.py
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) gen build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

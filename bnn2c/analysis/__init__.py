@@ -1,0 +1,1 @@
+"""Value analysis: what a tensor can hold, computed instead of pattern-matched."""

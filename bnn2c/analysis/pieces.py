@@ -1,0 +1,107 @@
+"""Pieces of a function on the float32 line: key ranges with a polynomial or a direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class NotAStepFunction(Exception):
+    """The expression cannot be shown to take finitely many values."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """On keys low … high: the polynomial with coefficients `poly` (ascending), or monotone in direction `slope`."""
+
+    low: int
+    high: int
+    poly: tuple[float, ...] | None
+    slope: int = 0
+
+    @property
+    def constant(self) -> bool:
+        """True when the value does not change."""
+        return self.poly is not None and len(self.poly) == 1
+
+    @property
+    def direction(self) -> int:
+        """+1, -1 or 0 (constant) where monotone; 2 where unknown."""
+        if self.poly is None:
+            return self.slope
+        if len(self.poly) > 2:
+            return 2
+        return 0 if len(self.poly) == 1 else int(np.sign(self.poly[1]))
+
+
+def key_of(x: float) -> int:
+    """Order-preserving integer of a float32."""
+    bits = int(np.float32(x).view(np.int32))
+    return bits if bits >= 0 else -(bits & 0x7FFFFFFF) - 1
+
+
+def float_of(key: int) -> np.float32:
+    """Inverse of `key_of`."""
+    bits = key if key >= 0 else (-(key + 1)) | 0x80000000
+    return np.uint32(bits).view(np.float32)
+
+
+LOWEST, HIGHEST = key_of(-3.4028234663852886e38), key_of(3.4028234663852886e38)
+
+
+def _trim(poly: list[float]) -> tuple[float, ...]:
+    while len(poly) > 1 and poly[-1] == 0:
+        poly.pop()
+    return tuple(poly)
+
+
+def bisect(low: int, high: int, same: Callable[[int], bool]) -> int:
+    """The last key in low … high at which `same` holds; it holds at `low` and not at `high`."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if same(middle) else (low, middle)
+    return low
+
+
+def algebra(fn: str, polys: list[tuple[float, ...]]) -> tuple[float, ...]:
+    """Sum, difference, negation or product of polynomials of degree up to 3."""
+    first, second = np.asarray(polys[0]), np.asarray(polys[-1])
+    if fn == "neg":
+        return _trim(list(-first))
+    if fn == "mul":
+        product = np.convolve(first, second)
+        if len(product) > 4:
+            raise NotAStepFunction
+        return _trim(list(product))
+    width = max(len(first), len(second))
+    total = np.zeros(width)
+    total[: len(first)] += first
+    total[: len(second)] += second if fn == "add" else -second
+    return _trim(list(total))
+
+
+def refine(lists: list[list[Piece]]) -> list[tuple[int, int, list[Piece]]]:
+    """Common refinement of several piece lists that cover the same keys."""
+    found = []
+    places = [0] * len(lists)
+    low = LOWEST
+    while low <= HIGHEST:
+        parts = [pieces[p] for pieces, p in zip(lists, places, strict=True)]
+        high = min(p.high for p in parts)
+        found.append((low, high, parts))
+        places = [p + (part.high == high) for p, part in zip(places, parts, strict=True)]
+        low = high + 1
+    return found
+
+
+def merge(pieces: list[Piece]) -> list[Piece]:
+    """Join neighbours with the same polynomial."""
+    found: list[Piece] = []
+    for piece in pieces:
+        if found and piece.poly is not None and found[-1].poly == piece.poly:
+            found[-1] = Piece(found[-1].low, piece.high, piece.poly)
+        else:
+            found.append(piece)
+    return found

@@ -1,0 +1,101 @@
+"""Piecewise-constant functions of a root tensor, one per class of positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn2c.expr import Const, Expr, remap_consts
+from bnn2c.expr.tree import fold
+
+Array = npt.NDArray[Any]
+MAX_STEPS = 64
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Rows and columns of an [H, W, C] tensor grouped by equal constants of an expression.
+
+    Attributes:
+        rows: class number of each row, [H]; `cols`: of each column, [W].
+        row_of: one representative row per class; `col_of`: one column per class.
+        channels: C.
+    """
+
+    rows: Array
+    cols: Array
+    row_of: Array
+    col_of: Array
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[row classes, column classes, channels]."""
+        return len(self.row_of), len(self.col_of), self.channels
+
+    def restrict(self, expr: Expr) -> Expr:
+        """The expression on the representatives only."""
+        return remap_consts(expr, self._pick)
+
+    def _pick(self, value: Array) -> Array:
+        value = value[self.row_of] if value.shape[0] > 1 else value
+        return value[:, self.col_of] if value.shape[1] > 1 else value
+
+
+@dataclass(frozen=True)
+class Steps:
+    """`f(x) = values[j]` where j is the number of breaks that are <= x.
+
+    Attributes:
+        breaks: [rows, cols, C, m], ascending, padded with +inf; in units of the root's stored value.
+        values: float32 [rows, cols, C, m + 1].
+        classes: which positions share an entry.
+        evaluated: number of (class, channel, root value) triples at which the reference chain was evaluated.
+        sensitive: how many of them float32 and float64 arithmetic decide differently.
+    """
+
+    breaks: Array
+    values: Array
+    classes: Classes
+    evaluated: int
+    sensitive: int = 0
+
+
+def constants(expr: Expr) -> list[Array]:
+    """The arrays of all non-scalar constants."""
+    found: list[Array] = []
+
+    def leaf(e: Expr) -> object:
+        if isinstance(e, Const) and e.value.size > 1:
+            found.append(e.value)
+        return e
+
+    fold(expr, leaf, lambda e, _: e)
+    return found
+
+
+def classes_of(expr: Expr, shape: tuple[int, int, int]) -> Classes:
+    """Group rows and columns along which no constant of the expression differs."""
+    arrays = constants(expr)
+    rows, row_of = _group(arrays, shape[0], 0)
+    cols, col_of = _group(arrays, shape[1], 1)
+    return Classes(rows, cols, row_of, col_of, shape[2])
+
+
+def _group(arrays: list[Array], size: int, axis: int) -> tuple[Array, Array]:
+    varying = [np.moveaxis(a, axis, 0).reshape(size, -1) for a in arrays if a.shape[axis] > 1]
+    if not varying:
+        return np.zeros(size, np.int64), np.zeros(1, np.int64)
+    seen: dict[bytes, int] = {}
+    labels = [seen.setdefault(b"".join(v[i].tobytes() for v in varying), len(seen)) for i in range(size)]
+    first = [labels.index(k) for k in range(len(seen))]
+    return np.asarray(labels), np.asarray(first)
+
+
+def compact(breaks: Array, values: Array) -> tuple[Array, Array]:
+    """Drop break columns that no class uses."""
+    used = int(np.isfinite(breaks).sum(axis=-1).max(initial=0))
+    return breaks[..., :used], values[..., : used + 1]

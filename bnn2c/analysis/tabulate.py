@@ -1,0 +1,89 @@
+"""Folding by exhaustive evaluation: a chain of elementwise operators on every value its root can take.
+
+The root takes finitely many values (an integer dot product, an 8-bit input, a level code), so the chain is evaluated
+on all of them, per channel and border class, in the reference's own float32 operation order. The result *is* the
+reference, tabulated; no threshold is derived by algebra.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2c.analysis.steps import MAX_STEPS, Array, Classes, Steps, classes_of
+from bnn2c.expr import Expr, evaluate, remap_consts
+
+CHUNK = 1 << 21
+
+
+def tabulate(expr: Expr, domain: Array, shape: tuple[int, int, int]) -> Steps | None:
+    """Evaluate `expr` on the whole `domain` (ascending root values).
+
+    Returns:
+        the piecewise-constant function, or None when some channel changes its value more than MAX_STEPS times.
+    """
+    classes = classes_of(expr, shape)
+    small = classes.restrict(expr)
+    if not _few_steps(small, domain):
+        return None
+    parts = [_chunk(small, domain, classes, span) for span in _spans(classes, len(domain))]
+    if any(p is None for p in parts):
+        return None
+    width = max(p[0].shape[-1] for p in parts if p is not None)
+    breaks = np.concatenate([_widen(p[0], width, np.inf) for p in parts if p is not None], axis=2)
+    values = np.concatenate([_widen(p[1], width + 1, None) for p in parts if p is not None], axis=2)
+    sensitive = sum(p[2] for p in parts if p is not None)
+    return Steps(breaks, values, classes, int(np.prod(classes.shape)) * len(domain), sensitive)
+
+
+def _few_steps(expr: Expr, domain: Array) -> bool:
+    """A quick look at the first channel, so that real-valued chains are given up early."""
+    first = remap_consts(expr, lambda v: v[:1, :1, :1])
+    table = np.asarray(evaluate(first, [domain.astype(np.float32)[None, None, :]]))
+    return int((np.diff(table) != 0).sum()) <= MAX_STEPS
+
+
+def _spans(classes: Classes, count: int) -> list[slice]:
+    rows, cols, channels = classes.shape
+    step = max(1, CHUNK // max(1, rows * cols * count))
+    return [slice(start, min(start + step, channels)) for start in range(0, channels, step)]
+
+
+def _chunk(expr: Expr, domain: Array, classes: Classes, span: slice) -> tuple[Array, Array, int] | None:
+    """Breaks, values and the number of rounding-sensitive points of some channels."""
+    part = remap_consts(expr, lambda v: v[:, :, span] if v.shape[2] > 1 else v)
+    lifted = remap_consts(part, lambda v: v[..., None])
+    shape = (*classes.shape[:2], span.stop - span.start, len(domain))
+    table = np.broadcast_to(evaluate(lifted, [domain.astype(np.float32)]), shape)
+    changes = table[..., 1:] != table[..., :-1]
+    width = int(changes.sum(axis=-1).max(initial=0))
+    if width > MAX_STEPS or np.isnan(table).any():
+        return None
+    breaks = np.full((*shape[:3], width), np.inf)
+    values = np.empty((*shape[:3], width + 1), np.float32)
+    values[...] = table[..., -1:]
+    values[..., 0] = table[..., 0]
+    place = np.cumsum(changes, axis=-1)
+    where = np.nonzero(changes)
+    slot = place[where] - 1
+    breaks[(*where[:3], slot)] = domain[where[3] + 1]
+    values[(*where[:3], slot + 1)] = table[(*where[:3], where[3] + 1)]
+    return breaks, values, _sensitive(lifted, domain, table)
+
+
+def _sensitive(expr: Expr, domain: Array, table: Array) -> int:
+    """Points where float64 lands on another level than float32."""
+    levels = np.unique(table)
+    if len(levels) < 2:
+        return 0
+    precise = np.broadcast_to(evaluate(expr, [domain.astype(np.float64)], np.float64), table.shape)
+    with np.errstate(invalid="ignore"):
+        return int((np.abs(precise - table) > 0.25 * np.diff(levels).min()).sum())
+
+
+def _widen(array: Array, width: int, fill: float | None) -> Array:
+    """Pad the last axis to `width`, with `fill` or by repeating the last entry."""
+    missing = width - array.shape[-1]
+    if not missing:
+        return array
+    tail = np.repeat(array[..., -1:], missing, axis=-1) if fill is None else np.full((*array.shape[:-1], missing), fill)
+    return np.concatenate([array, tail], axis=-1)

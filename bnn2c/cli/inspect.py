@@ -1,0 +1,73 @@
+"""`bnn2c inspect`: the lowered network as a table, and why each layer has its form."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bnn2c.cli.console import print_json, print_table
+from bnn2c.cli.guard import guard
+from bnn2c.cli.parameters import (
+    Debug,
+    InputOffset,
+    InputScale,
+    Json,
+    Model,
+    OptimizeOption,
+    Quiet,
+    SignZeroOption,
+    TargetName,
+    make_options,
+)
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    model: Model,
+    why: Annotated[bool, typer.Option("--why", help="Show the chain of facts that led to each layer's form.")] = False,
+    target: TargetName = "portable",
+    optimize: OptimizeOption = None,
+    input_scale: InputScale = None,
+    input_offset: InputOffset = 0.0,
+    sign_zero: SignZeroOption = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show the lowered network, and why a layer is not binary."""
+    with guard(debug=debug, json=json):
+        from bnn2c.cli.session import compile_with_progress
+
+        options = make_options(
+            target=target,
+            optimize=optimize,
+            input_scale=input_scale,
+            input_offset=input_offset,
+            sign_zero=sign_zero,
+        )
+        data = compile_with_progress(model, options, quiet=quiet).report.data
+        if json:
+            print_json({"schema": 1, "model": str(model), **_chosen(data)})
+        else:
+            _print_layers(data, why)
+
+
+def _chosen(data: dict[str, Any]) -> dict[str, Any]:
+    keys = ("target", "inputs", "outputs", "layers", "totals", "warnings")
+    return {**{key: data[key] for key in keys if key in data}, **data["totals"]}
+
+
+def _print_layers(data: dict[str, Any], why: bool) -> None:
+    from bnn2c.report.text import LAYER_HEADER, layer_rows, total_row
+
+    print_table(LAYER_HEADER, [*layer_rows(data), total_row(data)], right=("#", *LAYER_HEADER[4:]))
+    for layer in data["layers"] if why else ():
+        typer.echo("\n".join(_why(layer)))
+
+
+def _why(layer: dict[str, Any]) -> list[str]:
+    nodes = ", ".join(layer.get("onnx_nodes", []))
+    head = f"{layer['name']} ({layer['op']})" + (f" from {nodes}" if nodes else "")
+    return [head, *(f"  - {fact}" for fact in layer["why"] or ["no facts recorded"]), ""]

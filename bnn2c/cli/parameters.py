@@ -1,0 +1,101 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bnn2c.errors import CompileError, Diagnostic
+
+if TYPE_CHECKING:
+    from bnn2c.options import Options
+
+__all__ = [
+    "Debug",
+    "InputOffset",
+    "InputScale",
+    "Json",
+    "Model",
+    "Name",
+    "OptimizeFor",
+    "OptimizeOption",
+    "Quiet",
+    "SignZero",
+    "SignZeroOption",
+    "TargetName",
+    "make_options",
+]
+
+
+class OptimizeFor(str, Enum):
+    """What to optimise for."""
+
+    size = "size"
+    balanced = "balanced"
+    speed = "speed"
+
+
+class SignZero(str, Enum):
+    """What sign(0) meant in training."""
+
+    plus = "+1"
+    minus = "-1"
+
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The network, an .onnx file.", show_default=False)]
+TargetName = Annotated[str, typer.Option("--target", "-t", help="Device family; `bnn2c targets` lists them.")]
+Name = Annotated[
+    str | None, typer.Option("--name", help="Prefix of all C names.", show_default="from the model's file name")
+]
+OptimizeOption = Annotated[
+    OptimizeFor | None, typer.Option("--optimize", help="What to optimise for.", show_default="what suits the target")
+]
+InputScale = Annotated[
+    float | None,
+    typer.Option(
+        "--input-scale", help="The firmware feeds uint8 q with real = scale * q + offset.", show_default=False
+    ),
+]
+InputOffset = Annotated[float, typer.Option("--input-offset", help="See --input-scale.")]
+SignZeroOption = Annotated[
+    SignZero | None,
+    typer.Option("--sign-zero", help="What sign(0) meant in training; ONNX says 0.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings; errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
+
+
+def make_options(
+    *,
+    target: str,
+    optimize: OptimizeFor | None,
+    input_scale: float | None,
+    input_offset: float,
+    sign_zero: SignZero | None,
+    name: str | None = None,
+    selftest: Path | None = None,
+    dump_ir: Path | None = None,
+) -> Options:
+    """The compiler's options from a command line.
+
+    Raises:
+        CompileError: when a value cannot be used.
+    """
+    from bnn2c.api import options_for
+
+    if selftest is not None and not selftest.is_file():
+        raise CompileError([Diagnostic("BNN001", f"--selftest {selftest} is not a file")])
+    return options_for(
+        target,
+        name=name,
+        optimize=optimize.value if optimize else None,
+        input_scale=input_scale,
+        input_offset=input_offset,
+        sign_zero=int(sign_zero.value) if sign_zero else None,
+        selftest=selftest,
+        dump_ir=dump_ir,
+    )

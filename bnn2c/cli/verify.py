@@ -1,0 +1,107 @@
+"""`bnn2c verify`: the C, executed, against the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bnn2c.cli.console import print_diagnostics, print_json, print_table
+from bnn2c.cli.exit_codes import MISMATCH, TOOL_MISSING
+from bnn2c.cli.guard import guard
+from bnn2c.cli.parameters import (
+    Debug,
+    InputOffset,
+    InputScale,
+    Json,
+    Model,
+    OptimizeOption,
+    Quiet,
+    SignZeroOption,
+    make_options,
+)
+
+__all__ = ["verify"]
+
+
+def verify(
+    model: Model,
+    on: Annotated[
+        list[str] | None,
+        typer.Option("--on", help="Targets to run on: names separated by commas, or all.", show_default="host"),
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option("--vectors", help=".npz file of inputs, and optionally outputs.", show_default=False)
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Number of random inputs without --vectors.")] = 50,
+    optimize: OptimizeOption = None,
+    input_scale: InputScale = None,
+    input_offset: InputOffset = 0.0,
+    sign_zero: SignZeroOption = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run the generated C and compare it with the ONNX reference.
+
+    The C is built, and run on this machine or under QEMU. Exit code 0 only when no sample differs on any target; 1 when
+    one does; 4 when a target's tools are missing.
+    """
+    with guard(debug=debug, json=json):
+        from bnn2c.cli.verify_targets import chosen_targets, verify_on
+
+        options = {
+            target: make_options(
+                target=target,
+                optimize=optimize,
+                input_scale=input_scale,
+                input_offset=input_offset,
+                sign_zero=sign_zero,
+            )
+            for target in chosen_targets(on or ["host"])
+        }
+        outcome = verify_on(model, list(options.values()), vectors, samples, quiet=quiet)
+        if json:
+            print_json(outcome.data)
+        else:
+            _print(outcome.data)
+        print_diagnostics(outcome.missing)
+        _exit(outcome.data["results"], missing=bool(outcome.missing))
+
+
+def _exit(results: list[dict[str, Any]], missing: bool) -> None:
+    if any(result["mismatches"] for result in results):
+        raise typer.Exit(MISMATCH)
+    if missing:
+        raise typer.Exit(TOOL_MISSING)
+
+
+_HEADER = ("target", "samples", "mismatches", "rounding", "max error", "instructions", "flash", "arena", "stack", "")
+_COUNTS = (
+    "samples",
+    "mismatches",
+    "rounding",
+    "max_abs_error",
+    "instructions",
+    "flash_bytes",
+    "arena_bytes",
+    "stack_bytes",
+)
+
+
+def _print(data: dict[str, Any]) -> None:
+    print_table(_HEADER, map(_row, data["results"]), right=_HEADER[1:-1])
+    for result in data["results"]:
+        if result.get("first_difference"):
+            typer.echo(f"{result['target']}: first difference: {result['first_difference']}")
+
+
+def _row(result: dict[str, Any]) -> list[str]:
+    return [result["target"], *(_cell(result.get(key)) for key in _COUNTS), "FAIL" if result["mismatches"] else "ok"]
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"

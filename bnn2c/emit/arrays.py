@@ -1,0 +1,79 @@
+"""Constant arrays as C source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn2c.expr.c_code import c_float
+
+Array = npt.NDArray[Any]
+C_TYPES = {
+    "uint8": "uint8_t", "int8": "int8_t", "uint16": "uint16_t", "int16": "int16_t", "uint32": "uint32_t", "int32":
+    "int32_t", "float32": "float",
+}  # fmt: skip
+PER_LINE = {1: 20, 2: 14, 4: 8}
+
+
+@dataclass(frozen=True)
+class CArray:
+    """A named constant array."""
+
+    name: str
+    data: Array
+
+    @property
+    def c_type(self) -> str:
+        """C element type."""
+        return C_TYPES[self.data.dtype.name]
+
+    @property
+    def count(self) -> int:
+        """Number of elements; C has no empty arrays."""
+        return max(1, int(self.data.size))
+
+    @property
+    def special(self) -> bool:
+        """True when some element is infinite or not a number."""
+        return self.data.dtype.kind == "f" and not bool(np.isfinite(self.data).all())
+
+    def body(self) -> str:
+        """The initialiser, a fixed number of elements a line."""
+        flat = self.data.ravel() if self.data.size else np.zeros(1, self.data.dtype)
+        words = [_literal(v, self.data.dtype) for v in flat.tolist()]
+        width = PER_LINE[self.data.dtype.itemsize]
+        return ",\n".join("  " + ", ".join(words[i : i + width]) for i in range(0, len(words), width))
+
+
+def _literal(value: float, dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "f":
+        return c_float(value)
+    if dtype.name == "uint32":
+        return f"0x{int(value):08X}u"
+    if dtype.name == "int32" and value == -(2**31):
+        return "(-2147483647 - 1)"
+    return f"{int(value)}u" if dtype.kind == "u" else f"{int(value)}"
+
+
+@dataclass
+class ArrayPool:
+    """All constants of a model; equal arrays are stored once."""
+
+    arrays: list[CArray] = field(default_factory=list)
+    _seen: dict[tuple[str, bytes], str] = field(default_factory=dict)
+
+    def add(self, name: str, data: Array) -> str:
+        """Name of the array that holds `data`."""
+        key = (data.dtype.name, np.ascontiguousarray(data).tobytes())
+        if key not in self._seen:
+            self._seen[key] = name
+            self.arrays.append(CArray(name, np.ascontiguousarray(data)))
+        return self._seen[key]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of flash."""
+        return sum(a.data.nbytes for a in self.arrays)

@@ -1,0 +1,140 @@
+"""Render the generated files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bnn2c import naming
+from bnn2c.data import data_folder
+from bnn2c.emit.arrays import ArrayPool
+from bnn2c.emit.layers import Layer, make_layers
+from bnn2c.expr.c_code import c_float
+from bnn2c.ir import Graph, Port
+from bnn2c.memory import Plan
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
+C_DTYPES = {"float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t", "bool": "uint8_t"}
+STACK_BYTES = 768
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Jinja with the project's filters; an undefined name is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_folder("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters["c_float"] = c_float
+    env.filters["fill"] = fill
+    env.filters["comment"] = naming.comment
+    return env
+
+
+def fill(text: str, names: Mapping[str, str]) -> str:
+    """Replace `@key@` by the C identifier of a constant array."""
+    return re.sub(r"@(\w+)@", lambda m: names[m[1]], text)
+
+
+def emit(
+    graph: Graph, plan: Plan, prefix: str, facts: Mapping[str, Any]
+) -> tuple[dict[str, str], list[Layer], ArrayPool]:
+    """All C files of a model.
+
+    Args:
+        graph: lowered graph.
+        plan: its memory plan.
+        prefix: C prefix.
+        facts: text facts for the header: model hash, target, version.
+
+    Returns:
+        files by name, the layers, and the constants.
+    """
+    pool = ArrayPool()
+    layers, declared = _shared_declarations(make_layers(graph, plan, prefix, pool))
+    special = any(a.special for a in pool.arrays)
+    headers = {h for layer in layers for h in layer.headers} | ({"bnn2c_map.h"} if special else set())
+    context = {
+        "prefix": prefix,
+        "upper": prefix.upper(),
+        "layers": layers,
+        "arrays": pool.arrays,
+        "headers": sorted(headers),
+        "special": special,
+        "inputs": ports_table(graph.inputs, "input"),
+        "outputs": ports_table(graph.outputs, "output"),
+        "arena_bytes": plan.size,
+        "stack_bytes": STACK_BYTES,
+        "declared": declared,
+        "called": [render_macro(layer, "call").strip() for layer in layers],
+        **facts,
+    }
+    files = {
+        name.replace("model", prefix): environment().get_template(f"{name}.j2").render(context)
+        for name in ("model.h", "model.c", "model_weights.h", "model_weights.c")
+    }
+    return files | runtime_files(sorted(headers)), layers, pool
+
+
+def _shared_declarations(layers: list[Layer]) -> tuple[list[Layer], list[str]]:
+    """Layers with equal declarations (the steps of an unrolled loop) use the first one's."""
+    seen: dict[str, str] = {}
+    found: list[Layer] = []
+    declared: list[str] = []
+    for layer in layers:
+        text = render_macro(layer, "declare")
+        key = re.sub(rf"\b{layer.id}\b", "@", text)
+        if key not in seen and text.strip():
+            seen[key] = layer.id
+            declared.append(text)
+        found.append(replace(layer, id=seen.get(key, layer.id)))
+    return found, declared
+
+
+def render_macro(layer: Layer, macro: str) -> str:
+    """One of the two macros of an operation's template."""
+    module = environment().get_template(f"ops/{layer.op.kind}.c.j2").module
+    return str(getattr(module, macro)(layer))
+
+
+def ports_table(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
+    """Name, C name, C type, element count and shape of every input or output."""
+    names = naming.unique([p.name for p in ports], fallback)
+    found = []
+    for port, name in zip(ports, names, strict=True):
+        count = 1
+        for n in port.shape:
+            count *= n
+        found.append(
+            {
+                "name": port.name,
+                "c_name": name,
+                "c_type": C_DTYPES[port.dtype],
+                "count": count,
+                "shape": list(port.shape),
+            }
+        )
+    return found
+
+
+def runtime_files(headers: Sequence[str]) -> dict[str, str]:
+    """The runtime headers in use, with everything they include."""
+    folder = Path(data_folder("runtime_c"))
+    files: dict[str, str] = {}
+    wanted = ["bnn2c.h", *headers]
+    while wanted:
+        name = wanted.pop()
+        if name not in files:
+            files[name] = (folder / name).read_text(encoding="utf-8")
+            wanted += INCLUDE.findall(files[name])
+    return dict(sorted(files.items()))

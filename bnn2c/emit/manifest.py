@@ -1,0 +1,113 @@
+"""What the generated files contain, as data: manifest.json and the report's facts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bnn2c import __version__
+from bnn2c.emit.arrays import ArrayPool
+from bnn2c.emit.files import STACK_BYTES, ports_table
+from bnn2c.emit.layers import Layer
+from bnn2c.ir import Graph, Port
+from bnn2c.lowering.state import State
+from bnn2c.memory import ALIGNMENT, Plan
+from bnn2c.options import Options
+from bnn2c.targets import Target
+
+ABI_VERSION = 1
+
+
+def facts_of(prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:
+    """Text facts that the templates print."""
+    scaled = options.input_scale is not None
+    note = f"; real = {options.input_scale:.9g} * value + {options.input_offset:.9g}" if scaled else ""
+    return {
+        "title": f"network {prefix}",
+        "version": __version__,
+        "target": target.name,
+        "sha256": digest,
+        "abi": ABI_VERSION,
+        "align": ALIGNMENT,
+        "input_note": note,
+    }
+
+
+def manifest_of(
+    graph: Graph,
+    plan: Plan,
+    prefix: str,
+    digest: str,
+    target: Target,
+    layers: list[Layer],
+    pool: ArrayPool,
+    files: dict[str, str],
+) -> dict[str, Any]:
+    """The manifest; see docs/output-format.md."""
+    return {
+        "schema": 1,
+        "generator": f"bnn2c {__version__}",
+        "prefix": prefix,
+        "model_sha256": digest,
+        "target": target.name,
+        "inputs": _interface(graph.inputs, "input"),
+        "outputs": _interface(graph.outputs, "output"),
+        "arena_bytes": plan.size,
+        "arena_align": ALIGNMENT,
+        "stack_bytes": STACK_BYTES,
+        "weights_bytes": pool.nbytes,
+        "layers": [_layer(layer) for layer in layers],
+        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+    }
+
+
+def _interface(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
+    sizes = {"float32": 4, "int32": 4}
+    named = ports_table(ports, fallback)
+    return [
+        {
+            "name": port.name,
+            "c_name": row["c_name"],
+            "dtype": port.dtype,
+            "shape": list(port.shape),
+            "bytes": int(np.prod(port.shape, dtype=int)) * sizes.get(port.dtype, 1),
+        }
+        for port, row in zip(ports, named, strict=True)
+    ]
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    return {
+        "index": layer.index,
+        "name": layer.name,
+        "op": layer.op.kind,
+        "kernel": layer.kernel,
+        "output_shape": list(layer.output.type.shape),
+        "storage": layer.output.type.storage,
+        "binary_macs": layer.cost.binary_macs,
+        "real_macs": layer.cost.real_macs,
+        "weight_bytes": layer.cost.weight_bytes,
+        "onnx_nodes": list(layer.node.origin),
+    }
+
+
+def report_of(layers: list[Layer], plan: Plan, state: State) -> dict[str, Any]:
+    """Facts for the report and for `inspect --why`."""
+    rows = {str(row["layer"]): row for row in state.statistics.rows}
+    found = []
+    for layer in layers:
+        row: dict[str, Any] = next((rows[o] for o in layer.node.origin if o in rows), {})
+        found.append(
+            {
+                "why": list(layer.node.why),
+                "evaluated_pairs": row.get("evaluated", 0),
+                "sensitive": row.get("sensitive", 0),
+            }
+        )
+    buffers = [
+        {"name": b.name, "offset": b.offset, "bytes": b.size, "first": b.first, "last": b.last} for b in plan.buffers
+    ]
+    return {"layers": found, "warnings": state.warnings, "memory": buffers}

@@ -1,0 +1,117 @@
+"""Collapse chains of per-channel affine operations into one `x * a + b`, in float64.
+
+Exact in real arithmetic; the float32 result may differ by a rounding from the step-by-step chain, so the collapse is
+used for real-valued outputs only, never below a discontinuous function (sign, comparison, rounding), whose ties must
+stay the reference's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2c.expr.tree import Apply, Const, Expr, Real, apply, const, fold
+
+DISCONTINUOUS = {
+    "sign",
+    "round",
+    "floor",
+    "ceil",
+    "trunc",
+    "ge",
+    "gt",
+    "le",
+    "lt",
+    "eq",
+    "idiv",
+    "mod",
+    "fmod",
+    "bool",
+    "not",
+}
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`base * scale + shift`; base None stands for a constant."""
+
+    base: Expr | None
+    scale: Real
+    shift: Real
+
+
+def collapse(expr: Expr) -> Expr:
+    """An equivalent expression with merged affine chains."""
+    if _discontinuous(expr):
+        return expr
+    return _spell(fold(expr, _leaf, _node))  # type: ignore[arg-type]
+
+
+def _discontinuous(expr: Expr) -> bool:
+    found: list[str] = []
+
+    def node(e: Apply, _: list[object]) -> object:
+        if e.fn in DISCONTINUOUS:
+            found.append(e.fn)
+        return e
+
+    fold(expr, lambda e: e, node)
+    return bool(found)
+
+
+def _leaf(e: Expr) -> object:
+    if isinstance(e, Const):
+        return Affine(None, np.zeros((1, 1, 1)), np.asarray(e.value, np.float64))
+    return Affine(e, np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+
+
+def _node(e: Apply, args: list[object]) -> object:
+    parts: list[Affine] = args  # type: ignore[assignment]
+    if e.fn == "neg":
+        return Affine(parts[0].base, -parts[0].scale, -parts[0].shift)
+    if e.fn == "dequant":
+        return _scaled(parts[0], np.full((1, 1, 1), e.params[0]), np.full((1, 1, 1), e.params[1]))
+    if e.fn == "descend":
+        return _centred(e, parts[1].shift, parts[2].shift)
+    if e.fn in ("add", "sub"):
+        joined = _sum(parts[0], parts[1], -1.0 if e.fn == "sub" else 1.0)
+        if joined is not None:
+            return joined
+    if e.fn == "mul":
+        for one, two in ((parts[0], parts[1]), (parts[1], parts[0])):
+            if two.base is None:
+                return _scaled(one, two.shift, np.zeros((1, 1, 1)))
+    if e.fn == "div" and parts[1].base is None:
+        return _scaled(parts[0], 1.0 / parts[1].shift, np.zeros((1, 1, 1)))
+    return Affine(apply(e.fn, *map(_spell, parts), params=e.params), np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+
+
+def _centred(e: Apply, base: Real, step: Real) -> Affine:
+    """`base - step * acc` as `step * (M - acc) + rest` with an integer M: the difference is exact, nothing cancels."""
+    middle = float(np.rint(np.median(base / step)))
+    distance = Apply("sub", (const(middle), e.args[0]))
+    return Affine(distance, step, base - step * middle)
+
+
+def _scaled(part: Affine, factor: Real, shift: Real) -> Affine:
+    return Affine(part.base, part.scale * factor, part.shift * factor + shift)
+
+
+def _sum(left: Affine, right: Affine, sign: float) -> Affine | None:
+    """Sum of two affine images of the same base, or of one and a constant."""
+    if left.base is not None and right.base is not None and left.base is not right.base:
+        return None
+    return Affine(left.base or right.base, left.scale + sign * right.scale, left.shift + sign * right.shift)
+
+
+def _spell(part: Affine) -> Expr:
+    """Back to an expression, in float32 constants."""
+    if part.base is None:
+        return const(part.shift.astype(np.float32))
+    found = part.base
+    if not (part.scale == 1).all():
+        found = Apply("mul", (found, const(part.scale.astype(np.float32))))
+    if not (part.shift == 0).all():
+        found = Apply("add", (found, const(part.shift.astype(np.float32))))
+    return found

@@ -1,0 +1,112 @@
+"""Print an expression as C99: one `const float` per operation, constants as literals or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bnn2c.analysis.steps import Classes, classes_of
+from bnn2c.expr.functions import FUNCTIONS
+from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, fold
+from bnn2c.ir.types import TensorType
+
+LIBM = {name for name, function in FUNCTIONS.items() if function.libm}
+
+
+def c_float(value: float) -> str:
+    """A float literal that reads back as the same float32."""
+    number = np.float32(value)
+    if np.isnan(number):
+        return "BNN2C_NAN"
+    if np.isinf(number):
+        return "BNN2C_INFINITY" if number > 0 else "(-BNN2C_INFINITY)"
+    text = f"{number!s}f" if "e" in str(number) or "." in str(number) else f"{number!s}.0f"
+    return f"({text})" if number < 0 else text
+
+
+@dataclass
+class Printed:
+    """C statements for one element.
+
+    Attributes:
+        statements: `const float tN = …;` lines that use h, w, c, r, q as indices and `@kN@` for constant arrays.
+        result: name or literal of the result.
+        arrays: the constant arrays by placeholder name, restricted to class representatives.
+        functions: functions that were used.
+        classes: rows and columns with equal constants.
+    """
+
+    classes: Classes
+    statements: list[str] = field(default_factory=list)
+    result: str = ""
+    arrays: dict[str, Real] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+
+    @property
+    def positional(self) -> bool:
+        """True when constants differ between rows or columns."""
+        return self.classes.shape[:2] != (1, 1)
+
+    @property
+    def libm(self) -> bool:
+        """True when the C mathematical library is needed."""
+        return bool(self.functions & LIBM)
+
+
+def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType]) -> Printed:
+    """Print `expr` for elements of [H, W, C]."""
+    classes = classes_of(expr, shape)
+    out = Printed(classes)
+    loaded: dict[int, str] = {}
+
+    def leaf(e: Expr) -> object:
+        if isinstance(e, Const):
+            return _constant(out, e.value)
+        assert isinstance(e, Arg)
+        if e.index not in loaded:
+            loaded[e.index] = f"x{e.index}"
+            out.statements.append(f"const float x{e.index} = {load(e.index, inputs[e.index])};")
+        return loaded[e.index]
+
+    def node(e: Apply, args: list[object]) -> object:
+        name = f"t{len(out.statements)}"
+        operands = [str(a) for a in args] + [c_float(p) for p in e.params]
+        out.statements.append(f"const float {name} = {FUNCTIONS[e.fn].c.format(*operands)};")
+        out.functions.add(e.fn)
+        return name
+
+    out.result = str(fold(classes.restrict(expr), leaf, node))
+    return out
+
+
+def _constant(out: Printed, value: Real) -> str:
+    if value.size == 1:
+        return c_float(float(value.reshape(-1)[0]))
+    array = value.astype(np.float32)
+    name = next((k for k, a in out.arrays.items() if a.shape == array.shape and a.tobytes() == array.tobytes()), "")
+    if not name:
+        name = f"k{len(out.arrays)}"
+        out.arrays[name] = array
+    return f"@{name}@[{_index(array.shape, ('r', 'q', 'c'))}]"
+
+
+def _index(shape: tuple[int, ...], names: tuple[str, str, str]) -> str:
+    """C index of an array that broadcasts along its axes of size 1."""
+    text = ""
+    for size, name in zip(shape, names, strict=True):
+        if size > 1:
+            text = f"({text}) * {size}u + {name}" if text else name
+    return text or "0u"
+
+
+def load(number: int, kind: TensorType) -> str:
+    """C expression that reads element (h, w, c) of input `number` as float."""
+    if kind.storage != "bits":
+        read = f"in{number}[{_index(kind.shape, ('h', 'w', 'c'))}]"
+        return read if kind.storage == "f32" else f"(float){read}"
+    pixel = _index((kind.shape[0], kind.shape[1], 1), ("h", "w", "c"))
+    channel = "c" if kind.shape[2] > 1 else "0u"
+    words = kind.words_per_pixel * kind.planes
+    return f"(float)bnn2c_code(&in{number}[({pixel}) * {words}u], {channel}, {kind.words_per_pixel}u, {kind.planes}u)"

@@ -1,0 +1,107 @@
+"""The elementwise functions an expression may use: numpy meaning and C spelling, one row each.
+
+Every value is a real number; booleans are 0 and 1 and integers are exact reals. The numpy column is evaluated in
+float32 (the reference's own arithmetic) or float64 (to find out where float32 rounding decides).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Function:
+    """One elementwise function.
+
+    Attributes:
+        numpy: the meaning on equally typed real arrays.
+        c: C99 spelling with `{0}`, `{1}`, … for the (parenthesised) float operands.
+        cost: instructions per element on a core with an FPU, for the cost model.
+        monotone: +1 / -1 where the unary function never decreases / never increases, else 0.
+        libm: True when the C spelling needs the C mathematical library.
+    """
+
+    numpy: Callable[..., Array]
+    c: str
+    cost: int = 1
+    monotone: int = 0
+    libm: bool = False
+
+
+def _bool(test: Callable[..., npt.NDArray[np.bool_]]) -> Callable[..., Array]:
+    return lambda a, *rest: test(a, *rest).astype(a.dtype)
+
+
+def _sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray((1 / (1 + np.exp(-x))).astype(x.dtype))
+
+
+def _erf(x: Array) -> Array:
+    from math import erf
+
+    return np.asarray(np.vectorize(erf, otypes=[np.float64])(x).astype(x.dtype))
+
+
+def _dequant(q: Array, scale: float, offset: float) -> Array:
+    return np.asarray(q.astype(np.float64) * scale + offset, q.dtype)
+
+
+def _quiet(fn: Callable[..., Array]) -> Callable[..., Array]:
+    def run(*args: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(fn(*args), args[0].dtype)
+
+    return run
+
+
+FUNCTIONS: dict[str, Function] = {
+    "add": Function(_quiet(np.add), "{0} + {1}"),
+    "sub": Function(_quiet(np.subtract), "{0} - {1}"),
+    "mul": Function(_quiet(np.multiply), "{0} * {1}"),
+    "div": Function(_quiet(np.divide), "{0} / {1}", 14),
+    "neg": Function(np.negative, "-{0}", 1, -1),
+    "abs": Function(np.abs, "bnn2c_absf({0})"),
+    "min": Function(np.minimum, "bnn2c_minf({0}, {1})", 3),
+    "max": Function(np.maximum, "bnn2c_maxf({0}, {1})", 3),
+    "relu": Function(lambda x: np.maximum(x, x.dtype.type(0)), "bnn2c_maxf({0}, 0.0f)", 3, 1),
+    "sign": Function(np.sign, "bnn2c_signf({0})", 5, 1),
+    "round": Function(np.rint, "bnn2c_roundf({0})", 6, 1),
+    "floor": Function(np.floor, "bnn2c_floorf({0})", 6, 1),
+    "ceil": Function(np.ceil, "-bnn2c_floorf(-({0}))", 8, 1),
+    "trunc": Function(np.trunc, "bnn2c_truncf({0})", 3, 1),
+    "sqrt": Function(_quiet(np.sqrt), "sqrtf({0})", 14, 1, libm=True),
+    "exp": Function(_quiet(np.exp), "expf({0})", 60, 1, libm=True),
+    "log": Function(_quiet(np.log), "logf({0})", 60, 1, libm=True),
+    "tanh": Function(np.tanh, "tanhf({0})", 70, 1, libm=True),
+    "sigmoid": Function(_sigmoid, "bnn2c_sigmoidf({0})", 80, 1, libm=True),
+    "erf": Function(_erf, "erff({0})", 80, 1, libm=True),
+    "sin": Function(np.sin, "sinf({0})", 70, libm=True),
+    "cos": Function(np.cos, "cosf({0})", 70, libm=True),
+    "atan": Function(np.arctan, "atanf({0})", 70, 1, libm=True),
+    "pow": Function(_quiet(np.power), "powf({0}, {1})", 120, libm=True),
+    "idiv": Function(_quiet(lambda a, b: np.trunc(a / b)), "bnn2c_truncf({0} / {1})", 16),
+    "mod": Function(_quiet(np.mod), "bnn2c_modf({0}, {1})", 30),
+    "fmod": Function(_quiet(np.fmod), "fmodf({0}, {1})", 30, libm=True),
+    "ge": Function(_bool(np.greater_equal), "({0} >= {1}) ? 1.0f : 0.0f", 3),
+    "gt": Function(_bool(np.greater), "({0} > {1}) ? 1.0f : 0.0f", 3),
+    "le": Function(_bool(np.less_equal), "({0} <= {1}) ? 1.0f : 0.0f", 3),
+    "lt": Function(_bool(np.less), "({0} < {1}) ? 1.0f : 0.0f", 3),
+    "eq": Function(_bool(np.equal), "({0} == {1}) ? 1.0f : 0.0f", 3),
+    "isnan": Function(_bool(np.isnan), "({0} != {0}) ? 1.0f : 0.0f", 3),
+    "not": Function(_bool(lambda x: x == 0), "({0} == 0.0f) ? 1.0f : 0.0f", 3),
+    "bool": Function(_bool(lambda x: x != 0), "({0} != 0.0f) ? 1.0f : 0.0f", 3),
+    "and": Function(_bool(lambda a, b: (a != 0) & (b != 0)), "(({0} != 0.0f) && ({1} != 0.0f)) ? 1.0f : 0.0f", 4),
+    "or": Function(_bool(lambda a, b: (a != 0) | (b != 0)), "(({0} != 0.0f) || ({1} != 0.0f)) ? 1.0f : 0.0f", 4),
+    "xor": Function(_bool(lambda a, b: (a != 0) ^ (b != 0)), "(({0} != 0.0f) != ({1} != 0.0f)) ? 1.0f : 0.0f", 4),
+    "dequant": Function(_dequant, "{0} * {1} + {2}", 2),
+    "descend": Function(lambda x, base, step: np.asarray(base - x * step), "{1} - {0} * {2}", 2, -1),
+    "where": Function(lambda c, a, b: np.asarray(np.where(c != 0, a, b)), "({0} != 0.0f) ? {1} : {2}", 4),
+}

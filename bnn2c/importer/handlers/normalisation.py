@@ -1,0 +1,118 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bnn2c.importer.call import Call
+from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.reductions import reduce_axes
+from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.handlers.shape import elements, moved
+from bnn2c.importer.tensors import Array, Tensor
+
+
+@handles("BatchNormalization")
+def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """`y = x * s + (b - mean * s)`, `s = gamma / sqrt(var + eps)`, in float32: the order of the reference runtime."""
+    x = call.tensor(0)
+    found = [call.constant(i, "BatchNormalization parameters") for i in range(1, 5)]
+    gamma, beta, mean, var = (np.zeros(1, np.float32) if p is None else np.asarray(p, np.float32) for p in found)
+    if not all(np.isfinite(p).all() for p in (gamma, beta, mean, var)):
+        raise call.refuse("BNN011", f"the parameters of {call.name} hold NaN or infinity")
+    scale = gamma / np.sqrt(var + np.float32(call.attrs.get("epsilon", 1e-5)))
+    shift = beta - mean * scale
+    return [_affine(ctx, x, scale, shift)]
+
+
+def _affine(ctx: Context, x: Tensor, scale: Array, shift: Array) -> Tensor:
+    """Per-channel `x * scale + shift` along axis 1."""
+    shape = (-1, *[1] * (len(x.shape) - 2))
+    return ctx.elementwise("add", ctx.elementwise("mul", x, scale.reshape(shape)), shift.reshape(shape))
+
+
+@handles(
+    "InstanceNormalization", "LayerNormalization", "GroupNormalization", "MeanVarianceNormalization", "RMSNormalization"
+)
+def mean_variance(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """`(x - mean) / sqrt(var + eps)` over the operator's axes, then scale and bias (ONNX specification)."""
+    x = call.tensor(0)
+    rank = len(x.shape)
+    groups = call.attrs.get("num_groups", 0)
+    if groups:
+        grouped = moved(x, elements(x).reshape(x.shape[0], groups, -1))
+        out = _standardise(ctx, call, grouped, [2])
+        out = moved(out, elements(out).reshape(x.shape))
+    elif call.op in ("LayerNormalization", "RMSNormalization"):
+        out = _standardise(ctx, call, x, list(range(call.attrs.get("axis", -1) % rank, rank)))
+    else:
+        axes = call.attrs.get("axes", [0, 2, 3]) if call.op.startswith("Mean") else list(range(2, rank))
+        out = _standardise(ctx, call, x, axes)
+    return [_scaled(ctx, call, out, rank)]
+
+
+def _standardise(ctx: Context, call: Call, x: Tensor, axes: Sequence[int]) -> Tensor:
+    e = ctx.elementwise
+    eps = call.attrs.get("epsilon", 1e-9 if call.op.startswith("Mean") else 1e-5)
+    centred = x
+    if call.op != "RMSNormalization":
+        centred = e("sub", x, reduce_axes(ctx, ctx.as_view(x), axes, "mean", True))
+    variance = reduce_axes(ctx, ctx.as_view(e("mul", centred, centred)), axes, "mean", True)
+    return e("div", centred, e("sqrt", e("add", variance, float(eps))))
+
+
+def _scaled(ctx: Context, call: Call, x: Tensor, rank: int) -> Tensor:
+    """Apply the optional scale and bias operands: last axes for LayerNormalization, axis 1 otherwise."""
+    last = call.op in ("LayerNormalization", "RMSNormalization")
+    for position, fn in ((1, "mul"), (2, "add")):
+        operand = call.operand(position)
+        if operand is not None:
+            shaped = operand if last else moved(operand, elements(operand).reshape(-1, *[1] * (rank - 2)))
+            x = ctx.elementwise(fn, x, shaped)
+    return x
+
+
+@handles("LpNormalization")
+def lp_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Divide by the L1 or L2 norm along an axis."""
+    x = call.tensor(0)
+    e = ctx.elementwise
+    squared = call.attrs.get("p", 2) == 2
+    total = reduce_axes(
+        ctx, ctx.as_view(e("mul", x, x) if squared else e("abs", x)), [call.attrs.get("axis", -1)], "sum", True
+    )
+    return [e("div", x, e("sqrt", total) if squared else total)]
+
+
+@handles("QuantizeLinear")
+def quantize_linear(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """`saturate(round_half_even(x / scale) + zero_point)`."""
+    x = call.tensor(0)
+    scale, zero, kind = _parameters(call, x)
+    info = np.iinfo(kind)
+    e = ctx.elementwise
+    shifted = e("add", e("round", e("div", x, scale)), zero)
+    return [e("max", e("min", shifted, float(info.max)), float(info.min), dtype=kind)]
+
+
+@handles("DequantizeLinear")
+def dequantize_linear(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """`(x - zero_point) * scale`."""
+    x = call.tensor(0)
+    scale, zero, _ = _parameters(call, x)
+    return [ctx.elementwise("mul", ctx.elementwise("sub", x, zero), scale)]
+
+
+def _parameters(call: Call, x: Tensor) -> tuple[Array, Array, np.dtype[np.integer[Any]]]:
+    """Scale and zero point, shaped for the axis; the integer type (uint8 by default)."""
+    scale = np.asarray(call.constant(1, "quantisation scale"), np.float32)
+    given = call.constant(2, "quantisation zero point")
+    zero = np.zeros((), np.uint8) if given is None else given
+    axis = call.attrs.get("axis", 1)
+    if scale.ndim == 1 and scale.size > 1:
+        shape = [-1 if a == axis % len(x.shape) else 1 for a in range(len(x.shape))]
+        return scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero, zero.dtype
+    return scale.reshape(()), zero.reshape(()) if zero.size == 1 else zero, zero.dtype

@@ -1,0 +1,200 @@
+"""ONNX RNN, GRU and LSTM: one dense layer over the whole sequence for the inputs, then the steps one after the other.
+
+Equations and gate orders are those of the ONNX operator specification (GRU: z r h; LSTM: i o f c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2c.importer.call import Call
+from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.linear import dense
+from bnn2c.importer.handlers.reductions import join
+from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.handlers.shape import elements, moved
+from bnn2c.importer.tensors import Array, Tensor
+
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+SIMPLE = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu"}
+Activation = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One direction of a recurrent layer: weights [gates * H, …], biases [gates * H], peepholes [3 * H] or None."""
+
+    ctx: Context
+    call: Call
+    recurrent: Array
+    input_bias: Array
+    hidden_bias: Array
+    peepholes: Array | None
+    activations: tuple[Activation, ...]
+
+    def e(self, fn: str, *args: Tensor | float) -> Tensor:
+        """Elementwise function."""
+        return self.ctx.elementwise(fn, *args)
+
+    def gate(self, tensor: Tensor, number: int, count: int = 1) -> Tensor:
+        """Columns of one gate (or several neighbouring ones) of a [1, gates * H] tensor."""
+        size = elements(tensor).shape[1] // GATES[self.call.op]
+        return moved(tensor, elements(tensor)[:, number * size : (number + count) * size])
+
+    def bias(self, which: Array, number: int) -> Array:
+        """Bias of one gate, [H]."""
+        return np.split(which, GATES[self.call.op])[number]
+
+    def hidden(self, h: Tensor, first: int, count: int) -> Tensor:
+        """`h R^T` for some gates."""
+        size = len(self.recurrent) // GATES[self.call.op]
+        rows = self.recurrent[first * size : (first + count) * size]
+        return dense(self.ctx, self.call, self.ctx.as_view(h), rows)
+
+    def sums(self, x: Tensor, h: Tensor) -> Tensor:
+        """`x W^T + h R^T + Wb + Rb` of all gates; x is already multiplied."""
+        both = self.e("add", x, self.hidden(h, 0, GATES[self.call.op]))
+        return self.clipped(self.e("add", both, (self.input_bias + self.hidden_bias)[None]))
+
+    def clipped(self, x: Tensor) -> Tensor:
+        """The `clip` attribute bounds what enters an activation."""
+        bound = self.call.attrs.get("clip")
+        return x if not bound else self.e("max", self.e("min", x, float(bound)), -float(bound))
+
+
+def step_rnn(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """`H = f(sums)`."""
+    return cell.activations[0](cell.sums(x, h)), c
+
+
+def step_gru(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Gates z and r, candidate with the reset before or after the product."""
+    e = cell.e
+    f, g = cell.activations[:2]
+    bias = (cell.input_bias + cell.hidden_bias)[None]
+    size = bias.shape[1] // 3
+    before = e("add", cell.gate(x, 0, 2), cell.hidden(h, 0, 2))
+    gates = f(cell.clipped(e("add", before, bias[:, : 2 * size])))
+    z = moved(gates, elements(gates)[:, :size])
+    r = moved(gates, elements(gates)[:, size:])
+    if cell.call.attrs.get("linear_before_reset"):
+        inner = e("mul", r, e("add", cell.hidden(h, 2, 1), cell.bias(cell.hidden_bias, 2)[None]))
+        candidate = e("add", e("add", cell.gate(x, 2), inner), cell.bias(cell.input_bias, 2)[None])
+    else:
+        inner = cell.hidden(e("mul", r, h), 2, 1)
+        candidate = e("add", e("add", cell.gate(x, 2), inner), bias[:, 2 * size :])
+    new = g(cell.clipped(candidate))
+    return e("add", e("mul", e("sub", 1.0, z), new), e("mul", z, h)), c
+
+
+def step_lstm(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Gates i, o, f, c with optional peepholes."""
+    e = cell.e
+    f, g, out = cell.activations[:3]
+    sums = cell.sums(x, h)
+
+    def peep(number: int, gate: Tensor, state: Tensor) -> Tensor:
+        if cell.peepholes is None:
+            return gate
+        return e("add", gate, e("mul", np.split(cell.peepholes, 3)[number][None], state))
+
+    i = f(peep(0, cell.gate(sums, 0), c))
+    forget = e("sub", 1.0, i) if cell.call.attrs.get("input_forget") else f(peep(2, cell.gate(sums, 2), c))
+    new_c = e("add", e("mul", forget, c), e("mul", i, g(cell.gate(sums, 3))))
+    o = f(peep(1, cell.gate(sums, 1), new_c))
+    return e("mul", o, out(new_c)), new_c
+
+
+STEPS = {"RNN": step_rnn, "GRU": step_gru, "LSTM": step_lstm}
+
+
+@handles("RNN", "GRU", "LSTM")
+def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """All directions, both layouts; sequences of full length."""
+    x = call.tensor(0)
+    batch_first = bool(call.attrs.get("layout"))
+    if batch_first:
+        x = moved(x, np.swapaxes(elements(x), 0, 1))
+    steps, batch = x.shape[:2]
+    lengths = call.constant(4, "sequence lengths")
+    if batch != 1 or (lengths is not None and (lengths != steps).any()):
+        raise call.refuse("BNN006", f"{call.op} is supported for batch 1 and sequences of full length")
+    way = call.attrs.get("direction", "forward")
+    runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
+    found = [_direction(ctx, call, x, number, reverse) for number, reverse in enumerate(runs)]
+    return _outputs(ctx, found, batch_first)
+
+
+def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], batch_first: bool) -> list[Tensor]:
+    """Y [T, D, 1, H], Y_h and Y_c [D, 1, H], or their batch-first forms."""
+    hidden = [join(ctx, [moved(h, elements(h)[None, None]) for h in states], 0) for states, _, _ in found]
+    whole = join(ctx, hidden, 1)
+    last = [join(ctx, [moved(t[k], elements(t[k])[None]) for t in found], 0) for k in (1, 2)]
+    if not batch_first:
+        return [whole, *last]
+    axes = [(2, 0, 1, 3), (1, 0, 2), (1, 0, 2)]
+    return [moved(t, elements(t).transpose(axis)) for t, axis in zip([whole, *last], axes, strict=True)]
+
+
+def _direction(ctx: Context, call: Call, x: Tensor, number: int, reverse: bool) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Hidden states in time order, last hidden state, last cell state (each [1, H])."""
+    weights, cell = _cell(ctx, call, number)
+    size = cell.recurrent.shape[1]
+    flat = moved(x, elements(x)[:, 0])
+    products = dense(ctx, call, ctx.as_view(flat), weights)
+    h, c = (_initial(call, position, number, size) for position in (5, 6))
+    states: list[Tensor] = []
+    order = range(x.shape[0])
+    for t in reversed(order) if reverse else order:
+        h, c = STEPS[call.op](cell, moved(products, elements(products)[t][None]), h, c)
+        states.append(h)
+    return states[::-1] if reverse else states, h, c
+
+
+def _initial(call: Call, position: int, number: int, size: int) -> Tensor:
+    given = call.operand(position) if position == 5 or call.op == "LSTM" else None
+    batch_first = bool(call.attrs.get("layout"))
+    if given is None:
+        return np.zeros((1, size), np.float32)
+    return moved(given, elements(given)[:, number] if batch_first else elements(given)[number])
+
+
+def _cell(ctx: Context, call: Call, number: int) -> tuple[Array, Cell]:
+    """Input weights and the cell of one direction."""
+    found = [call.constant(p, "recurrent weights that depend on the input") for p in (1, 2, 3)]
+    weights, hidden = (np.asarray(f, np.float32)[number] for f in found[:2])
+    zeros = np.zeros(2 * len(hidden), np.float32)
+    bias = zeros if found[2] is None else np.asarray(found[2], np.float32)[number]
+    peepholes = call.constant(7, "peepholes") if call.op == "LSTM" else None
+    chosen = None if peepholes is None else np.asarray(peepholes, np.float32)[number]
+    names = call.attrs.get("activations") or DEFAULTS[call.op] * 2
+    names = [n.decode() if isinstance(n, bytes) else n for n in names]
+    each = len(DEFAULTS[call.op])
+    acts = tuple(_activation(ctx, call, n, k + number * each) for k, n in enumerate(names[number * each :][:each]))
+    return weights, Cell(ctx, call, hidden, *np.split(bias, 2), chosen, acts)
+
+
+def _activation(ctx: Context, call: Call, name: str, number: int) -> Activation:
+    """An activation function with its alpha and beta."""
+    e = ctx.elementwise
+    alphas, betas = call.attrs.get("activation_alpha") or [], call.attrs.get("activation_beta") or []
+    defaults = {"HardSigmoid": (0.2, 0.5), "LeakyRelu": (0.01, 0.0), "Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
+    alpha, beta = defaults.get(name, (1.0, 0.0))
+    alpha = alphas[number] if number < len(alphas) else alpha
+    beta = betas[number] if number < len(betas) else beta
+    table: dict[str, Activation] = {
+        "Affine": lambda x: e("add", e("mul", x, alpha), beta),
+        "LeakyRelu": lambda x: e("where", e("lt", x, 0.0), e("mul", x, alpha), x),
+        "HardSigmoid": lambda x: e("max", e("min", e("add", e("mul", x, alpha), beta), 1.0), 0.0),
+        "ScaledTanh": lambda x: e("mul", e("tanh", e("mul", x, beta)), alpha),
+        "Softsign": lambda x: e("div", x, e("add", e("abs", x), 1.0)),
+    }
+    if name in SIMPLE:
+        return lambda x: e(SIMPLE[name], x)
+    if name not in table:
+        raise call.refuse("BNN006", f"activation {name} of {call.op} is not supported")
+    return table[name]

@@ -1,0 +1,192 @@
+"""Reductions, normalisations over axes, and what picks a winner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bnn2c.importer.call import Call
+from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.handlers.shape import elements, moved
+from bnn2c.importer.tensors import Tensor, View, storage_order
+from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.reduce import Reduce
+from bnn2c.ops.softmax import Softmax
+
+FUNCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min", "ReduceProd": "prod"}
+COMPOSED = {
+    "ReduceL1": "sum",
+    "ReduceL2": "sum",
+    "ReduceSumSquare": "sum",
+    "ReduceLogSumExp": "sum",
+    "ReduceLogSum": "sum",
+}
+
+
+@handles(*FUNCTIONS, *COMPOSED)
+def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Axes as attribute or operand; none means all (unless noop_with_empty_axes)."""
+    x = call.tensor(0)
+    axes = call.numbers("axes", 1)
+    if not axes:
+        if call.attrs.get("noop_with_empty_axes"):
+            return [x]
+        axes = list(range(len(x.shape)))
+    e = ctx.elementwise
+    if call.op in ("ReduceL2", "ReduceSumSquare"):
+        x = e("mul", x, x)
+    elif call.op in ("ReduceL1", "ReduceLogSumExp"):
+        x = e("abs" if call.op == "ReduceL1" else "exp", x)
+    found = reduce_axes(
+        ctx, ctx.as_view(x), axes, {**FUNCTIONS, **COMPOSED}[call.op], bool(call.attrs.get("keepdims", 1))
+    )
+    after = {"ReduceL2": "sqrt", "ReduceLogSumExp": "log", "ReduceLogSum": "log"}.get(call.op)
+    return [e(after, found) if after else found]
+
+
+def reduce_axes(ctx: Context, x: View, axes: Sequence[int], function: str, keepdims: bool) -> Tensor:
+    """Bring the tensor into [kept, reduced, kept] order and reduce the middle."""
+    rank = len(x.shape)
+    gone = sorted(a % rank for a in axes)
+    order = [a for a in storage_order(x.index) if x.shape[a] > 1]
+    inside = [a for a in order if a in gone]
+    if not inside:
+        return _dropped(x, gone, keepdims)
+    first, last = order.index(inside[0]), order.index(inside[-1])
+    if order[first : last + 1] != inside:
+        order = inside + [a for a in order if a not in gone]
+        first, last = 0, len(inside) - 1
+    return _dropped(_reduce_sorted(ctx, x, order, (first, last + 1), function), gone, keepdims)
+
+
+def _dropped(x: View, gone: list[int], keepdims: bool) -> View:
+    return x if keepdims else x.with_index(np.squeeze(x.index, tuple(gone)))
+
+
+def _reduce_sorted(ctx: Context, x: View, order: list[int], span: tuple[int, int], function: str) -> View:
+    """Reduce the axes order[span]; they keep size 1 in the result."""
+    groups = (order[: span[0]], order[span[0] : span[1]], order[span[1] :])
+    sizes = [int(np.prod([x.shape[a] for a in group])) for group in groups]
+    ones = [a for a in range(len(x.shape)) if x.shape[a] == 1]
+    index = x.index.transpose(ones + order).reshape(sizes)
+    name = ctx.emit(Reduce(function), [ctx.physical(x, index)])
+    kept = groups[0] + groups[2]
+    flat = np.arange(sizes[0] * sizes[2], dtype=np.int32).reshape([x.shape[a] for a in kept])
+    ascending = flat.transpose(np.argsort(kept)) if kept else flat
+    reduced = set(groups[1])
+    return View(name, ascending.reshape([1 if a in reduced else n for a, n in enumerate(x.shape)]), x.dtype)
+
+
+@handles("GlobalAveragePool", "GlobalMaxPool")
+def global_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Over all spatial axes."""
+    x = ctx.as_view(call.tensor(0))
+    function = "mean" if call.op == "GlobalAveragePool" else "max"
+    return [reduce_axes(ctx, x, range(2, len(x.shape)), function, True)]
+
+
+def last_axis(ctx: Context, x: View, axis: int) -> tuple[str, tuple[int, ...]]:
+    """The tensor with `axis` moved last as a physical [1, rows, n], and the logical shape in that order."""
+    turned = np.moveaxis(x.index, axis, -1)
+    return ctx.physical(x, turned.reshape(1, -1, turned.shape[-1])), turned.shape
+
+
+@handles("Softmax", "LogSoftmax")
+def softmax(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Before opset 13 all axes from `axis` on are one."""
+    x = ctx.as_view(call.tensor(0))
+    axis = call.attrs.get("axis", -1 if call.opset >= 13 else 1) % len(x.shape)
+    logarithm = call.op == "LogSoftmax"
+    if call.opset < 13:
+        merged = x.with_index(x.index.reshape(int(np.prod(x.shape[:axis])), -1))
+        name = ctx.emit(Softmax(logarithm), [last_axis(ctx, merged, 1)[0]])
+        return [ctx.view(name, x.shape)]
+    value, shape = last_axis(ctx, x, axis)
+    out = ctx.view(ctx.emit(Softmax(logarithm), [value]), shape)
+    return [out.with_index(np.moveaxis(out.index, -1, axis))]
+
+
+@handles("Hardmax", "TopK")
+def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """TopK with k = 1 is a maximum and its index."""
+    x = ctx.as_view(call.tensor(0))
+    axis = call.attrs.get("axis", -1) % len(x.shape)
+    if call.op == "Hardmax" or (call.numbers("k", 1) or [0]) != [1]:
+        raise call.refuse("BNN006", f"{call.op} is supported only as TopK with k = 1")
+    largest = bool(call.attrs.get("largest", 1))
+    best = reduce_axes(ctx, x, [axis], "max" if largest else "min", True)
+    return [best, _arg(ctx, x, axis, ArgMax(False, not largest), True)]
+
+
+@handles("ArgMax", "ArgMin")
+def arg_max(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """int64 in ONNX, int32 in C."""
+    x = ctx.as_view(call.tensor(0))
+    axis = call.attrs.get("axis", 0) % len(x.shape)
+    op = ArgMax(bool(call.attrs.get("select_last_index", 0)), call.op == "ArgMin")
+    return [_arg(ctx, x, axis, op, bool(call.attrs.get("keepdims", 1)))]
+
+
+def _arg(ctx: Context, x: View, axis: int, op: ArgMax, keepdims: bool) -> Tensor:
+    value, shape = last_axis(ctx, x, axis)
+    out = ctx.view(ctx.emit(op, [value]), shape[:-1], np.int64)
+    return out.with_index(np.expand_dims(out.index, axis)) if keepdims else out
+
+
+@handles("Concat")
+def concat(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Along one axis; constants are materialised."""
+    tensors = [call.tensor(i) for i in range(len(call.inputs))]
+    return [join(ctx, tensors, call.attrs["axis"])]
+
+
+def join(ctx: Context, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """Concatenate logical tensors; all are brought into the physical order of the largest."""
+    filled = [t for t in tensors if 0 not in t.shape] or list(tensors[:1])
+    if not any(isinstance(t, View) for t in filled):
+        return np.concatenate([elements(t) for t in filled], axis)
+    views = [ctx.as_view(t) for t in filled]
+    order = storage_order(max(views, key=lambda v: v.index.size).index)
+    return _join(ctx, views, axis % len(views[0].shape), order)
+
+
+def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tensor:
+    from bnn2c.ops.concat import Concat
+
+    place = order.index(axis)
+    parts = []
+    for view in views:
+        turned = view.index.transpose(order)
+        before, after = int(np.prod(turned.shape[:place])), int(np.prod(turned.shape[place + 1 :]))
+        shape = _channel_shape(turned.shape) if after == 1 else (before, turned.shape[place], after)
+        parts.append(ctx.physical(view, turned.reshape(shape)))
+    name = ctx.emit(Concat(2 if after == 1 else 1), parts) if len(parts) > 1 else parts[0]
+    logical = list(views[0].shape)
+    logical[axis] = sum(v.shape[axis] for v in views)
+    index = np.arange(int(np.prod(logical)), dtype=np.int32).reshape([logical[a] for a in order])
+    return View(name, index.transpose(np.argsort(order)), views[0].dtype)
+
+
+def _channel_shape(dims: tuple[int, ...]) -> tuple[int, int, int]:
+    """[H, W, C] of a tensor whose last axis with more than one element is the channel axis."""
+    last = max((i for i, n in enumerate(dims) if n > 1), default=len(dims) - 1)
+    outer = [n for n in dims[:last] if n > 1]
+    height = int(np.prod(outer[:-1])) if len(outer) > 1 else 1
+    return height, outer[-1] if outer else 1, dims[last]
+
+
+@handles("OneHot")
+def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Compare the ids with 0 … depth-1."""
+    ids = call.tensor(0)
+    depth, values = call.constant(1, "the depth"), call.constant(2, "the values")
+    if depth is None or values is None:
+        raise call.refuse("BNN003", "OneHot needs depth and values")
+    axis = call.attrs.get("axis", -1) % (len(ids.shape) + 1)
+    count = int(np.reshape(depth, ()))
+    spread = moved(ids, np.expand_dims(elements(ids), axis))
+    labels = np.arange(count).reshape([-1 if a == axis else 1 for a in range(len(ids.shape) + 1)])
+    hit = ctx.elementwise("eq", spread, labels)
+    return [ctx.elementwise("where", hit, np.asarray(values[1]), np.asarray(values[0]), dtype=values.dtype)]

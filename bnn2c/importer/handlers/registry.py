@@ -1,0 +1,23 @@
+"""The registry that `@handles` fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bnn2c.importer.call import Call
+from bnn2c.importer.context import Context
+from bnn2c.importer.tensors import Tensor
+
+Handler = Callable[[Context, Call], Sequence[Tensor]]
+HANDLERS: dict[str, Handler] = {}
+
+
+def handles(*operators: str) -> Callable[[Handler], Handler]:
+    """Register a function as the importer of ONNX operators; it returns the node's outputs in order."""
+
+    def register(function: Handler) -> Handler:
+        for name in operators:
+            HANDLERS[name] = function
+        return function
+
+    return register

@@ -1,0 +1,172 @@
+"""Operators that only move elements: they change index maps and cost nothing at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bnn2c.importer.call import Call
+from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.tensors import Array, Tensor, View
+
+
+def moved(tensor: Tensor, change: Array) -> Tensor:
+    """The tensor with its elements (an index map, or the constant itself) replaced by `change`."""
+    return tensor.with_index(change) if isinstance(tensor, View) else change
+
+
+def elements(tensor: Tensor) -> Array:
+    """The array that a mover rearranges: the index map of a view, the values of a constant."""
+    return tensor.index if isinstance(tensor, View) else tensor
+
+
+@handles("Reshape")
+def reshape(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """0 copies an axis (unless allowzero), -1 infers one."""
+    x = call.tensor(0)
+    wanted = call.numbers("shape", 1) or []
+    if not call.attrs.get("allowzero"):
+        wanted = [x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+    try:
+        return [moved(x, elements(x).reshape(wanted))]
+    except ValueError as error:
+        raise call.refuse(
+            "BNN006", f"cannot reshape {list(x.shape)} to {wanted}", hint="the batch size must be 1"
+        ) from error
+
+
+@handles("Flatten")
+def flatten(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """To a matrix, split at `axis`."""
+    x = call.tensor(0)
+    axis = call.attrs.get("axis", 1) % (len(x.shape) + 1)
+    rows = int(np.prod(x.shape[:axis]))
+    return [moved(x, elements(x).reshape(rows, -1))]
+
+
+@handles("Transpose")
+def transpose(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Axes permuted by `perm`, reversed by default."""
+    x = call.tensor(0)
+    return [moved(x, elements(x).transpose(call.attrs.get("perm")))]
+
+
+@handles("Squeeze", "Unsqueeze")
+def squeeze(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Axes of size 1 removed or added (attribute before opset 13)."""
+    x = call.tensor(0)
+    axes = call.numbers("axes", 1)
+    if call.op == "Unsqueeze":
+        return [moved(x, np.expand_dims(elements(x), tuple(axes or ())))]
+    return [moved(x, np.squeeze(elements(x), None if axes is None else tuple(axes)))]
+
+
+@handles("Expand")
+def expand(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Two-sided broadcast to a shape."""
+    x = call.tensor(0)
+    shape = np.broadcast_shapes(x.shape, tuple(call.numbers("shape", 1) or ()))
+    return [moved(x, np.broadcast_to(elements(x), shape))]
+
+
+@handles("Tile")
+def tile(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Repeated along every axis."""
+    x = call.tensor(0)
+    return [moved(x, np.tile(elements(x), call.numbers("repeats", 1) or ()))]
+
+
+@handles("Slice")
+def slice_(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Start, end, axes and steps as attributes (opset 1) or operands (opset 10)."""
+    x = call.tensor(0)
+    starts, ends = call.numbers("starts", 1) or [], call.numbers("ends", 2) or []
+    axes = call.numbers("axes", 3, list(range(len(starts)))) or []
+    steps = call.numbers("steps", 4, [1] * len(starts)) or []
+    cut = [slice(None)] * len(x.shape)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        stop = None if step < 0 and end < -x.shape[axis] else end
+        cut[axis] = slice(start, stop, step)
+    return [moved(x, elements(x)[tuple(cut)])]
+
+
+@handles("Split")
+def split(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Equal parts, or the sizes given."""
+    x = call.tensor(0)
+    axis = call.attrs.get("axis", 0)
+    sizes = call.numbers("split", 1)
+    if sizes is None:
+        count = len(call.proto.output)
+        part = -(-x.shape[axis] // count)
+        sizes = [part] * (count - 1) + [x.shape[axis] - part * (count - 1)]
+    return [moved(x, part) for part in np.split(elements(x), np.cumsum(sizes)[:-1], axis)]
+
+
+@handles("Gather")
+def gather(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Constant indices move elements; computed indices look rows of a constant table up."""
+    from bnn2c.ops.embedding import Embedding
+
+    x, ids = call.tensor(0), call.tensor(1)
+    axis = call.attrs.get("axis", 0)
+    if not isinstance(ids, View):
+        return [moved(x, np.take(elements(x), ids.astype(np.int64), axis))]
+    if isinstance(x, View) or axis % len(x.shape) != 0:
+        raise call.refuse("BNN006", "Gather with computed indices needs a constant table and axis 0")
+    rows = ctx.physical(ids, ids.index.reshape(1, 1, -1))
+    name = ctx.emit(Embedding(x.reshape(x.shape[0], -1).astype(np.float32)), [rows])
+    return [ctx.view(name, (*ids.shape, *x.shape[1:]), x.dtype)]
+
+
+@handles("GatherElements", "GatherND")
+def gather_constant(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Constant indices only."""
+    x = call.tensor(0)
+    ids = call.constant(1, "the elements to gather")
+    if ids is None:
+        raise call.refuse("BNN003", "indices are missing")
+    if call.op == "GatherElements":
+        return [moved(x, np.take_along_axis(elements(x), ids.astype(np.int64), call.attrs.get("axis", 0)))]
+    if call.attrs.get("batch_dims", 0):
+        raise call.refuse("BNN006", "GatherND with batch_dims is not supported")
+    return [moved(x, elements(x)[tuple(np.moveaxis(ids.astype(np.int64), -1, 0))])]
+
+
+@handles("DepthToSpace", "SpaceToDepth")
+def depth_space(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Blocks of pixels to channels and back (DCR and CRD order)."""
+    x = call.tensor(0)
+    n, c, h, w = x.shape
+    b = call.attrs["blocksize"]
+    e = elements(x)
+    if call.op == "SpaceToDepth":
+        return [
+            moved(x, e.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4).reshape(n, -1, h // b, w // b))
+        ]
+    crd = call.attrs.get("mode") == "CRD"
+    blocks = e.reshape(n, c // b // b, b, b, h, w) if crd else e.reshape(n, b, b, c // b // b, h, w)
+    order = (0, 1, 4, 2, 5, 3) if crd else (0, 3, 4, 1, 5, 2)
+    return [moved(x, blocks.transpose(order).reshape(n, -1, h * b, w * b))]
+
+
+@handles("Shape", "Size")
+def shape_of(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Known at compile time, since the batch size is 1 and no shape depends on data."""
+    x = call.tensor(0)
+    if call.op == "Size":
+        return [np.asarray(int(np.prod(x.shape)), np.int64)]
+    return [np.asarray(x.shape, np.int64)[call.attrs.get("start", 0) : call.attrs.get("end", None)]]
+
+
+@handles("NonZero", "ScatterND", "ScatterElements", "Scatter", "Compress", "Unique", "NonMaxSuppression")
+def data_dependent(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Refused: the amount of data would depend on the input."""
+    raise call.refuse(
+        "BNN008",
+        f"{call.op} makes shapes or positions that depend on the input",
+        why="C arrays and the schedule are fixed at compile time",
+        hint="write `x[x >= 0] = 1` as torch.where(x >= 0, 1, …) before exporting",
+    )

@@ -1,0 +1,155 @@
+"""Walk the ONNX graph once, with every shape known, and build the physical graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.importer.call import Call, attributes
+from bnn2c.importer.context import Context
+from bnn2c.importer.folding import fold
+from bnn2c.importer.handlers import handler_for
+from bnn2c.importer.inputs import declare_input, declare_output
+from bnn2c.importer.tensors import Tensor, View
+from bnn2c.ir import Graph
+from bnn2c.ir.builder import Builder
+from bnn2c.options import Options
+
+Scope = dict[str, Tensor]
+
+
+class Interpreter:
+    """Executes nodes abstractly; problems are collected so that all of them are reported at once."""
+
+    def __init__(self, model: onnx.ModelProto, ctx: Context) -> None:
+        self.ctx = ctx
+        self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+        self.problems: list[Diagnostic] = []
+
+    def run(self, nodes: Sequence[onnx.NodeProto], scope: Scope) -> None:
+        """Import nodes in order; outputs of a node with a problem stay undefined and silence what depends on them."""
+        for proto in nodes:
+            names = [n for n in proto.input if n]
+            if any(n not in scope for n in names):
+                continue
+            try:
+                results = self.node(proto, scope)
+            except CompileError as error:
+                self.problems.extend(error.diagnostics)
+                continue
+            scope.update({n: t for n, t in zip(proto.output, results, strict=False) if n})
+
+    def node(self, proto: onnx.NodeProto, scope: Scope) -> Sequence[Tensor]:
+        """The outputs of one node."""
+        operands = tuple(scope[n] if n else None for n in proto.input)
+        call = Call(proto, operands, attributes(proto), self.opset)
+        self.ctx.origin, self.ctx.hint = call.name, proto.output[0] or call.name
+        if proto.op_type in ("If", "Loop"):
+            return self.control(call, scope)
+        if proto.domain not in ("", "ai.onnx"):
+            raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported")
+        if not any(isinstance(t, View) for t in operands):
+            return self.constant(call)
+        handler = handler_for(proto.op_type)
+        if handler is None:
+            raise call.refuse(
+                "BNN005", f"operator {proto.op_type} is not supported", hint="`bnn2c ops` lists what is supported"
+            )
+        try:
+            return handler(self.ctx, call)
+        except (ValueError, IndexError, KeyError, TypeError, AssertionError) as error:
+            raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {error}") from error
+
+    def constant(self, call: Call) -> Sequence[Tensor]:
+        """Fold a node whose operands are all known."""
+        try:
+            return fold(call.proto, [t for t in call.inputs if not isinstance(t, View)], self.opset)
+        except Exception as error:
+            raise call.refuse("BNN005", f"constant {call.op} cannot be evaluated: {error}") from error
+
+    def control(self, call: Call, scope: Scope) -> Sequence[Tensor]:
+        """`If` with a known condition and `Loop` with a known trip count are unrolled."""
+        if call.op == "If":
+            chosen = call.constant(0, "which branch runs")
+            branch = call.attrs["then_branch" if bool(np.all(chosen)) else "else_branch"]
+            return self.body(branch, scope, {})
+        trips = call.constant(0, "the trip count")
+        if trips is None or int(np.reshape(trips, ())) > 10_000:
+            raise call.refuse("BNN008", "Loop needs a constant trip count below 10,000")
+        return self.loop(call, scope, int(np.reshape(trips, ())))
+
+    def loop(self, call: Call, scope: Scope, trips: int) -> Sequence[Tensor]:
+        """Unroll; scan outputs are joined along a new first axis."""
+        body = call.attrs["body"]
+        carried = [t for t in call.inputs[2:] if t is not None]
+        scans: list[list[Tensor]] = []
+        for trip in range(trips):
+            names = [i.name for i in body.input]
+            fed = dict(zip(names, [np.asarray(trip, np.int64), np.asarray(True), *carried], strict=True))
+            results = list(self.body(body, scope, fed))
+            if isinstance(results[0], View):
+                raise call.refuse("BNN008", "the Loop's condition depends on data")
+            carried, scans = results[1 : 1 + len(carried)], [*scans, results[1 + len(carried) :]]
+            if not bool(np.all(results[0])):
+                break
+        joined = [self.stack([step[i] for step in scans], call) for i in range(len(scans[0]) if scans else 0)]
+        return [*carried, *joined]
+
+    def stack(self, parts: list[Tensor], call: Call) -> Tensor:
+        """Join scan outputs along a new leading axis."""
+        if not any(isinstance(p, View) for p in parts):
+            return np.stack([p for p in parts if not isinstance(p, View)])
+        lifted = [p.with_index(p.index[None]) if isinstance(p, View) else p[None] for p in parts]
+        node = onnx.helper.make_node("Concat", [str(i) for i in range(len(parts))], ["scan"], call.name, axis=0)
+        concat = handler_for("Concat")
+        assert concat is not None
+        return concat(self.ctx, Call(node, tuple(lifted), {"axis": 0}, self.opset))[0]
+
+    def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """Import a subgraph that sees the enclosing names."""
+        scope = {**outer, **initialisers(graph), **fed}
+        self.run(graph.node, scope)
+        missing = [o.name for o in graph.output if o.name not in scope]
+        if missing:
+            raise CompileError(tuple(self.problems))
+        return [scope[o.name] for o in graph.output]
+
+
+def initialisers(graph: onnx.GraphProto) -> Scope:
+    """Constant tensors of a graph."""
+    return {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+
+
+def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Scope | None = None) -> Graph:
+    """Import a checked model.
+
+    Args:
+        model: result of `load_model`.
+        options: input scale and offset are used here.
+        name: name of the resulting graph.
+        trace: filled with every tensor of the main graph by its ONNX name, for whoever compares intermediate values.
+
+    Raises:
+        CompileError: every problem of the model at once.
+    """
+    builder = Builder(name)
+    ctx = Context(builder)
+    scope: Scope = initialisers(model.graph)
+    real_inputs = [i for i in model.graph.input if i.name not in scope]
+    for info in real_inputs:
+        scope[info.name] = declare_input(ctx, info, options, len(real_inputs))
+    walker = Interpreter(model, ctx)
+    walker.run(model.graph.node, scope)
+    if trace is not None:
+        trace.update(scope)
+    if walker.problems:
+        raise CompileError(tuple(walker.problems))
+    for info in model.graph.output:
+        if info.name not in scope:
+            raise CompileError.single("BNN003", f"output {info.name} is not computed by any node")
+        declare_output(ctx, info, scope[info.name])
+    return builder.build()

@@ -1,0 +1,105 @@
+"""Geometry of a binary convolution, border classes, and the cost record shared by all kernel families."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Prediction for one layer: executed instructions, bytes of constants in flash, bytes of scratch in the arena."""
+
+    instructions: int
+    flash_bytes: int
+    arena_bytes: int
+
+
+@dataclass(frozen=True)
+class ConvShape:
+    """A binary convolution, in pixels and channels; a dense layer is a 1x1 convolution of a 1x1 image."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel_h: int = 1
+    kernel_w: int = 1
+    stride_h: int = 1
+    stride_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    dilation_h: int = 1
+    dilation_w: int = 1
+    groups: int = 1
+
+    @classmethod
+    def dense(cls, inputs: int, outputs: int) -> ConvShape:
+        """The shape of a dense layer."""
+        return cls(1, 1, inputs, 1, 1, outputs)
+
+    @property
+    def taps(self) -> int:
+        """Weights of one output channel (the largest possible number of mismatches)."""
+        return self.kernel_h * self.kernel_w * (self.in_c // self.groups)
+
+    @property
+    def macs(self) -> int:
+        """Binary multiply-accumulates, padding included."""
+        return self.taps * self.out_h * self.out_w * self.out_c
+
+    def row_classes(self) -> Array:
+        """Border class of each output row, uint8 [out_h]: equal when the same kernel rows lie inside the input."""
+        return _classes(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.pad_top, self.dilation_h)
+
+    def col_classes(self) -> Array:
+        """Border class of each output column, uint8 [out_w]."""
+        return _classes(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.pad_left, self.dilation_w)
+
+    def limit_error(self) -> str | None:
+        """Why the C struct cannot hold this geometry, or None."""
+        wide = (self.in_h, self.in_w, self.in_c, self.out_h, self.out_w, self.out_c)
+        narrow = (self.kernel_h, self.kernel_w, self.stride_h, self.stride_w, self.pad_top, self.pad_left,
+                  self.dilation_h, self.dilation_w)  # fmt: skip
+        if max(wide) > 65535 or max(narrow) > 255:
+            return "a dimension exceeds 65535, or a kernel parameter 255"
+        if self.groups != 1:
+            return "grouped convolution"
+        return None
+
+    def c_initializer(self, row_class: str, col_class: str) -> str:
+        """C initialiser of `bnn2c_conv_shape`, with the names of the two class arrays."""
+        values = (self.in_h, self.in_w, self.in_c, self.out_h, self.out_w, self.out_c, self.kernel_h, self.kernel_w,
+                  self.stride_h, self.stride_w, self.pad_top, self.pad_left, self.dilation_h, self.dilation_w,
+                  int(self.col_classes().max()) + 1)  # fmt: skip
+        return "{" + ", ".join(f"{v}u" for v in values) + f", {row_class}, {col_class}}}"
+
+
+def _classes(size: int, outputs: int, kernel: int, stride: int, pad: int, dilation: int) -> Array:
+    """Numbers each output position by the set of kernel positions inside 0..size-1, in order of first appearance."""
+    numbers: dict[tuple[bool, ...], int] = {}
+    result = np.zeros(outputs, np.uint8)
+    for i in range(outputs):
+        key = tuple(0 <= i * stride + k * dilation - pad < size for k in range(kernel))
+        result[i] = numbers.setdefault(key, len(numbers))
+    return result
+
+
+def lanes(bits: Array) -> Array:
+    """Packs the last axis (uint8 0/1) into uint32 words, bit i % 32 of word i / 32, spare bits 0."""
+    length = bits.shape[-1]
+    padded = np.zeros((*bits.shape[:-1], -(-length // 32) * 32), np.uint8)
+    padded[..., :length] = bits
+    return np.packbits(padded, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def digits_of(limit: int) -> int:
+    """Binary digits needed for the integers 0..limit."""
+    return max(1, int(limit).bit_length())

@@ -1,0 +1,95 @@
+"""Lanes are output channels, one flash bit per weight; the kernel is runtime_c/bnn2c_sliced_channels.h."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bnn2c.kernels.shape import Array, ConvShape, Cost, digits_of, lanes
+
+HEADER = "bnn2c_sliced_channels.h"
+STRUCT = "bnn2c_sliced_channels"
+IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
+MAX_PLANES = 20
+
+# Instructions per weight word, per digit and channel block, per patch word, and per pixel; from QEMU counts.
+_COSTS = {
+    "cortex-m": (7.6, 18, 60, 60),
+    "cortex-m0": (13.5, 30, 90, 90),
+    "rv32": (8.6, 22, 75, 80),
+    "other": (8.0, 20, 70, 80),
+}
+
+
+def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
+    """None, or the reason why this family cannot run the layer."""
+    if shape.taps >= 1 << (MAX_PLANES - 1):
+        return "more than 2**19 weights per output channel"
+    return shape.limit_error()
+
+
+def planes_of(shape: ConvShape, thresholded: bool) -> int:
+    """Digits of a counter: those of the largest sum, and one more to compare with a threshold."""
+    return max(6, digits_of(shape.taps) + int(thresholded))
+
+
+def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None) -> dict[str, Array]:
+    """Constant arrays of a layer.
+
+    weight_bits: uint8 [out_c, kernel_h, kernel_w, in_c]; thresholds: int32 [classes, out_c] (output bit = m > t; -1:
+    always, >= taps: never) or None for raw counts.  Returns weights uint32 [blocks, words * 32], preset uint32
+    [classes, blocks, planes], row_class and col_class uint8.
+    """
+    row_class, col_class = shape.row_classes(), shape.col_classes()
+    classes = (int(row_class.max()) + 1) * (int(col_class.max()) + 1)
+    planes = planes_of(shape, thresholds is not None)
+    if thresholds is None:
+        starts = np.zeros((classes, shape.out_c), np.int64)
+    else:
+        starts = (1 << (planes - 1)) - 1 - np.clip(thresholds.astype(np.int64), -1, shape.taps)
+    digits = (starts[:, :, None] >> np.arange(planes)) & 1
+    return {
+        "weights": _encode(weight_bits.reshape(shape.out_c, -1)),
+        "preset": np.ascontiguousarray(lanes(np.moveaxis(digits, 1, 2).astype(np.uint8)).transpose(0, 2, 1)),
+        "row_class": row_class,
+        "col_class": col_class,
+    }
+
+
+def _encode(stream: Array) -> Array:
+    """[out_c, taps] weight bits to [blocks, words * 32]: parity so far at even positions, parity of the pair at odd."""
+    out_c, taps = stream.shape
+    padded = np.zeros((out_c, -(-taps // 32) * 32), np.uint8)
+    padded[:, :taps] = stream
+    encoded = np.bitwise_xor.accumulate(padded, axis=1)
+    encoded[:, 1::2] = padded[:, 1::2] ^ padded[:, 0::2]
+    return np.ascontiguousarray(lanes(np.ascontiguousarray(encoded.T)).T)
+
+
+def scratch_words(shape: ConvShape) -> int:
+    """Words of scratch: the patch, and one carry per patch word."""
+    return 2 * -(-shape.taps // 32)
+
+
+def cost(shape: ConvShape, target: str, thresholded: bool = True) -> Cost:
+    """Predicted cost of the layer; `target` is a key such as "cortex-m", "cortex-m0", "rv32"."""
+    per_weight, per_digit, per_word, per_pixel = _COSTS.get(target, _COSTS["other"])
+    blocks, words = -(-shape.out_c // 32), -(-shape.taps // 32)
+    planes = planes_of(shape, thresholded)
+    classes = (int(shape.row_classes().max()) + 1) * (int(shape.col_classes().max()) + 1)
+    block = words * 32 * per_weight + planes * per_digit + 40
+    instructions = shape.out_h * shape.out_w * (blocks * block + words * per_word + per_pixel)
+    flash = 4 * blocks * (words * 32 + classes * planes) + shape.out_h + shape.out_w
+    return Cost(round(instructions), flash, 4 * scratch_words(shape))
+
+
+def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: bool) -> str:
+    """C initialiser of `bnn2c_sliced_channels`; `names` maps the keys of `pack` to C identifiers."""
+    geometry = shape.c_initializer(names["row_class"], names["col_class"])
+    return f"{{{geometry}, {planes_of(shape, thresholded)}u, {names['weights']}, {names['preset']}}}"
+
+
+def call(params: str, source: str, scratch: str, out: str, result: str) -> str:
+    """C call; `result` is "bits", "i16" or "i32", the other arguments are C expressions (params: a pointer)."""
+    return f"bnn2c_sliced_channels_{result}({params}, {source}, {scratch}, {out});"

@@ -1,0 +1,19 @@
+"""C initialiser of `bnn2c_window_t` (runtime_c/bnn2c_window.h)."""
+
+from __future__ import annotations
+
+from bnn2c.ir.types import Shape
+from bnn2c.ir.window import Window
+
+
+def window_initializer(window: Window, in_shape: Shape) -> str:
+    """Designated initialiser for a window that slides over `in_shape` [H, W, C]."""
+    height, width = window.output(in_shape[0], in_shape[1])
+    values = {
+        "in_h": in_shape[0], "in_w": in_shape[1], "out_h": height, "out_w": width,
+        "kernel_h": window.kernel[0], "kernel_w": window.kernel[1],
+        "stride_h": window.stride[0], "stride_w": window.stride[1],
+        "dilation_h": window.dilation[0], "dilation_w": window.dilation[1],
+        "pad_top": window.pads[0], "pad_left": window.pads[1],
+    }  # fmt: skip
+    return "{" + ", ".join(f".{name} = {value}u" for name, value in values.items()) + "}"

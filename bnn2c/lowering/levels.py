@@ -1,0 +1,209 @@
+"""Tensors with few values: quantise them to packed level codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnn2c.analysis.steps import Array, Steps
+from bnn2c.expr import Arg, Expr, apply, const
+from bnn2c.ir import Node
+from bnn2c.lowering.state import Lazy, Pool, State
+from bnn2c.ops.quantize import Quantize
+
+MAX_LEVELS = 16
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A tensor stored as level codes.
+
+    Attributes:
+        code: the packed value.
+        values: float64 [1 or C, L]: real value of each code, descending.
+    """
+
+    code: str
+    values: Array
+
+    @property
+    def spacing(self) -> float | None:
+        """Distance between neighbouring levels when it is the same everywhere, else None."""
+        gaps = -np.diff(self.values, axis=1)
+        step = float(gaps.flat[0])
+        return step if step > 0 and np.allclose(gaps, step, rtol=1e-5, atol=0) else None
+
+    @property
+    def planes(self) -> int:
+        """Bits per code."""
+        return max(1, int(self.values.shape[1] - 1).bit_length())
+
+
+def find_levels(state: State, lazy: Lazy, node: Node) -> Levels | None:
+    """Quantise the tensor if it takes at most MAX_LEVELS values; the codes are computed once per tensor."""
+    steps = pooled_steps(state, state.pools[lazy.root], lazy) if lazy.root in state.pools else state.steps(lazy)
+    if steps is None:
+        return None
+    table = level_table(steps)
+    if table is None:
+        return None
+    values, codes = table
+    key = f"code {lazy.root} {id(lazy.expr)}"
+    state.keep.append(lazy.expr)
+    name = state._once(key, lambda: _emit_codes(state, lazy, steps, codes, values, node))
+    state.domains[name] = np.arange(values.shape[1])
+    return Levels(name, values)
+
+
+def level_table(steps: Steps) -> tuple[Array, Array] | None:
+    """Level values [1 or C, L] (descending) and codes [rows, cols, C, m + 1], or None when there are too many."""
+    flat = np.unique(steps.values)[::-1].astype(np.float64)
+    if len(flat) <= MAX_LEVELS:
+        if len(flat) == 1:
+            flat = np.array([flat[0], flat[0] - 1.0])
+        codes = len(flat) - 1 - np.searchsorted(flat[::-1], steps.values)
+        return flat[None], codes.astype(np.uint8)
+    return _per_channel(steps)
+
+
+def _per_channel(steps: Steps) -> tuple[Array, Array] | None:
+    """Levels that differ between channels: equally many in all, ranked within each."""
+    channels = steps.values.shape[2]
+    sets = [np.unique(steps.values[:, :, c])[::-1] for c in range(channels)]
+    count = max(map(len, sets))
+    if count > MAX_LEVELS:
+        return None
+    values = np.zeros((channels, count))
+    codes = np.zeros(steps.values.shape, np.uint8)
+    gap = min((float(s[0] - s[1]) for s in sets if len(s) > 1), default=1.0)
+    for c, found in enumerate(sets):
+        values[c] = np.concatenate([found, found[-1] - gap * np.arange(1, count - len(found) + 1)])
+        codes[:, :, c] = len(found) - 1 - np.searchsorted(found[::-1], steps.values[:, :, c])
+    return values, codes
+
+
+def _emit_codes(state: State, lazy: Lazy, steps: Steps, codes: Array, values: Array, node: Node) -> str:
+    """Reuse the root when it already is these codes, else emit the quantiser (and the pool deferred before it)."""
+    pool = state.pools.get(lazy.root)
+    root = pool.inner.root if pool else lazy.root
+    if pool is None and _is_identity(state, root, steps, codes):
+        return root
+    record(state, steps, node, values)
+    planes = max(1, int(values.shape[1] - 1).bit_length())
+    op = Quantize(steps.breaks, codes, steps.classes.rows, steps.classes.cols, planes)
+    if steps.breaks.shape[-1] == 0:
+        op = replace(op, breaks=np.full((*steps.breaks.shape[:3], 1), np.inf), codes=np.repeat(codes, 2, axis=-1))
+    name = state.builder.emit(op, [root], f"{node.output}_code", node.origin, _reasons(state, root, steps, values))
+    if pool is None:
+        return name
+    mask = pool_mask(codes, steps, directions(state, pool.inner))
+    return state.builder.emit(replace(pool.op, largest_code=mask), [name], f"{pool.node.output}_code", pool.node.origin)
+
+
+def _is_identity(state: State, root: str, steps: Steps, codes: Array) -> bool:
+    kind = state.builder.types[root]
+    if kind.storage != "bits" or steps.breaks.shape[-1] + 1 != len(state.domains[root]):
+        return False
+    count = codes.shape[-1]
+    return bool((codes == np.arange(count)).all() and (steps.breaks == np.arange(1, count)).all())
+
+
+def record(state: State, steps: Steps, node: Node, values: Array) -> None:
+    """Count what was evaluated and warn about rounding and constant channels."""
+    constant = int((steps.values == steps.values[..., :1]).all(axis=(0, 1, 3)).sum())
+    state.statistics.evaluated += steps.evaluated
+    state.statistics.sensitive += steps.sensitive
+    name = node.origin[0] if node.origin else node.output
+    row = {"layer": name, "evaluated": steps.evaluated, "sensitive": steps.sensitive, "constant_channels": constant}
+    state.statistics.rows.append(row)
+    if constant:
+        state.warn("BNN015", f"{constant} of {steps.values.shape[2]} channels are constant", node)
+    if steps.sensitive:
+        state.warn("BNN013", f"float32 rounding decides {steps.sensitive} of {steps.evaluated} reachable values", node)
+    if values.shape == (1, 3) and np.array_equal(values[0], [1, 0, -1]):
+        hint = "--sign-zero=+1 or -1 says what training meant and halves the work"
+        state.warn("BNN017", "sign(0) = 0 can occur: kept three-valued, exactly as ONNX defines it", node, hint=hint)
+
+
+def _reasons(state: State, root: str, steps: Steps, values: Array) -> list[str]:
+    kind = state.builder.types[root]
+    domain = state.domains.get(root)
+    source = f"{len(domain)} integer values" if domain is not None else "float32 numbers, thresholds found by bisection"
+    shown = ", ".join(f"{v:g}" for v in values[0])
+    return [f"root {root} ({kind}) takes {source}", f"the chain maps them to {values.shape[1]} levels: {shown}"]
+
+
+def decode(levels: Levels) -> Expr:
+    """Real value of the codes: a chain of selections, exact level values."""
+    columns = [const(np.asarray(v, np.float32).reshape(1, 1, -1)) for v in levels.values.T]
+    found: Expr = columns[-1]
+    for code in range(len(columns) - 2, -1, -1):
+        found = apply("where", apply("lt", Arg(0), const(code + 0.5)), columns[code], found)
+    return found
+
+
+def lazy_levels(state: State, levels: Levels) -> Lazy:
+    """The coded tensor as a lazy real tensor."""
+    return Lazy(levels.code, decode(levels), state.builder.types[levels.code].shape)
+
+
+def pooled_steps(state: State, pool: Pool, lazy: Lazy) -> Steps | None:
+    """A function of a pooled tensor, moved in front of the pool when that is exact.
+
+    `g(max f(x)) = max g(f(x))` for increasing g and `min g(f(x))` for decreasing g; both are pools of codes. g is
+    monotone where `g o f` and `f` both are monotone in the root.
+    """
+    from bnn2c.expr import substitute
+
+    whole = Lazy(pool.inner.root, substitute(lazy.expr, [pool.inner.expr]), pool.inner.shape)
+    state.keep.append(whole.expr)
+    way = directions(state, pool.inner)
+    steps = state.steps(whole)
+    if way is None or steps is None or steps.classes.shape[:2] != (1, 1) and not _same_way(steps):
+        return None
+    return steps if _monotone(steps.values).all() else None
+
+
+def _same_way(steps: Steps) -> bool:
+    rising = np.asarray((np.diff(steps.values, axis=-1) >= 0).all(axis=-1))
+    falling = np.asarray((np.diff(steps.values, axis=-1) <= 0).all(axis=-1))
+    return bool((rising.all(axis=(0, 1)) | falling.all(axis=(0, 1))).all())
+
+
+def _monotone(values: Array) -> Array:
+    change = np.diff(values, axis=-1)
+    return np.asarray((change >= 0).all(axis=-1) | (change <= 0).all(axis=-1))
+
+
+def directions(state: State, lazy: Lazy) -> Array | None:
+    """+1 / -1 per channel where the tensor is monotone in its root, None when some channel is not."""
+    if lazy.bare:
+        return np.ones(lazy.shape[2], np.int64)
+    domain = state.domains.get(lazy.root)
+    if domain is None:
+        return None
+    return monotone_directions(lazy, domain)
+
+
+def monotone_directions(lazy: Lazy, domain: Array) -> Array | None:
+    """Direction of each channel on a finite domain, by evaluation."""
+    from bnn2c.analysis.steps import classes_of
+    from bnn2c.expr import evaluate, remap_consts
+
+    small = classes_of(lazy.expr, lazy.shape).restrict(lazy.expr)
+    lifted = remap_consts(small, lambda v: v[..., None])
+    table = np.asarray(evaluate(lifted, [domain.astype(np.float32)]))
+    table = np.broadcast_to(table, (*np.broadcast_shapes(table.shape[:3], (1, 1, lazy.shape[2])), len(domain)))
+    change = np.diff(table, axis=-1)
+    rising, falling = (change >= 0).all(axis=(0, 1, 3)), (change <= 0).all(axis=(0, 1, 3))
+    return np.where(rising, 1, -1) if bool((rising | falling).all()) else None
+
+
+def pool_mask(codes: Array, steps: Steps, way: Array | None) -> Array:
+    """Channels in which the *largest* code must win: the code rises (the value falls) while the pooled tensor rises."""
+    assert way is not None
+    change = np.diff(codes.astype(np.int64), axis=-1)
+    code_rises = (change >= 0).all(axis=(0, 1, 3)) & (change > 0).any(axis=(0, 1, 3))
+    code_falls = (change <= 0).all(axis=(0, 1, 3)) & (change < 0).any(axis=(0, 1, 3))
+    return np.where(way > 0, code_rises, code_falls)

@@ -1,0 +1,190 @@
+"""Lowering of linear layers: choose the cheapest exact form by what inputs and weights can hold.
+
+With level codes x = top[c] - spacing * q and weights W[o] = a[o] * w (w small integers), a dot product over the taps
+inside the input is an affine function of a mismatch count m:
+
+    sum W x = base[class, o] - step[o] * acc,      acc = sum_ij c_ij * popcount(w_i XOR q_j) >= 0
+
+where taps outside the input read the code 0 and `base` corrects for them per border class: they contribute
+`W * (pad value - top)` more than the code 0 says. All constants are computed in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2c.analysis.steps import Array
+from bnn2c.expr import Arg, Expr, apply, const, evaluate
+from bnn2c.ir import Node
+from bnn2c.ir.window import Window
+from bnn2c.lowering.levels import Levels, find_levels
+from bnn2c.lowering.state import Lazy, State, rearranged
+from bnn2c.lowering.weights import Integers, Planes, as_integers, as_planes
+from bnn2c.ops.binary_conv2d import BinaryConv2d
+from bnn2c.ops.conv2d import Conv2d
+from bnn2c.ops.integer_conv2d import IntegerConv2d
+from bnn2c.ops.sign_conv2d import SignConv2d
+
+
+def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
+    """Binary, integer, addition-only or real convolution."""
+    lazy = state.lazies[node.inputs[0]]
+    split = as_integers(op.weights)
+    op, lazy = _flattened(state, node, op, lazy)
+    if split is not None:
+        split = Integers(split.integers.reshape(op.weights.shape), split.scale)
+    if split is None:
+        return _real(state, node, op, lazy)
+    levels = find_levels(state, lazy, node)
+    if levels is not None and levels.spacing is not None:
+        return _binary(state, node, op, levels, split)
+    affine = _integer_input(state, lazy)
+    if affine is not None:
+        return _integer(state, node, op, lazy, split, affine)
+    return _signs(state, node, op, lazy, split)
+
+
+def _flattened(state: State, node: Node, op: Conv2d, lazy: Lazy) -> tuple[Conv2d, Lazy]:
+    """A window as large as an unpacked map is a dense layer over the flat map: its bits fill whole words."""
+    height, width, channels = lazy.shape
+    whole = op.window.kernel == (height, width) and not any(op.window.pads) and op.groups == 1
+    stored = lazy.root not in state.pools and state.builder.types[lazy.root].storage != "bits"
+    if not (whole and stored and height * width > 1 and channels % 32):
+        return op, lazy
+    index = np.arange(height * width * channels, dtype=np.int32).reshape(1, 1, -1)
+    flat = rearranged(state, node, lazy, index)
+    return Conv2d(op.weights.reshape(len(op.weights), 1, 1, -1), Window((1, 1))), flat
+
+
+def border(op: Conv2d, values: Array, size: tuple[int, int], inside: bool) -> Array:
+    """Sum of `values` [O, KH, KW] over the taps inside (or outside) the input, per output position.
+
+    Shape [OH or 1, OW or 1, O]; axes without padding are not spread.
+    """
+    rows, cols = op.window.valid_taps(*size)
+    rows = rows if not rows.all() else rows[:1]
+    cols = cols if not cols.all() else cols[:1]
+    valid = np.einsum("yk,xl,okl->yxo", rows.astype(np.float64), cols.astype(np.float64), values)
+    return np.asarray(valid if inside else values.sum(axis=(1, 2)) - valid)
+
+
+def per_tap(weights: Array, channel_values: Array, groups: int) -> Array:
+    """`sum_c W[o, ky, kx, c] * v[c]`, [O, KH, KW]; v is [1] or [I]."""
+    outputs, kernel_h, kernel_w, width = weights.shape
+    spread = np.broadcast_to(channel_values, (groups * width,)).reshape(groups, 1, 1, 1, width)
+    grouped = weights.astype(np.float64).reshape(groups, outputs // groups, kernel_h, kernel_w, width)
+    return np.asarray((grouped * spread).sum(axis=-1).reshape(outputs, kernel_h, kernel_w))
+
+
+def _binary(state: State, node: Node, op: Conv2d, levels: Levels, split: Integers) -> Lazy:
+    """XNOR-popcount form."""
+    spacing = levels.spacing or 1.0
+    planes: Planes = as_planes(split.integers)
+    acts = [1 << j for j in range(levels.planes)]
+    coefficients = tuple(tuple(c * a for a in acts) for c in planes.coefficients)
+    binary = BinaryConv2d(planes.bits, coefficients, op.window, op.groups)
+    why = [
+        f"input is level codes of {levels.values.shape[1]} values",
+        f"weights are {_form(split)} times a scale per channel",
+    ]
+    root = state.builder.emit(binary, [levels.code], node.output, node.origin, why)
+    state.domains[root] = np.arange(binary.largest + 1)
+    step = split.scale * spacing / planes.divisor
+    base = _binary_base(op, levels, split, binary, step, state.builder.types[levels.code].shape[:2])
+    return Lazy(root, _descend(base, step), state.builder.types[root].shape)
+
+
+def _binary_base(
+    op: Conv2d, levels: Levels, split: Integers, binary: BinaryConv2d, step: Array, size: tuple[int, int]
+) -> Array:
+    """Real value of an accumulator of 0, per border class: [OH or 1, OW or 1, O]."""
+    weights = split.integers * split.scale[:, None, None, None]
+    top = levels.values[:, 0]
+    span = (levels.spacing or 1.0) * ((1 << levels.planes) - 1)
+    middle = per_tap(weights, top - span / 2, op.groups)
+    outside = per_tap(weights, np.asarray(op.pad_value, np.float64).reshape(-1) - top, op.groups)
+    half = step * binary.taps * sum(map(sum, binary.coefficients)) / 2
+    return np.asarray(half + middle.sum(axis=(1, 2)) + border(op, outside, size, inside=False))
+
+
+def _descend(base: Array, step: Array) -> Expr:
+    """`base - step * acc` in float64, rounded once to float32."""
+    return apply("descend", Arg(0), const(base.astype(np.float64)), const(step.reshape(1, 1, -1).astype(np.float64)))
+
+
+def _form(split: Integers) -> str:
+    found = np.unique(split.integers)
+    return (
+        "two-valued"
+        if len(found) == 2 and 0 not in found
+        else f"the {len(found)} integers {found.min()} … {found.max()}"
+    )
+
+
+def _integer_input(state: State, lazy: Lazy) -> tuple[float, float] | None:
+    """(scale, offset) when the tensor is an affine image of 8-bit integers, up to float32 rounding."""
+    if lazy.root in state.pools or state.builder.types[lazy.root].storage not in ("u8", "i8"):
+        return None
+    domain = state.domains[lazy.root]
+    table = np.asarray(evaluate(lazy.expr, [domain.astype(np.float64)[None, None, :]], np.float64))
+    if table.shape != (1, 1, len(domain)):
+        return None
+    table = table.reshape(-1)
+    scale = (table[-1] - table[0]) / (domain[-1] - domain[0])
+    offset = table[0] - scale * domain[0]
+    straight = np.abs(table - (scale * domain + offset)).max() <= 1e-6 * np.abs(table).max()
+    return (float(scale), float(offset)) if straight and scale != 0 else None
+
+
+def _integer(state: State, node: Node, op: Conv2d, lazy: Lazy, split: Integers, affine: tuple[float, float]) -> Lazy:
+    """8-bit integers times small integers: `sum W x = scale * a * acc + (offset inside, pad value outside)`."""
+    sign = -1 if affine[0] > 0 else 1
+    integer = IntegerConv2d((sign * split.integers).astype(np.int8), op.window, op.groups)
+    why = ["input is an affine image of 8-bit integers", f"weights are {_form(split)} times a scale per channel"]
+    root = state.builder.emit(integer, [lazy.root], node.output, node.origin, why)
+    weights = split.integers * split.scale[:, None, None, None]
+    size = state.builder.types[lazy.root].shape[:2]
+    inside = border(op, per_tap(weights, np.array([affine[1]]), op.groups), size, inside=True)
+    outside = border(
+        op, per_tap(weights, np.asarray(op.pad_value, np.float64).reshape(-1), op.groups), size, inside=False
+    )
+    state.domains[root] = _integer_domain(integer, state.builder.types[lazy.root].storage)
+    return Lazy(root, _descend(inside + outside, split.scale * abs(affine[0])), state.builder.types[root].shape)
+
+
+def _integer_domain(op: IntegerConv2d, storage: str) -> Array:
+    """All integers between the smallest and the largest possible sum of any channel."""
+    flat = op.weights.reshape(len(op.weights), -1).astype(np.int64)
+    low, high = (0, 255) if storage == "u8" else (-128, 127)
+    positive, negative = np.where(flat > 0, flat, 0).sum(1), np.where(flat < 0, flat, 0).sum(1)
+    return np.arange(int((negative * high + positive * low).min()), int((positive * high + negative * low).max()) + 1)
+
+
+def _signs(state: State, node: Node, op: Conv2d, lazy: Lazy, split: Integers) -> Lazy:
+    """Real input: additions and subtractions when the weights are two-valued."""
+    plain = np.ndim(op.pad_value) == 0 or np.size(op.pad_value) == 1
+    if np.abs(split.integers).max() != 1 or (split.integers == 0).any() or not plain:
+        return _real(state, node, op, lazy)
+    bits = (split.integers < 0).astype(np.uint8)
+    pad = float(np.reshape(op.pad_value, -1)[0])
+    added = SignConv2d(bits, split.scale.astype(np.float32), op.window, op.groups, pad)
+    why = ["weights are two-valued", "input values are not limited: " + describe(state, lazy)]
+    name = state.builder.emit(added, [state.real(lazy, node)], node.output, node.origin, why)
+    return Lazy(name, Arg(0), state.builder.types[name].shape)
+
+
+def describe(state: State, lazy: Lazy) -> str:
+    """Where a tensor's values come from, for a person."""
+    if lazy.root in state.pools:
+        return f"a max pool of {describe(state, state.pools[lazy.root].inner)}"
+    producer = next((n for n in state.builder.nodes if n.output == lazy.root), None)
+    if producer is None:
+        return f"the graph input {lazy.root}"
+    return f"the result of {producer.op.kind} {producer.origin[0] if producer.origin else producer.output}"
+
+
+def _real(state: State, node: Node, op: Conv2d, lazy: Lazy) -> Lazy:
+    """Float32 weights; a pad value other than 0 is kept."""
+    why = [f"weights take {len(np.unique(op.weights))} values: real"]
+    name = state.builder.emit(op, [state.real(lazy, node)], node.output, node.origin, why)
+    return Lazy(name, Arg(0), state.builder.types[name].shape)

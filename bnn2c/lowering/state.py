@@ -1,0 +1,162 @@
+"""What is known about each value while the graph is lowered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bnn2c.analysis.piecewise import real_steps
+from bnn2c.analysis.steps import Array, Steps
+from bnn2c.analysis.tabulate import tabulate
+from bnn2c.errors import Diagnostic
+from bnn2c.expr import Arg, Expr, remap_consts, substitute
+from bnn2c.importer.tensors import compress
+from bnn2c.ir import Graph, Node
+from bnn2c.ir.builder import Builder
+from bnn2c.ops.map import Map
+from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.rearrange import Rearrange
+
+INTEGER_DOMAINS = {"u8": (0, 255), "i8": (-128, 127)}
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A real tensor that is not computed yet: `expr` of one root value of the same shape."""
+
+    root: str
+    expr: Expr
+    shape: tuple[int, int, int]
+
+    @property
+    def bare(self) -> bool:
+        """True when the tensor is the root itself."""
+        return isinstance(self.expr, Arg)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A max pool whose input is still a lazy tensor."""
+
+    inner: Lazy
+    op: MaxPool
+    node: Node
+
+
+@dataclass
+class Statistics:
+    """What the report says about exactness."""
+
+    evaluated: int = 0
+    sensitive: int = 0
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+
+class State:
+    """The sweep's environment: lazies by source value, domains by lowered root, the graph being built."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.source = graph
+        self.builder = Builder(graph.name)
+        self.lazies: dict[str, Lazy] = {}
+        self.domains: dict[str, Array] = {}
+        self.pools: dict[str, Pool] = {}
+        self.warnings: list[Diagnostic] = []
+        self.statistics = Statistics()
+        self._reals: dict[tuple[str, int], str] = {}
+        self._steps: dict[tuple[str, int], Steps | None] = {}
+        self.keep: list[Expr] = []
+        self.why: dict[str, tuple[str, ...]] = {}
+
+    def add_root(self, source: str, root: str, domain: Array | None = None) -> None:
+        """`source` is the lowered value `root` itself."""
+        self.lazies[source] = Lazy(root, Arg(0), self.builder.types[root].shape)
+        if domain is not None:
+            self.domains[root] = domain
+
+    def steps(self, lazy: Lazy) -> Steps | None:
+        """The tensor as a piecewise-constant function of its root, if it is one; evaluated once."""
+        key = (lazy.root, id(lazy.expr))
+        if key not in self._steps:
+            self.keep.append(lazy.expr)
+            domain = self.domains.get(lazy.root)
+            if domain is not None:
+                found = tabulate(lazy.expr, domain, lazy.shape)
+            else:
+                found = None if lazy.bare else real_steps(lazy.expr, lazy.shape)
+            self._steps[key] = found
+        return self._steps[key]
+
+    def real(self, lazy: Lazy, node: Node) -> str:
+        """A float32 value that holds the tensor; computed once."""
+        key = (lazy.root, id(lazy.expr))
+        if key not in self._reals:
+            self.keep.append(lazy.expr)
+            self._reals[key] = self._materialise(lazy, node)
+        return self._reals[key]
+
+    def _materialise(self, lazy: Lazy, node: Node) -> str:
+        if lazy.root in self.pools:
+            lazy = Lazy(self.pool_value(lazy.root), lazy.expr, lazy.shape)
+        if lazy.bare and self.builder.types[lazy.root].storage == "f32":
+            return lazy.root
+        return self.builder.emit(Map(lazy.expr, lazy.shape), [lazy.root], node.output, node.origin)
+
+    def pool_value(self, root: str) -> str:
+        """The pooled real tensor behind a deferred pool."""
+        pool = self.pools[root]
+        inner = self.real(pool.inner, pool.node)
+        return self._once(
+            f"pool {root}", lambda: self.builder.emit(pool.op, [inner], pool.node.output, pool.node.origin)
+        )
+
+    def _once(self, key: str, make: object) -> str:
+        found = self._reals.get((key, 0))
+        if found is None:
+            found = self._reals[(key, 0)] = make()  # type: ignore[operator]
+        return found
+
+    def combined(self, op: Map, lazies: list[Lazy], node: Node) -> Lazy:
+        """An elementwise expression of lazy tensors: still lazy on one root, emitted on several."""
+        roots = list(dict.fromkeys(lazy.root for lazy in lazies))
+        if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
+            return Lazy(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op.shape)
+        values = [self.value_of(lazy, node) for lazy in lazies]
+        names = list(dict.fromkeys(name for name, _ in values))
+        args = [substitute(expr, [Arg(names.index(name))]) for name, expr in values]
+        name = self.builder.emit(Map(substitute(op.expr, args), op.shape, op.storage), names, node.output, node.origin)
+        return Lazy(name, Arg(0), op.shape)
+
+    def value_of(self, lazy: Lazy, node: Node) -> tuple[str, Expr]:
+        """Root value and expression for use inside another expression; a deferred pool is materialised."""
+        if lazy.root in self.pools:
+            return self.pool_value(lazy.root), lazy.expr
+        return lazy.root, lazy.expr
+
+    def warn(self, code: str, message: str, node: Node, why: str = "", hint: str = "") -> None:
+        """Record a warning about a layer."""
+        name = node.origin[0] if node.origin else node.output
+        self.warnings.append(
+            Diagnostic(code, message, node=name, op=node.op.kind, why=why, hint=hint, severity="warning")
+        )
+
+
+def integer_domain(storage: str) -> Array | None:
+    """All values of an 8-bit storage, None for others."""
+    bounds = INTEGER_DOMAINS.get(storage)
+    return None if bounds is None else np.arange(bounds[0], bounds[1] + 1)
+
+
+def rearranged(state: State, node: Node, lazy: Lazy, index: Array) -> Lazy:
+    """The lazy tensor with its elements moved: the root is moved, and the constants of the expression with it."""
+    name = state.builder.emit(Rearrange(index), [lazy.root], node.output, node.origin)
+    if lazy.root in state.domains:
+        state.domains[name] = state.domains[lazy.root]
+    flat = index.ravel()
+
+    def move(value: Array) -> Array:
+        return compress(np.broadcast_to(value, lazy.shape).ravel()[flat].reshape(index.shape))
+
+    height, width, channels = index.shape
+    return Lazy(name, remap_consts(lazy.expr, move), (height, width, channels))

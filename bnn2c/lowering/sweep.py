@@ -1,0 +1,166 @@
+"""The sweep: every source node in order, each lowered by what its inputs can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bnn2c.expr import Arg
+from bnn2c.ir import Graph, Node, Op, Port
+from bnn2c.lowering.levels import Levels, decode, directions, find_levels, lazy_levels
+from bnn2c.lowering.linear import lower_conv2d
+from bnn2c.lowering.state import Lazy, Pool, State, integer_domain, rearranged
+from bnn2c.ops.concat import Concat
+from bnn2c.ops.conv2d import Conv2d
+from bnn2c.ops.embedding import Embedding
+from bnn2c.ops.map import Map
+from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.rearrange import Rearrange
+
+
+def lower(graph: Graph) -> tuple[Graph, State]:
+    """Lower an imported graph.
+
+    Returns:
+        the graph of packed, integer and float operations, and what the analysis found out (warnings, statistics).
+    """
+    state = State(graph)
+    for port in graph.inputs:
+        kind = graph.types[port.value]
+        state.builder.add_input(port, kind)
+        state.add_root(port.value, port.value, integer_domain(kind.storage))
+    for node in graph.nodes:
+        rule = RULES.get(type(node.op), _generic)
+        state.lazies[node.output] = rule(state, node, node.op)
+    for port in graph.outputs:
+        _output(state, port)
+    return state.builder.build(), state
+
+
+def _output(state: State, port: Port) -> None:
+    """An output is a stored value of its own."""
+    lazy = state.lazies[port.value]
+    node = next((n for n in state.source.nodes if n.output == port.value), None)
+    assert node is not None, "the importer gives every output a node"
+    if (
+        lazy.bare
+        and state.builder.types.get(lazy.root) == state.source.types[port.value]
+        and lazy.root not in state.domains
+    ):
+        name = lazy.root
+    else:
+        name = state.real(lazy, node)
+    taken = {p.value for p in (*state.builder.inputs, *state.builder.outputs)}
+    if name in taken:
+        kind = state.builder.types[name]
+        copy = Rearrange(np.arange(kind.size, dtype=np.int32).reshape(kind.shape))
+        name = state.builder.emit(copy, [name], port.name, node.origin)
+    state.builder.outputs.append(Port(port.name, name, port.shape, port.dtype))
+
+
+def _generic(state: State, node: Node, op: Op) -> Lazy:
+    """Operators without a packed form work on real tensors (or on stored integers as they are)."""
+    values = [state.real(state.lazies[name], node) for name in node.inputs]
+    return _root(state, state.builder.emit(op, values, node.output, node.origin))
+
+
+def _root(state: State, name: str) -> Lazy:
+    return Lazy(name, Arg(0), state.builder.types[name].shape)
+
+
+def _map(state: State, node: Node, op: Map) -> Lazy:
+    """Elementwise: stays lazy on a single root."""
+    if not node.inputs:
+        return _root(state, state.builder.emit(op, [], node.output, node.origin))
+    return state.combined(op, [state.lazies[name] for name in node.inputs], node)
+
+
+def _max_pool(state: State, node: Node, op: MaxPool) -> Lazy:
+    """Deferred while a later threshold may move in front of the pool; codes are pooled as codes."""
+    lazy = state.lazies[node.inputs[0]]
+    levels = find_levels(state, lazy, node) if lazy.root not in state.pools else None
+    if levels is not None:
+        codes = replace(op, largest_code=np.zeros(lazy.shape[2], bool))
+        pooled = state.builder.emit(codes, [levels.code], f"{node.output}_code", node.origin)
+        state.domains[pooled] = state.domains[levels.code]
+        return lazy_levels(state, Levels(pooled, levels.values))
+    if lazy.root not in state.pools and lazy.root in state.domains and directions(state, lazy) is not None:
+        return _deferred(state, node, op, lazy)
+    return _root(state, state.builder.emit(op, [state.real(lazy, node)], node.output, node.origin))
+
+
+def _deferred(state: State, node: Node, op: MaxPool, lazy: Lazy) -> Lazy:
+    name = f"pool:{node.output}"
+    state.pools[name] = Pool(lazy, op, node)
+    return Lazy(name, Arg(0), state.source.types[node.output].shape)
+
+
+def _rearrange(state: State, node: Node, op: Rearrange) -> Lazy:
+    """Move the root (bits, bytes, accumulators) instead of the real tensor; constants move along."""
+    lazy = state.lazies[node.inputs[0]]
+    if lazy.root in state.pools:
+        levels = find_levels(state, lazy, node)
+        lazy = lazy_levels(state, levels) if levels else Lazy(state.real(lazy, node), Arg(0), lazy.shape)
+    if (op.index < 0).any():
+        return _filled(state, node, op, lazy)
+    return rearranged(state, node, lazy, op.index)
+
+
+def _filled(state: State, node: Node, op: Rearrange, lazy: Lazy) -> Lazy:
+    """Elements without a source: a level code when the fill value is a level, else a real tensor."""
+    levels = find_levels(state, lazy, node)
+    if levels is not None and levels.values.shape[0] == 1:
+        found = np.nonzero(levels.values[0] == np.float32(op.fill))[0]
+        if len(found):
+            moved = Rearrange(op.index, float(found[0]))
+            name = state.builder.emit(moved, [levels.code], f"{node.output}_code", node.origin)
+            state.domains[name] = state.domains[levels.code]
+            return Lazy(name, decode(levels), state.builder.types[name].shape)
+    return _root(state, state.builder.emit(op, [state.real(lazy, node)], node.output, node.origin))
+
+
+def _concat(state: State, node: Node, op: Concat) -> Lazy:
+    """Codes are joined when all inputs have the same levels."""
+    lazies = [state.lazies[name] for name in node.inputs]
+    levels = _common_levels(state, node, lazies)
+    if levels is None:
+        return _generic(state, node, op)
+    name = state.builder.emit(op, [found.code for found in levels], f"{node.output}_code", node.origin)
+    state.domains[name] = state.domains[levels[0].code]
+    return lazy_levels(state, Levels(name, levels[0].values))
+
+
+def _common_levels(state: State, node: Node, lazies: Sequence[Lazy]) -> list[Levels] | None:
+    found: list[Levels] = []
+    for lazy in lazies:
+        levels = find_levels(state, lazy, node)
+        if levels is None or levels.values.shape[0] > 1:
+            return None
+        if found and not np.array_equal(levels.values, found[0].values):
+            return None
+        found.append(levels)
+    return found
+
+
+def _embedding(state: State, node: Node, op: Embedding) -> Lazy:
+    """Row numbers are read as stored integers."""
+    lazy = state.lazies[node.inputs[0]]
+    ids = lazy.root if lazy.bare and lazy.root not in state.pools else state.real(lazy, node)
+    name = state.builder.emit(op, [ids], node.output, node.origin)
+    values = np.unique(op.table)
+    if len(values) <= 16:
+        state.domains[name] = values.astype(np.float64)
+    return _root(state, name)
+
+
+RULES: dict[type, Callable[[State, Node, Any], Lazy]] = {
+    Map: _map,
+    Conv2d: lower_conv2d,
+    MaxPool: _max_pool,
+    Rearrange: _rearrange,
+    Concat: _concat,
+    Embedding: _embedding,
+}

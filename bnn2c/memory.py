@@ -1,0 +1,174 @@
+"""The memory plan: lifetimes -> shared buffers -> offsets in one arena."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2c.ir import Graph, Node
+from bnn2c.ops.map import Map
+from bnn2c.ops.rearrange import Rearrange
+
+ALIGNMENT = 8
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Bytes offset … offset + size of the arena, in use from node `first` to node `last`."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where every value lives.
+
+    Attributes:
+        places: value -> ("input" | "output", port number, byte in it) or ("arena", 0, byte offset).
+        scratch: node number -> byte offset of its scratch memory.
+        elided: values that share the bytes of their source (reshapes), so that no code is emitted for them.
+        buffers: the arena's buffers, for the report.
+        size: bytes of the arena.
+    """
+
+    places: dict[str, tuple[str, int, int]]
+    scratch: dict[int, int]
+    elided: frozenset[str]
+    buffers: tuple[Buffer, ...]
+    size: int
+
+
+def plan_memory(graph: Graph) -> Plan:
+    """Place all values of a lowered graph."""
+    owner, start, elided = _owners(graph)
+    ports = {p.value: ("input", i) for i, p in enumerate(graph.inputs)}
+    ports |= {p.value: ("output", i) for i, p in enumerate(graph.outputs)}
+    buffers = {b.name: b for b in _lifetimes(graph, owner, ports)}
+    shared = _scratch_on_inputs(graph, owner, buffers)
+    placed = {b.name: b for b in _pack([*buffers.values(), *_scratch(graph, shared)])}
+    places = {v: (*ports[o], start[v]) if o in ports else ("arena", 0, placed[o].offset + start[v]) for v, o in owner.items()}
+    scratch = {b.first: b.offset for b in placed.values() if b.name.startswith("scratch ")}
+    scratch |= {number: placed[name].offset for number, name in shared.items()}
+    size = max((b.offset + b.size for b in placed.values()), default=0)
+    return Plan(places, scratch, elided, tuple(placed.values()), size)
+
+
+def _owners(graph: Graph) -> tuple[dict[str, str], dict[str, int], frozenset[str]]:
+    """The value whose bytes each value uses (its own, its source's, or its input's in place), and from which byte on."""
+    start = {port.value: 0 for port in graph.inputs}
+    owner = {port.value: port.value for port in graph.inputs}
+    last = _last_uses(graph)
+    outputs = {p.value for p in graph.outputs}
+    inputs = {p.value for p in graph.inputs}
+    elided: set[str] = set()
+    end: dict[str, int] = {}
+    for number, node in enumerate(graph.nodes):
+        source, first = None, _part_of_source(graph, node)
+        if first is not None and node.output not in outputs:
+            source = node.inputs[0]
+            elided.add(node.output)
+        elif node.output not in outputs:
+            first = 0
+            source = _in_place(graph, node, number, owner, end, inputs | outputs)
+        root = owner[source] if source is not None else node.output
+        owner[node.output] = root
+        start[node.output] = start[source] + (first or 0) if source is not None else 0
+        end[root] = max(end.get(root, 0), last[node.output])
+    return owner, start, frozenset(elided)
+
+
+def _last_uses(graph: Graph) -> dict[str, int]:
+    last = {port.value: -1 for port in graph.inputs}
+    for number, node in enumerate(graph.nodes):
+        last[node.output] = number
+        for name in node.inputs:
+            last[name] = number
+    return last | {port.value: len(graph.nodes) for port in graph.outputs}
+
+
+def _part_of_source(graph: Graph, node: Node) -> int | None:
+    """First byte of a reshape or contiguous slice within its source, which needs no copy; None for other operations."""
+    if not isinstance(node.op, Rearrange):
+        return None
+    first = int(node.op.index.flat[0])
+    if not np.array_equal(node.op.index.ravel(), np.arange(first, first + node.op.index.size)):
+        return None
+    source, kind = graph.types[node.inputs[0]], graph.types[node.output]
+    if source.storage != "bits":
+        return first * source.nbytes // source.size
+    pixel = 4 * source.words_per_pixel * source.planes
+    if source.shape[2] == kind.shape[2] and first % kind.shape[2] == 0:
+        return first // kind.shape[2] * pixel
+    dense = source.shape[2] % 32 == 0 and kind.shape[2] % 32 == 0 and source.planes == 1 and first % 32 == 0
+    return first // 8 if dense else None
+
+
+def _in_place(
+    graph: Graph, node: Node, number: int, owner: dict[str, str], end: dict[str, int], fixed: set[str]
+) -> str | None:
+    """An operand that an elementwise operation may overwrite: same size, never read again, in the arena."""
+    if not isinstance(node.op, Map):
+        return None
+    for name in node.inputs:
+        kind = graph.types[name]
+        same = kind.storage != "bits" and kind.nbytes == graph.types[node.output].nbytes and kind.shape == node.op.shape
+        alone = all(owner[other] != owner[name] for other in node.inputs if other != name)
+        if same and alone and owner[name] not in fixed and end.get(owner[name], 0) <= number:
+            return name
+    return None
+
+
+def _lifetimes(graph: Graph, owner: dict[str, str], ports: dict[str, tuple[str, int]]) -> list[Buffer]:
+    """One buffer per owner that lives in the arena."""
+    last = _last_uses(graph)
+    found: dict[str, Buffer] = {}
+    for number, node in enumerate(graph.nodes):
+        root = owner[node.output]
+        if root in ports:
+            continue
+        size = -(-graph.types[node.output].nbytes // ALIGNMENT) * ALIGNMENT
+        old = found.get(root, Buffer(root, 0, number, number))
+        found[root] = Buffer(root, max(size, old.size), old.first, max(old.last, last[node.output]))
+    return list(found.values())
+
+
+def _scratch_on_inputs(graph: Graph, owner: dict[str, str], buffers: dict[str, Buffer]) -> dict[int, str]:
+    """Nodes whose scratch begins where their dying input lies; the input's buffer grows to hold it."""
+    found: dict[int, str] = {}
+    for number, node in enumerate(graph.nodes):
+        types = graph.input_types(node)
+        buffer = buffers.get(owner[node.inputs[0]]) if node.inputs else None
+        if buffer is None or buffer.last != number or not node.op.scratch_on_input(types):
+            continue
+        size = -(-node.op.scratch_bytes(types) // ALIGNMENT) * ALIGNMENT
+        buffers[buffer.name] = Buffer(buffer.name, max(size, buffer.size), buffer.first, buffer.last)
+        found[number] = buffer.name
+    return found
+
+
+def _scratch(graph: Graph, shared: dict[int, str]) -> list[Buffer]:
+    found = []
+    for number, node in enumerate(graph.nodes):
+        size = node.op.scratch_bytes(graph.input_types(node))
+        if size and number not in shared:
+            found.append(Buffer(f"scratch {node.output}", -(-size // ALIGNMENT) * ALIGNMENT, number, number))
+    return found
+
+
+def _pack(wanted: list[Buffer]) -> list[Buffer]:
+    """Greedy by size: each buffer at the lowest offset that is free during its whole life."""
+    placed: list[Buffer] = []
+    for item in sorted(wanted, key=lambda b: (-b.size, b.first, b.name)):
+        alive = sorted((b for b in placed if b.first <= item.last and item.first <= b.last), key=lambda b: b.offset)
+        offset = 0
+        for other in alive:
+            if offset + item.size <= other.offset:
+                break
+            offset = max(offset, other.offset + other.size)
+        placed.append(Buffer(item.name, item.size, item.first, item.last, offset))
+    return sorted(placed, key=lambda b: (b.first, b.offset, b.name))

@@ -1,0 +1,108 @@
+"""Convolution of packed level codes with packed weights: XNOR and popcount."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.types import TensorType
+from bnn2c.ir.window import Window
+from bnn2c.kernels.binary import choose
+from bnn2c.ops.conv2d import linear
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryConv2d(Op):
+    """Weighted mismatch counts between activation planes and weight planes, optionally quantised at once.
+
+    `acc[y, x, o] = sum_ij coefficients[i][j] * popcount(weight plane i of o XOR activation plane j under the window)`;
+    taps outside the input read the code 0. With thresholds, `code = #{l : acc >= thresholds[class, o, l]}`.
+
+    Attributes:
+        weights: uint8 bits [planes, O, KH, KW, I / groups], 0 stands for +1 and 1 for -1.
+        coefficients: positive integers, one row per weight plane, one column per activation plane.
+        window: kernel, stride, dilation, pads.
+        groups: channel groups.
+        thresholds: int32 [row classes, column classes, O, levels - 1] or None for raw accumulators.
+        row_class: class of each output row; `col_class`: of each output column.
+    """
+
+    weights: Array
+    coefficients: tuple[tuple[int, ...], ...]
+    window: Window
+    groups: int = 1
+    thresholds: Array | None = None
+    row_class: Array | None = None
+    col_class: Array | None = None
+
+    @property
+    def taps(self) -> int:
+        """Products per output: KH * KW * I / groups."""
+        return int(np.prod(self.weights.shape[2:]))
+
+    @property
+    def largest(self) -> int:
+        """The largest accumulator value."""
+        return self.taps * sum(map(sum, self.coefficients))
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """Packed codes in; accumulators or packed codes out."""
+        kind = inputs[0]
+        if kind.storage != "bits" or kind.planes != len(self.coefficients[0]):
+            raise ValueError(f"{kind} into a binary convolution of {len(self.coefficients[0])} planes")
+        shape = (*self.window.output(*kind.shape[:2]), self.weights.shape[1])
+        if self.thresholds is not None:
+            return TensorType(shape, "bits", int(self.thresholds.shape[3]).bit_length())
+        return TensorType(shape, "i16" if self.largest <= 32767 else "i32")
+
+    def reference(self, *inputs: Array) -> Array:
+        """`popcount(a ^ w) = (n - dot) / 2` with +1/-1 factors."""
+        total = np.zeros(1)
+        for j in range(len(self.coefficients[0])):
+            plane = 1.0 - 2.0 * ((inputs[0] >> j) & 1)
+            patches = self.window.patches(plane, 1.0)
+            for i, row in enumerate(self.coefficients):
+                dot = linear(patches, 1.0 - 2.0 * self.weights[i], self.groups)
+                total = total + row[j] * (self.taps - dot) / 2
+        accumulators = total.astype(np.int32)
+        return accumulators if self.thresholds is None else self._quantised(accumulators)
+
+    def _quantised(self, accumulators: Array) -> Array:
+        assert self.thresholds is not None and self.row_class is not None and self.col_class is not None
+        levels = self.thresholds[self.row_class][:, self.col_class]
+        return np.asarray((accumulators[..., None] >= levels).sum(axis=-1), np.uint8)
+
+    def cost(self, inputs: Sequence[TensorType]) -> Cost:
+        """One binary multiply-accumulate per tap, output and pair of planes."""
+        out = self.infer(inputs)
+        pairs = len(self.coefficients) * len(self.coefficients[0])
+        weight_bytes = sum(a.nbytes for a in self.constants(inputs).values())
+        return Cost(binary_macs=out.size * self.taps * pairs, weight_bytes=weight_bytes)
+
+    def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
+        """Packed as the chosen kernel wants them."""
+        return choose(self, inputs[0]).constants()
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """The chosen kernel: C type, initialiser and call."""
+        return {"kernel": choose(self, inputs[0])}
+
+    def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """The patch of one pixel, and what else the kernel needs."""
+        return choose(self, inputs[0]).scratch_bytes()
+
+    def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
+        """Whether the patch may take the input's place."""
+        return choose(self, inputs[0]).consumes_input()
+
+    def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
+        """Header of the chosen kernel."""
+        return (choose(self, inputs[0]).header,)
+
+    def kernel(self, inputs: Sequence[TensorType]) -> str:
+        """Name of the chosen kernel."""
+        return choose(self, inputs[0]).name

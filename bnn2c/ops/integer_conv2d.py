@@ -1,0 +1,69 @@
+"""Convolution of 8-bit inputs with small integer weights: additions and subtractions only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.types import TensorType
+from bnn2c.ir.window import Window
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerConv2d(Op):
+    """`acc[y, x, o] = sum over taps inside the input of weights[o] * q`, exact in int32.
+
+    Attributes:
+        weights: int8 [O, KH, KW, I / groups].
+        window: kernel, stride, dilation, pads (outside the input q = 0).
+        groups: channel groups.
+    """
+
+    weights: Array
+    window: Window
+    groups: int = 1
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """8-bit integers in, int32 out."""
+        if inputs[0].storage not in ("u8", "i8"):
+            raise ValueError(f"{inputs[0]} into an integer convolution")
+        return TensorType((*self.window.output(*inputs[0].shape[:2]), self.weights.shape[0]), "i32")
+
+    def reference(self, *inputs: Array) -> Array:
+        """Exact integer sums."""
+        patches = self.window.patches(inputs[0].astype(np.float64), 0.0)
+        out_h, out_w, kernel_h, kernel_w, channels = patches.shape
+        columns = patches.reshape(out_h * out_w, kernel_h * kernel_w, self.groups, -1).transpose(2, 0, 1, 3)
+        kernels = self.weights.astype(np.float64).reshape(self.groups, -1, self.weights[0].size)
+        sums = columns.reshape(self.groups, out_h * out_w, -1) @ kernels.transpose(0, 2, 1)
+        return np.asarray(sums.transpose(1, 0, 2).reshape(out_h, out_w, -1), np.int32)
+
+    @property
+    def two_valued(self) -> bool:
+        """Every weight is +1 or -1: stored as one bit each."""
+        return bool((np.abs(self.weights) == 1).all())
+
+    def cost(self, inputs: Sequence[TensorType]) -> Cost:
+        """Counted as binary work: no multiplication is executed."""
+        out = self.infer(inputs)
+        macs = out.size * self.weights[0].size
+        return Cost(binary_macs=macs, weight_bytes=sum(a.nbytes for a in self.constants(inputs).values()))
+
+    def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
+        """Bits for two-valued weights (one run of words per output), int8 otherwise."""
+        from bnn2c.packing import pack_words
+
+        flat = self.weights.reshape(self.weights.shape[0], -1)
+        return {"weights": pack_words((flat < 0).astype(np.uint8)) if self.two_valued else flat.astype(np.int8)}
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """Which weight form the kernel reads."""
+        return {"two_valued": self.two_valued}
+
+    def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """One window as int16."""
+        return 2 * self.window.kernel[0] * self.window.kernel[1] * inputs[0].shape[2]

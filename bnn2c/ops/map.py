@@ -1,0 +1,72 @@
+"""Elementwise expression over one or more tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bnn2c.expr import Expr, evaluate
+from bnn2c.expr.affine import collapse
+from bnn2c.expr.c_code import Printed, print_c
+from bnn2c.ir.graph import NUMPY_TYPES
+from bnn2c.ir.op import Array, Op
+from bnn2c.ir.types import TensorType
+
+
+@dataclass(frozen=True, eq=False)
+class Map(Op):
+    """`out[h, w, c] = expr(inputs[h, w, c])`; inputs and constants broadcast to `shape` [H, W, C].
+
+    The arithmetic is float32 in the order of the expression, which is the order of the ONNX nodes; in C, chains of affine
+    operations are collapsed.
+    """
+
+    expr: Expr
+    shape: tuple[int, int, int]
+    storage: str = "f32"
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """Every input must broadcast to `shape`."""
+        for kind in inputs:
+            if np.broadcast_shapes(kind.shape, self.shape) != self.shape:
+                raise ValueError(f"{kind} does not broadcast to {self.shape}")
+        return TensorType(self.shape, self.storage)
+
+    def reference(self, *inputs: Array) -> Array:
+        """Evaluate the expression in float32."""
+        value = np.asarray(evaluate(self.expr, inputs))
+        return np.broadcast_to(value, self.shape).astype(NUMPY_TYPES[self.storage])
+
+    @cached_property
+    def _collapsed(self) -> Expr:
+        return collapse(self.expr)
+
+    def printed(self, inputs: Sequence[TensorType]) -> Printed:
+        """The C statements of one element."""
+        return print_c(self._collapsed, self.shape, inputs)
+
+    def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
+        """Constant arrays of the expression; class maps of rows and columns where constants differ between them."""
+        printed = self.printed(inputs)
+        found: dict[str, Array] = dict(printed.arrays)
+        if printed.positional:
+            found |= {"rows": printed.classes.rows.astype(np.uint16), "cols": printed.classes.cols.astype(np.uint16)}
+        return found
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """The printed expression."""
+        return {"body": self.printed(inputs)}
+
+    def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
+        """Mathematical helpers; those that need the C library only where they are used."""
+        printed = self.printed(inputs)
+        needed = ["bnn2c_math.h"] if "bnn2c_" in " ".join(printed.statements).replace("bnn2c_code", "") else []
+        return ("bnn2c_map.h", *needed, *(["bnn2c_math_libm.h"] if printed.libm else []))
+
+    def describe(self) -> str:
+        """The expression as C statements."""
+        return f"shape={self.shape}, storage={self.storage}"

@@ -1,0 +1,58 @@
+"""Copy with an index map: transposes, reshapes, slices, pads, channel shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnn2c.ir.op import Array, Op
+from bnn2c.ir.types import TensorType
+from bnn2c.kernels.rearrangement import Rearrangement, plan_rearrangement
+
+
+@dataclass(frozen=True, eq=False)
+class Rearrange(Op):
+    """`out.flat[k] = input.flat[index.flat[k]]`, or `fill` where the index is -1.
+
+    Attributes:
+        index: int32 [H, W, C], positions in the C order of the input's physical shape.
+        fill: value (float or code) of elements without a source.
+    """
+
+    index: Array
+    fill: float = 0.0
+
+    @property
+    def is_reshape(self) -> bool:
+        """True when the elements keep their order, so that no copy is needed unless pixels are packed."""
+        return bool(np.array_equal(self.index.ravel(), np.arange(self.index.size)))
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """Same storage as the input, shape of the index."""
+        if self.index.max(initial=-1) >= inputs[0].size:
+            raise ValueError("index outside the input")
+        height, width, channels = self.index.shape
+        return TensorType((height, width, channels), inputs[0].storage, inputs[0].planes)
+
+    def reference(self, *inputs: Array) -> Array:
+        """Gather."""
+        flat = inputs[0].ravel()
+        found = flat[np.maximum(self.index, 0)]
+        return np.where(self.index < 0, np.asarray(self.fill, flat.dtype), found)
+
+    def plan(self, inputs: Sequence[TensorType]) -> Rearrangement:
+        """Nested loops or a table."""
+        return plan_rearrangement(self.index, self.fill, inputs[0])
+
+    def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
+        """The table and the fill pattern, where they are needed."""
+        plan = self.plan(inputs)
+        return {key: data for key, data in (("table", plan.table), ("fill", plan.fill)) if data is not None}
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """The plan, and the suffix of the table's kernel."""
+        plan = self.plan(inputs)
+        return {"plan": plan, "table": 0 if plan.table is None else 8 * plan.table.itemsize}

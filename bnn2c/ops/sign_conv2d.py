@@ -1,0 +1,62 @@
+"""Convolution of real activations with two-valued weights (BinaryConnect): additions and subtractions only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.types import TensorType
+from bnn2c.ir.window import Window
+from bnn2c.ops.conv2d import linear
+from bnn2c.packing import pack_words
+
+
+@dataclass(frozen=True, eq=False)
+class SignConv2d(Op):
+    """`out[y, x, o] = scale[o] * sum over taps and channels of (+1 or -1) * input`.
+
+    Attributes:
+        weights: uint8 bits [O, KH, KW, I / groups], 0 stands for +1 and 1 for -1.
+        scale: float32 [O].
+        window: kernel, stride, dilation, pads.
+        groups: channel groups.
+        pad_value: the real number outside the input.
+    """
+
+    weights: Array
+    scale: Array
+    window: Window
+    groups: int = 1
+    pad_value: float = 0.0
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """Float in, float out."""
+        return TensorType((*self.window.output(*inputs[0].shape[:2]), self.weights.shape[0]))
+
+    def reference(self, *inputs: Array) -> Array:
+        """Sum in float64, scale, round once."""
+        patches = self.window.patches(inputs[0].astype(np.float64), self.pad_value)
+        weights = (1.0 - 2.0 * self.weights) * self.scale.astype(np.float64)[:, None, None, None]
+        return linear(patches, weights, self.groups)
+
+    def cost(self, inputs: Sequence[TensorType]) -> Cost:
+        """Counted as binary work: no multiplication is executed in the inner loop."""
+        out = self.infer(inputs)
+        macs = out.size * self.weights[0].size
+        return Cost(binary_macs=macs, weight_bytes=sum(a.nbytes for a in self.constants(inputs).values()))
+
+    def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
+        """One bit per weight, one run of words per output channel; the scales."""
+        flat = self.weights.reshape(self.weights.shape[0], -1)
+        return {"weights": pack_words(flat), "scale": self.scale.astype(np.float32)}
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """Geometry and weight words of one output channel."""
+        from bnn2c.kernels.windows import window_initializer
+
+        words = self.constants(inputs)["weights"].shape[1]
+        return {"window": window_initializer(self.window, inputs[0].shape), "words": words}

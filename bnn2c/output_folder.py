@@ -1,0 +1,108 @@
+"""Writes generated files so that a folder is never left half-written, and never through a symbolic link."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bnn2c.errors import CompileError
+
+__all__ = ["MANIFEST", "write_folder"]
+
+MANIFEST = "manifest.json"
+_MANIFEST_LIMIT = 64 * 1024 * 1024
+
+
+def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files into a folder, all or none.
+
+    A new folder appears complete, by one rename. In an existing one each file is replaced by a rename once all are
+    written; the manifest comes last, so that a manifest always describes the files beside it. Files that the manifest
+    of an earlier run lists, that are no longer generated and that nobody has changed since are removed.
+
+    Args:
+        folder: where to; made with its parents when it does not exist.
+        files: text by file name, without folders; written as UTF-8 with the line breaks that it has.
+
+    Raises:
+        CompileError: BNN023 when the folder cannot be used or written.
+    """
+    try:
+        _refuse_what_is_in_the_way(folder, files)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            _update(folder, files)
+        else:
+            with _scratch(folder.parent, files) as complete:
+                complete.rename(folder)
+    except OSError as error:
+        raise _problem(folder, error.strerror or str(error)) from None
+
+
+def _refuse_what_is_in_the_way(folder: Path, files: Mapping[str, str]) -> None:
+    if folder.is_symlink():
+        raise _problem(folder, "it is a symbolic link")
+    if folder.exists() and not folder.is_dir():
+        raise _problem(folder, "it is a file")
+    for name in files:
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise _problem(folder, f"{name!r} is not a file name")
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            raise _problem(folder, f"{name} in it is a folder")
+
+
+def _problem(folder: Path, why: str) -> CompileError:
+    hint = "choose another folder with -o, or remove what is in the way"
+    return CompileError.single("BNN023", f"cannot write to {folder}", why=why, hint=hint)
+
+
+@contextmanager
+def _scratch(parent: Path, files: Mapping[str, str]) -> Iterator[Path]:
+    """A temporary folder in `parent` with all the files; whatever is left of it is removed at the end."""
+    temporary = Path(tempfile.mkdtemp(prefix=".bnn2c-", dir=parent))
+    try:
+        complete = temporary / "complete"
+        complete.mkdir()
+        for name, text in files.items():
+            (complete / name).write_bytes(text.encode("utf-8"))
+        yield complete
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _update(folder: Path, files: Mapping[str, str]) -> None:
+    stale = sorted(_unchanged_files_of_earlier_run(folder) - set(files))
+    with _scratch(folder, files) as complete:
+        for name in sorted(files, key=lambda name: name == MANIFEST):
+            os.replace(complete / name, folder / name)
+    for name in stale:
+        (folder / name).unlink()
+
+
+def _unchanged_files_of_earlier_run(folder: Path) -> set[str]:
+    """Names that an earlier manifest lists and whose content still has the hash that it states."""
+    hashes = _listed_hashes(folder / MANIFEST)
+    return {name for name, digest in hashes.items() if Path(name).name == name and _sha256(folder / name) == digest}
+
+
+def _listed_hashes(manifest: Path) -> dict[str, str]:
+    try:
+        if manifest.is_symlink() or manifest.stat().st_size > _MANIFEST_LIMIT:
+            return {}
+        files = json.loads(manifest.read_bytes()).get("files", {})
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a regular file; empty for anything else, and for a link."""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,72 @@
+"""Merge an elementwise operation into its only reader when that is elementwise too.
+
+`Map g(Map f(x), y)` is `Map g(f(x), y)`: the same float32 operations in the same order, one loop instead of two, one
+tensor less in memory. Applies when the inner result has one reader, the same shape, and is float32 (an integer result
+is a conversion of its own).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bnn2c.expr import Arg, Expr, substitute
+from bnn2c.expr.tree import count_nodes
+from bnn2c.ir import Graph, Node
+from bnn2c.ops.map import Map
+from bnn2c.passes.cleanup import drop_dead
+
+MAX_OPERATIONS = 64
+MAX_INPUTS = 8
+
+
+def fuse_maps(graph: Graph) -> Graph:
+    """Fuse from the inputs towards the outputs."""
+    readers = {name: len(nodes) for name, nodes in graph.consumers().items()}
+    for port in graph.outputs:
+        readers[port.value] += 1
+    done: dict[str, Node] = {}
+    nodes = []
+    for node in graph.nodes:
+        fused = _fused(node, done, readers)
+        done[node.output] = fused
+        nodes.append(fused)
+    return drop_dead(replace(graph, nodes=tuple(nodes)))
+
+
+def _fused(node: Node, done: dict[str, Node], readers: dict[str, int]) -> Node:
+    if not isinstance(node.op, Map):
+        return node
+    names: list[str] = []
+    args: list[Expr] = []
+    origin: tuple[str, ...] = ()
+    for name in node.inputs:
+        inner = done.get(name)
+        if inner is not None and _mergeable(inner, node.op, readers[name]):
+            slots = [_slot(names, n) for n in inner.inputs]
+            args.append(substitute(inner.op.expr, [Arg(s) for s in slots]))  # type: ignore[attr-defined]
+            origin += inner.origin
+        else:
+            args.append(Arg(_slot(names, name)))
+    if not origin or len(names) > MAX_INPUTS:
+        return node
+    expr = substitute(node.op.expr, args)
+    return replace(
+        node, op=replace(node.op, expr=expr), inputs=tuple(names), origin=tuple(dict.fromkeys(origin + node.origin))
+    )
+
+
+def _slot(names: list[str], name: str) -> int:
+    if name not in names:
+        names.append(name)
+    return names.index(name)
+
+
+def _mergeable(inner: Node, outer: Map, readers: int) -> bool:
+    op = inner.op
+    return (
+        isinstance(op, Map)
+        and readers == 1
+        and op.shape == outer.shape
+        and op.storage == "f32"
+        and count_nodes(op.expr) + count_nodes(outer.expr) <= MAX_OPERATIONS
+    )

@@ -1,0 +1,99 @@
+"""The compiler on one screen: ONNX -> imported graph -> passes -> lowered graph -> memory plan -> C files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from bnn2c import naming
+from bnn2c.emit import emit
+from bnn2c.emit.manifest import facts_of, manifest_of, report_of
+from bnn2c.importer import import_graph, load_model
+from bnn2c.ir import Graph
+from bnn2c.ir.check import ir_check
+from bnn2c.ir.graph import outputs
+from bnn2c.ir.op import Array
+from bnn2c.ir.text import to_text
+from bnn2c.lowering import lower
+from bnn2c.memory import plan_memory
+from bnn2c.options import Options
+from bnn2c.passes.fold_padding import fold_padding
+from bnn2c.passes.fuse_maps import fuse_maps
+from bnn2c.passes.fuse_thresholds import fuse_thresholds
+from bnn2c.targets import load_target
+
+BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
+AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fuse_thresholds, fuse_maps)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The result of a compilation.
+
+    Attributes:
+        files: C file name -> text.
+        manifest: what the files contain, JSON-able (docs/output-format.md).
+        report_data: what the analysis found out, for the report.
+        imported: the graph as imported, the oracle of real arithmetic.
+        final: the graph that the C code executes.
+        options: the options of this compilation.
+    """
+
+    files: dict[str, str]
+    manifest: dict[str, Any]
+    report_data: dict[str, Any]
+    imported: Graph
+    final: Graph
+    options: Options
+
+    def reference(self, inputs: Sequence[Array]) -> list[Array]:
+        """Run the final graph in numpy on one sample."""
+        return outputs(self.final, inputs)
+
+
+def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options | None = None) -> Compiled:
+    """Compile a model.
+
+    Raises:
+        CompileError: every problem found, with diagnostics.
+    """
+    options = options or Options()
+    target = load_target(options.target)
+    prefix = naming.model_name(source, options.name)
+    model = load_model(source)
+    dump = Dump(options.dump_ir)
+    imported = dump("imported", import_graph(model, options, prefix))
+    graph = imported
+    for before in BEFORE_LOWERING:
+        graph = dump(before.__name__, before(graph))
+    graph, state = lower(graph)
+    dump("lower", graph)
+    for after in AFTER_LOWERING:
+        graph = dump(after.__name__, after(graph))
+    plan = plan_memory(graph)
+    digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    files, layers, pool = emit(graph, plan, prefix, facts_of(prefix, digest, target, options))
+    manifest = manifest_of(graph, plan, prefix, digest, target, layers, pool, files)
+    return Compiled(files, manifest, report_of(layers, plan, state), imported, graph, options)
+
+
+class Dump:
+    """Checks every intermediate graph and writes its text form where the user wants it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.count = 0
+
+    def __call__(self, stage: str, graph: Graph) -> Graph:
+        """Verify, write, pass on."""
+        ir_check(graph)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{self.count:02d}-{stage}.txt").write_text(to_text(graph), encoding="utf-8")
+        self.count += 1
+        return graph

@@ -1,0 +1,85 @@
+"""The instruction counter: a plugin of QEMU, built here, and what it wrote."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnn2c.data import data_folder
+from bnn2c.toolchain.elf import read_marks
+from bnn2c.toolchain.tools import run_tool
+
+__all__ = ["Counts", "counter_arguments", "read_counts"]
+
+_PLUGIN = "count.so"
+_MARKS = "marks.txt"
+_COUNTS = "counts.txt"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Instructions of each run of a model.
+
+    Attributes:
+        runs: per run the total, then one number per layer.
+    """
+
+    runs: list[list[int]]
+
+    @property
+    def largest(self) -> list[int]:
+        """The run with the largest total."""
+        return max(self.runs, key=lambda run: run[0])
+
+    @property
+    def equal(self) -> bool:
+        """Whether all runs took the same instructions, in total and per layer."""
+        return all(run == self.runs[0] for run in self.runs)
+
+
+def counter_arguments(program: Path, function: str, layers: int, emulator: str, *, step: bool = False) -> list[str]:
+    """Arguments for QEMU that make it count; empty when the plugin cannot be built here.
+
+    Args:
+        program: the linked program; its folder is QEMU's current directory and receives the plugin's files.
+        function: name of the model's function.
+        layers: number of layers.
+        emulator: path of QEMU.
+        step: count each instruction by itself (slow; checks the method).
+    """
+    folder = program.parent
+    if not _build_plugin(folder, emulator):
+        return []
+    marks = read_marks(program, function)
+    lines = [f"{address:x} {number}\n" for address, number in marks]
+    (folder / _MARKS).write_text("".join(lines), encoding="ascii")
+    layers = layers if any(number >= 2 for _, number in marks) else 0
+    return ["-plugin", f"./{_PLUGIN},marks={_MARKS},layers={layers},out={_COUNTS}{',step=1' if step else ''}"]
+
+
+def read_counts(folder: Path) -> Counts | None:
+    """What the plugin wrote in QEMU's current directory; None when nothing was counted."""
+    path = folder / _COUNTS
+    if not path.is_file():
+        return None
+    runs = [[int(word) for word in line.split()] for line in path.read_text(encoding="ascii").splitlines()]
+    return Counts(runs) if runs else None
+
+
+def _build_plugin(folder: Path, emulator: str) -> bool:
+    compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
+    if compiler is None:
+        return False
+    source = data_folder("runtime_c") / "harness" / "plugin" / "count.c"
+    version = f"-DBNN2C_QEMU_PLUGIN_VERSION={_plugin_version(emulator, folder)}"
+    command = [compiler, "-std=c99", "-O2", "-shared", "-fPIC", version, str(source), "-o", str(folder / _PLUGIN)]
+    return run_tool(command, folder).returncode == 0
+
+
+def _plugin_version(emulator: str, folder: Path) -> int:
+    """The oldest version of the plugin interface that this QEMU accepts."""
+    said = run_tool([emulator, "--version"], folder).stdout
+    major = re.search(r"version (\d+)\.", said)
+    return 2 if major and int(major[1]) >= 9 else 1

@@ -1,0 +1,185 @@
+"""Runs generated C on a target, natively or under QEMU, and measures it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnn2c.data import data_folder
+from bnn2c.targets import Target
+from bnn2c.toolchain.build import Builder, write_files
+from bnn2c.toolchain.counter import Counts, counter_arguments, read_counts
+from bnn2c.toolchain.elf import ObjectSizes, object_sizes
+from bnn2c.toolchain.errors import RunFailed
+from bnn2c.toolchain.layout import Array, Member, from_bytes, members, sample_bytes
+from bnn2c.toolchain.tools import find_emulator, run_tool
+
+__all__ = ["TargetRun", "run_on_target"]
+
+_PROGRAM = "program.elf"
+_PAINT_BYTES = 65_536
+_HOOK = "BNN2C_LAYER_BEGIN"
+_RECORD = struct.Struct("<iII")  # status, stack bytes, guards intact: see runtime_c/harness/main.c
+
+
+@dataclass(frozen=True)
+class TargetRun:
+    """What a target computed, and what it took.
+
+    Attributes:
+        outputs: per sample one array per output, in the manifest's order, type and shape.
+        instructions: executed by one call of the model's function, the largest over the samples; None when not counted.
+        layer_instructions: per layer, of that same call; empty when not counted or the model has no hooks.
+        constant_time: whether every sample took the same instructions, in total and per layer; None when not counted.
+        stack_bytes: largest stack use over the samples, from the caller's frame down.
+        guards_intact: nothing was written outside of the arena and the output struct.
+        sizes: of the model's own object files, without measuring hooks.
+    """
+
+    outputs: list[list[Array]]
+    instructions: int | None
+    layer_instructions: list[int]
+    constant_time: bool | None
+    stack_bytes: int
+    guards_intact: bool
+    sizes: ObjectSizes
+
+
+def run_on_target(
+    files: Mapping[str, str],
+    manifest: dict[str, Any],
+    target: Target,
+    samples: Sequence[Sequence[object]],
+    workdir: Path,
+    *,
+    count: bool = True,
+    opt: str | None = None,
+    cflags: Sequence[str] = (),
+    compiler: str | None = None,
+    timeout: float = 600.0,
+    step: bool = False,
+) -> TargetRun:
+    """Build a generated model for a target, run it on samples and measure it.
+
+    Args:
+        files: generated files, name to text.
+        manifest: the manifest that belongs to them.
+        target: what to build for and where to run.
+        samples: per sample one array per input, as in the manifest.
+        workdir: folder for everything that is written.
+        count: count instructions (where the target runs under QEMU).
+        opt: optimisation flag; None takes the one of target.optimize.
+        cflags: further flags for the model's files and for linking, such as sanitizers.
+        compiler: instead of the target's own.
+        timeout: seconds for the run.
+        step: count each instruction by itself, slowly, to check the counter.
+
+    Raises:
+        ToolchainMissing: when the compiler or the emulator is not installed.
+        BuildFailed: when the model cannot be built; DoesNotFit when it is too large for the board.
+        RunFailed: when it crashes, does not end in time or returns an error status.
+        ValueError: when a sample does not match the manifest's inputs.
+    """
+    workdir = Path(workdir).resolve()
+    builder = Builder.for_target(target, opt, cflags, compiler)
+    emulator = find_emulator(target)
+    sources = write_files({**files, "harness_model.h": _model_header(manifest)}, workdir / "src")
+    plain = builder.compile(sources, workdir / "plain", ["-std=c99", *cflags])
+    program = _build_program(builder, sources, plain, workdir)
+
+    inputs = members(manifest["inputs"])
+    (workdir / "samples.bin").write_bytes(b"".join(sample_bytes(inputs, sample) for sample in samples))
+    counting: list[str] = []
+    if count and emulator is not None:
+        function = f"{manifest['prefix']}_run"
+        counting = counter_arguments(program, function, len(manifest["layers"]), emulator, step=step)
+    _execute(program, target, [*_emulation(target, emulator), *counting], timeout)
+    counts = read_counts(workdir) if counting else None
+    return _collect(workdir / "results.bin", members(manifest["outputs"]), len(samples), counts, object_sizes(plain))
+
+
+def _model_header(manifest: dict[str, Any]) -> str:
+    """harness_model.h, which ties runtime_c/harness/main.c to one model."""
+    prefix = manifest["prefix"]
+    lines = [
+        f'#include "{prefix}.h"',
+        f"typedef {prefix}_input_t harness_input_t;",
+        f"typedef {prefix}_output_t harness_output_t;",
+        f"#define HARNESS_RUN {prefix}_run",
+        f"#define HARNESS_ARENA_BYTES {prefix.upper()}_ARENA_BYTES",
+        f"#define HARNESS_ARENA_ALIGN {prefix.upper()}_ARENA_ALIGN",
+        f"#define HARNESS_PAINT_BYTES {_PAINT_BYTES}u",
+        f"#define HARNESS_INPUTS(M) {' '.join(f'M({m.c_name})' for m in members(manifest['inputs']))}",
+        f"#define HARNESS_OUTPUTS(M) {' '.join(f'M({m.c_name})' for m in members(manifest['outputs']))}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _build_program(builder: Builder, sources: Sequence[Path], plain: Sequence[Path], workdir: Path) -> Path:
+    """Link the model, with hooks where it has any, to the harness; the path of the program."""
+    harness = data_folder("runtime_c") / "harness"
+    hooked = [source for source in sources if _HOOK in source.read_text(encoding="utf-8")]
+    flags = ["-std=c99", "-include", str(harness / "marks.h"), *builder.cflags]
+    replaced = {path.name: path for path in builder.compile(hooked, workdir / "hooked", flags)}
+    objects = [replaced.get(path.name, path) for path in plain]
+
+    runner = builder.target.runner
+    system = runner.kind == "qemu-system"
+    parts = [harness / "main.c", harness / ("io_semihosting.c" if system else "io_stdio.c")]
+    if system:
+        parts.append(harness / "boards" / f"{runner.startup}.c")
+    own = builder.compile(parts, workdir / "harness", ["-std=c99", f"-I{workdir / 'src'}"])
+    boards = harness / "boards"
+    board = ["-nostartfiles", f"-L{boards}", f"-T{boards / runner.board}.ld"] if system else []
+    builder.link([*own, *objects], workdir / _PROGRAM, board)
+    return workdir / _PROGRAM
+
+
+def _emulation(target: Target, emulator: str | None) -> list[str]:
+    """The command line before the program; empty for a native target."""
+    runner = target.runner
+    if emulator is None:
+        return []
+    cpu = ["-cpu", runner.cpu] if runner.cpu else []
+    if runner.kind == "qemu-user":
+        return [emulator, *cpu]
+    quiet = ["-display", "none", "-monitor", "none", "-serial", "none", "-parallel", "none", "-nic", "none"]
+    firmware = ["-bios", "none"] if runner.startup == "riscv" else []
+    return [emulator, "-M", runner.machine, *cpu, *firmware, *quiet, "-semihosting-config", "enable=on,target=native"]
+
+
+def _execute(program: Path, target: Target, command: Sequence[str], timeout: float) -> None:
+    start = ["-kernel"] if target.runner.kind == "qemu-system" else []
+    done = run_tool([*command, *start, str(program)], program.parent, timeout)
+    if done.returncode != 0:
+        said = [line for line in f"{done.stdout}{done.stderr}".splitlines() if "warning: nic" not in line]
+        first = f"the program crashed on {target.name} (exit status {done.returncode})"
+        raise RunFailed("\n".join([first, *said]))
+
+
+def _collect(
+    path: Path, outputs: Sequence[Member], samples: int, counts: Counts | None, sizes: ObjectSizes
+) -> TargetRun:
+    """The results file and the counts as a TargetRun."""
+    data = path.read_bytes()
+    step = _RECORD.size + sum(member.bytes for member in outputs)
+    if len(data) != step * samples:
+        raise RunFailed(f"the program wrote {len(data)} bytes of results instead of {step * samples}")
+    heads = [_RECORD.unpack_from(data, start) for start in range(0, len(data), step)]
+    for index, (status, _, _) in enumerate(heads):
+        if status != 0:
+            raise RunFailed(f"the model returned status {status} for sample {index}")
+    starts = range(_RECORD.size, len(data), step)
+    largest = counts.largest if counts else None
+    return TargetRun(
+        outputs=[from_bytes(outputs, data[start : start + step - _RECORD.size]) for start in starts],
+        instructions=largest[0] if largest else None,
+        layer_instructions=largest[1:] if largest else [],
+        constant_time=counts.equal if counts else None,
+        stack_bytes=max((stack for _, stack, _ in heads), default=0),
+        guards_intact=all(intact for _, _, intact in heads),
+        sizes=sizes,
+    )

@@ -1,0 +1,106 @@
+"""The oracle chain: runs the generated C and compares it with the ONNX reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn2c.errors import CompileError
+from bnn2c.importer import load_model
+from bnn2c.verify.compare import Tolerance, close, tolerances
+from bnn2c.verify.reference import Reference, ReferenceFailed
+from bnn2c.verify.rounding import Judge
+from bnn2c.verify.runner import measurements, run_target
+from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors
+
+if TYPE_CHECKING:
+    from bnn2c.pipeline import Compiled
+    from bnn2c.toolchain import TargetRun
+    from bnn2c.verify.bounded import Array
+
+__all__ = ["verify_model"]
+
+Runner = Callable[["Compiled", str, Vectors], "TargetRun"]
+
+
+def verify_model(
+    compiled: Compiled,
+    model_path: Path,
+    targets: Sequence[str],
+    vectors: Path | None,
+    samples: int,
+    progress: Callable[[str], object] | None = None,
+    run: Runner = run_target,
+) -> dict[str, Any]:
+    """Run the generated C on each target and compare every output of every sample.
+
+    Args:
+        compiled: result of `compile_model`.
+        model_path: the ONNX file it was made from.
+        targets: names of targets.
+        vectors: .npz file; its outputs, if it has any, are the reference, else onnxruntime is.
+        samples: number of random samples without `vectors`.
+        progress: told what is being done.
+        run: builds and runs the C on a target.
+
+    Returns:
+        the document of `verify --json`, schema 1 (docs/cli.md).
+
+    Raises:
+        CompileError: BNN022 when the vectors do not fit or there is no reference.
+        ToolchainMissing: a target's tools, or onnxruntime, are not installed.
+        ToolchainError: the C cannot be built or run.
+    """
+    tell = progress or (lambda text: None)
+    given = load_vectors(vectors, compiled.manifest, compiled.options) if vectors else None
+    given = given or random_vectors(samples, compiled.imported, compiled.options)
+    tell("running the reference")
+    expected = given.outputs or _reference_outputs(model_path, given)
+    allowed = tolerances(compiled.manifest["outputs"], expected)
+    judge = Judge(compiled, Path(model_path), given, expected, allowed)
+    origin = "vectors" if given.outputs else "onnxruntime"
+    found = []
+    for target in targets:
+        tell(f"{target}: building and running {len(given.inputs)} samples")
+        done = run(compiled, target, given)
+        tell(f"{target}: comparing")
+        verdict = _compared(done.outputs, expected, allowed, judge)
+        found.append({"target": target, **verdict, "reference": origin, **measurements(done, compiled.manifest)})
+    return {"schema": 1, "model": str(model_path), "results": found}
+
+
+def _reference_outputs(model_path: Path, vectors: Vectors) -> list[list[Array]]:
+    reference = Reference(load_model(model_path))
+    try:
+        return [reference.run(feed) for feed in vectors.feeds]
+    except ReferenceFailed as error:
+        hint = "give --vectors with a file that holds the outputs of another executor (output, output1, ...)"
+        raise CompileError.single("BNN022", f"onnxruntime cannot run the model: {error}", hint=hint) from error
+
+
+def _compared(
+    got: Sequence[Sequence[Array]], expected: Sequence[Sequence[Array]], allowed: Sequence[Tolerance], judge: Judge
+) -> dict[str, Any]:
+    """Counts, the largest error outside of rounding, the first mismatch and the list of roundings."""
+    mismatches: list[dict[str, Any]] = []
+    roundings: list[dict[str, Any]] = []
+    largest = 0.0
+    for sample, (outputs, reference) in enumerate(zip(got, expected, strict=True)):
+        if not close(outputs, reference, allowed):
+            finding = judge.judge(sample, outputs)
+            (roundings if finding.rounding else mismatches).append(finding.data(sample))
+            if finding.rounding:
+                continue
+        errors = [t.error(a, b) for t, a, b in zip(allowed, outputs, reference, strict=True)]
+        largest = max(largest, *errors)
+    return {
+        "samples": len(expected),
+        "mismatches": len(mismatches),
+        "rounding": len(roundings),
+        "max_abs_error": min(largest, float(np.finfo(np.float32).max)),
+        "first_difference": mismatches[0] if mismatches else None,
+        "rounding_samples": roundings,
+    }

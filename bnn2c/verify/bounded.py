@@ -1,0 +1,70 @@
+"""Values with a bound on what another float32 execution of the same network may get.
+
+Only rounding that depends on the execution is counted: sums of inexact products (executors add in different orders),
+inexact elementwise results (executors contract or fuse them) and library functions. What every execution computes
+exactly, such as a dot product of +1/-1, has the bound 0, so that a tie there is never taken for rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Array", "Bounded", "UNIT", "ZERO", "exact_sum", "inexact", "summation"]
+
+Array = npt.NDArray[Any]
+UNIT = 2.0**-24
+ZERO: Array = np.zeros(1)
+_EXACT = 2.0**24
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """An array and its error bound.
+
+    Attributes:
+        value: as the oracle computes it.
+        error: float64, broadcasts to the value; how far another float32 execution may be away.
+        unsure: elements that hold a decision within its bound which no reference value was seen for; None: no element.
+    """
+
+    value: Array
+    error: Array
+    unsure: Array | None = None
+
+
+def inexact(rounded: Array, real: Array) -> Array:
+    """One rounding of each element where the float32 result is not the real one, [same shape] float64."""
+    with np.errstate(all="ignore"):
+        return np.where(rounded.astype(np.float64) == real, 0.0, UNIT * np.abs(np.nan_to_num(real)))
+
+
+def summation(terms: int) -> float:
+    """Relative to the sum of magnitudes: error of a float32 sum of inexact products in any order.
+
+    The worst case is `terms` units; roundings are independent in practice, so that 4 standard deviations of a random
+    walk are used where they are smaller. Four more units stand for rounded weights and the addition of a bias.
+    """
+    return float(min(terms, 4 * np.sqrt(terms)) + 4) * UNIT
+
+
+def exact_sum(left: Array, right: Array, magnitude: float) -> bool:
+    """Whether every sum of products of elements of the two arrays is exact in float32, in any order.
+
+    All products are multiples of the product of the two smallest units in use; sums below 2**24 of it are exact.
+    """
+    return bool(magnitude <= _EXACT * _quantum(left) * _quantum(right))
+
+
+def _quantum(array: Array) -> float:
+    """The largest power of two that all elements are multiples of (1 for zeros)."""
+    values = np.unique(np.abs(np.asarray(array, np.float64)))
+    values = values[(values > 0) & np.isfinite(values)]
+    if not values.size:
+        return 1.0
+    mantissa, exponent = np.frexp(values)
+    digits = np.asarray(mantissa * 2.0**53, np.int64)
+    return float(np.ldexp((digits & -digits).astype(np.float64), exponent - 53).min())

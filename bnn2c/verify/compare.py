@@ -1,0 +1,66 @@
+"""Equality of outputs: integers exactly, real numbers within 1e-5 of the output's range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RELATIVE", "Tolerance", "tolerances"]
+
+Array = npt.NDArray[Any]
+RELATIVE = 1e-5
+_SMALLEST_RANGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far two values of one output may be apart.
+
+    Attributes:
+        name: the ONNX tensor.
+        exact: integer or boolean: not at all.
+        limit: absolute, for real numbers.
+    """
+
+    name: str
+    exact: bool
+    limit: float
+
+    def differs(self, got: Array, reference: Array) -> Array:
+        """Which elements differ, flat; equal infinities and two NaN are equal."""
+        a, b = (np.asarray(x).astype(np.float64).ravel() for x in (got, reference))
+        with np.errstate(invalid="ignore"):
+            near = a == b if self.exact else np.abs(a - b) <= self.limit
+        return np.asarray(~(near | (a == b) | (np.isnan(a) & np.isnan(b))))
+
+    def error(self, got: Array, reference: Array) -> float:
+        """Largest absolute difference; infinite when one of the two is no number."""
+        a, b = (np.asarray(x).astype(np.float64).ravel() for x in (got, reference))
+        with np.errstate(invalid="ignore"):
+            gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+        return float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0))
+
+
+def tolerances(ports: Sequence[dict[str, Any]], reference: Sequence[Sequence[Array]]) -> list[Tolerance]:
+    """One tolerance per output; the range is the larger of spread and magnitude of the reference over all samples.
+
+    Args:
+        ports: `manifest["outputs"]`.
+        reference: per sample one array per output.
+    """
+    found = []
+    for position, port in enumerate(ports):
+        values = np.concatenate([np.asarray(row[position]).astype(np.float64).ravel() for row in reference])
+        values = values[np.isfinite(values)]
+        extent = float(max(np.abs(values).max(), np.ptp(values))) if values.size else 0.0
+        found.append(Tolerance(port["name"], port["dtype"] != "float32", RELATIVE * max(extent, _SMALLEST_RANGE)))
+    return found
+
+
+def close(got: Sequence[Array], reference: Sequence[Array], allowed: Sequence[Tolerance]) -> bool:
+    """Whether all outputs of a sample agree."""
+    return not any(t.differs(a, b).any() for t, a, b in zip(allowed, got, reference, strict=True))

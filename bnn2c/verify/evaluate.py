@@ -1,0 +1,76 @@
+"""Executes a graph in numpy with error bounds and with decisions taken from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bnn2c.ir import Graph, Node
+from bnn2c.ir.graph import NUMPY_TYPES
+from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.map import Map
+from bnn2c.ops.quantize import Quantize
+from bnn2c.verify.bounded import ZERO, Array, Bounded
+from bnn2c.verify.decisions import Decider, Step
+from bnn2c.verify.expressions import evaluate_bounded
+from bnn2c.verify.op_errors import error_of, full_error
+
+__all__ = ["Values", "evaluate", "results"]
+
+Values = dict[str, Bounded]
+
+
+def evaluate(graph: Graph, feeds: Sequence[Array], decide: Decider) -> Values:
+    """All values of the graph on one sample; the numbers of `ir.execute` when nothing is decided differently."""
+    values: Values = {}
+    for port, feed in zip(graph.inputs, feeds, strict=True):
+        kind = graph.types[port.value]
+        values[port.value] = Bounded(np.asarray(feed).reshape(kind.shape).astype(NUMPY_TYPES[kind.storage]), ZERO)
+    for node in graph.nodes:
+        values[node.output] = _node(node, [values[name] for name in node.inputs], decide)
+    return values
+
+
+def results(graph: Graph, values: Values) -> list[Array]:
+    """The graph's outputs, in the order of its ports."""
+    return [values[port.value].value for port in graph.outputs]
+
+
+def _node(node: Node, inputs: Sequence[Bounded], decide: Decider) -> Bounded:
+    op = node.op
+    if isinstance(op, Map):
+        found = evaluate_bounded(op.expr, inputs, node.output, decide)
+        value = np.broadcast_to(found.value, op.shape).astype(NUMPY_TYPES[op.storage])
+        unsure = None if found.unsure is None else np.broadcast_to(found.unsure, op.shape)
+        return Bounded(value, np.broadcast_to(found.error, op.shape), unsure)
+    value = op.reference(*(x.value for x in inputs))
+    if isinstance(op, (Quantize, ArgMax)):
+        low, high = _codes(op, inputs[0]) if isinstance(op, Quantize) else _winners(op, inputs[0])
+        return Bounded(decide(Step(node.output, value, np.minimum(low, value), np.maximum(high, value)))[0], ZERO)
+    if value.dtype.kind != "f":
+        return Bounded(value, ZERO)
+    return Bounded(value, error_of(op, inputs, value))
+
+
+def _codes(op: Quantize, x: Bounded) -> tuple[Array, Array]:
+    """Least and greatest code of numbers within the bound."""
+    if not x.error.any():
+        code = op.reference(x.value)
+        return code, code
+    real = x.value.astype(np.float64)
+    ends = [op.reference(real - x.error), op.reference(real), op.reference(real + x.error)]
+    return np.minimum.reduce(ends), np.maximum.reduce(ends)
+
+
+def _winners(op: ArgMax, x: Bounded) -> tuple[Array, Array]:
+    """First and last index that could be the winner."""
+    real = x.value.astype(np.float64) * (-1 if op.smallest else 1)
+    error = full_error(x)
+    best = (real - error).max(axis=2, keepdims=True)
+    if not error.any():
+        index = op.reference(x.value)
+        return index, index
+    able = real + error >= best
+    count = able.shape[2]
+    return able.argmax(axis=2)[..., None], count - 1 - able[:, :, ::-1].argmax(axis=2)[..., None]

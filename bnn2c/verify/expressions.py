@@ -1,0 +1,156 @@
+"""Error bounds of elementwise expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bnn2c.expr import Apply, Arg, Expr
+from bnn2c.expr.functions import FUNCTIONS
+from bnn2c.expr.tree import fold
+from bnn2c.verify.bounded import UNIT, Array, Bounded, inexact
+from bnn2c.verify.decisions import Decider, Step
+
+__all__ = ["evaluate_bounded"]
+
+_LIBRARY = 4 * UNIT  # mathematical library functions differ by a few units in the last place
+_STEPS = frozenset(("sign", "round", "floor", "ceil", "trunc", "idiv"))
+_COMPARE = frozenset(("ge", "gt", "le", "lt", "eq"))
+_TESTS = frozenset(("not", "bool", "isnan", "and", "or", "xor"))
+_SUMS = {"add": 1, "sub": 1, "descend": 3}  # units of rounding, relative to the magnitudes of the operands
+_ROUNDED = frozenset(("add", "sub", "mul", "div", "sqrt", "dequant", "descend"))
+Numbers = tuple[Array, ...]
+
+
+def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider) -> Bounded:
+    """Evaluate an expression in float32, as `expr.evaluate` does, together with its error bound.
+
+    Args:
+        expr: the expression.
+        roots: its arguments.
+        site: name for the decisions in it; `#1`, `#2`, … is added from the second function on.
+        decide: takes the decisions.
+    """
+    count = 0
+
+    def leaf(e: Expr) -> object:
+        if isinstance(e, Arg):
+            root = roots[e.index]
+            return Bounded(np.asarray(root.value, np.float32), root.error, root.unsure)
+        return Bounded(e.value, np.zeros(1))  # type: ignore[attr-defined]
+
+    def node(e: Apply, args: list[object]) -> object:
+        nonlocal count
+        label = f"{site}#{count}" if count else site
+        count += 1
+        return _applied(e, [a for a in args if isinstance(a, Bounded)], label, decide)
+
+    found = fold(expr, leaf, node)
+    assert isinstance(found, Bounded)
+    return found
+
+
+def _applied(e: Apply, args: Sequence[Bounded], site: str, decide: Decider) -> Bounded:
+    fn = FUNCTIONS[e.fn].numpy
+    with np.errstate(all="ignore"):
+        value = np.asarray(fn(*(a.value for a in args), *e.params), np.float32)
+        real = tuple(a.value.astype(np.float64) for a in args)
+        errors = tuple(np.asarray(a.error, np.float64) for a in args)
+        if e.fn in _TESTS:
+            return Bounded(value, np.zeros(1))
+        if e.fn in _COMPARE or e.fn in _STEPS:
+            return _decided(e.fn, value, real, errors, site, decide)
+        if e.fn == "where":
+            return _chosen(value, args, errors)
+        error = PROPAGATE[e.fn](real, errors) if e.fn in PROPAGATE else _by_ends(fn, real, errors)
+        error = error + _own_error(e, value, real)
+        return Bounded(value, np.nan_to_num(np.broadcast_to(error, value.shape), nan=0.0, posinf=0.0))
+
+
+def _own_error(e: Apply, value: Array, real: Numbers) -> Array:
+    """Rounding of the function itself; a sum may have been contracted with the products before it."""
+    if e.fn in _ROUNDED:
+        exact = np.asarray(FUNCTIONS[e.fn].numpy(*real, *e.params), np.float64)
+        if e.fn not in _SUMS:
+            return inexact(value, exact)
+        size = np.abs(real[0] * real[2]) + np.abs(real[1]) if e.fn == "descend" else np.abs(real[0]) + np.abs(real[1])
+        return np.where(value == exact, 0.0, _SUMS[e.fn] * UNIT * size)
+    return _LIBRARY * np.abs(value) if FUNCTIONS[e.fn].libm else np.zeros(1)
+
+
+def _decided(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, decide: Decider) -> Bounded:
+    """A step of one number or the comparison of two: exact afterwards, whatever was decided."""
+    numpy = FUNCTIONS[fn].numpy
+    if fn in _COMPARE:
+        gap, error = real[0] - real[1], errors[0] + errors[1]
+        zero = np.zeros(1)
+        ends = [numpy(gap - error, zero), numpy(gap, zero), numpy(gap + error, zero)]
+        ends.append(np.where(np.abs(gap) <= error, numpy(zero, zero), ends[1]))
+    elif fn == "idiv":
+        ends = [value.astype(np.float64)]
+    else:
+        ends = [numpy(real[0] - errors[0]), numpy(real[0] + errors[0])]
+    stack = [np.broadcast_to(np.asarray(end, np.float32), value.shape) for end in ends]
+    low, high = np.minimum.reduce([value, *stack]), np.maximum.reduce([value, *stack])
+    chosen, unsure = decide(Step(site, value, low, high))
+    return Bounded(chosen, np.zeros(1), unsure)
+
+
+def _chosen(value: Array, args: Sequence[Bounded], errors: Numbers) -> Bounded:
+    """`where`: an undecided condition matters only as far as the branches meet there (a continuous kink)."""
+    condition, left, right = args
+    error = np.where(condition.value != 0, errors[1], errors[2])
+    if condition.unsure is not None:
+        gap = np.abs(left.value.astype(np.float64) - right.value)
+        joined = condition.unsure & (gap <= errors[1] + errors[2])
+        error = np.where(joined, np.maximum(errors[1], errors[2]) + gap, error)
+    return Bounded(value, np.broadcast_to(error, value.shape))
+
+
+def _sum(x: Numbers, e: Numbers) -> Array:
+    return np.asarray(e[0] + e[1])
+
+
+def _product(x: Numbers, e: Numbers) -> Array:
+    return np.asarray(np.abs(x[0]) * e[1] + np.abs(x[1]) * e[0] + e[0] * e[1])
+
+
+def _quotient(x: Numbers, e: Numbers) -> Array:
+    return np.asarray((e[0] + np.abs(x[0] / x[1]) * e[1]) / np.maximum(np.abs(x[1]) - e[1], np.finfo(np.float32).tiny))
+
+
+def _largest(x: Numbers, e: Numbers) -> Array:
+    return np.maximum(e[0], e[1])
+
+
+def _same(x: Numbers, e: Numbers) -> Array:
+    return e[0]
+
+
+def _by_ends(fn: Callable[..., Array], x: Numbers, e: Numbers) -> Array:
+    """A smooth function: its change towards both ends of the first argument's interval."""
+    if not any(error.any() for error in e):
+        return np.zeros(1)
+    middle = fn(*x)
+    below, above = fn(x[0] - e[0], *x[1:]), fn(x[0] + e[0], *x[1:])
+    return np.asarray(np.maximum(np.abs(below - middle), np.abs(above - middle)))
+
+
+PROPAGATE: dict[str, Callable[[Numbers, Numbers], Array]] = {
+    "add": _sum,
+    "sub": _sum,
+    "mul": _product,
+    "div": _quotient,
+    "min": _largest,
+    "max": _largest,
+    "neg": _same,
+    "abs": _same,
+    "relu": _same,
+    "dequant": _same,
+    "mod": _sum,
+    "fmod": _sum,
+    "descend": lambda x, e: np.asarray(e[0] * np.abs(x[2])),
+    "sin": _same,
+    "cos": _same,
+}

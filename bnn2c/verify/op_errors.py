@@ -1,0 +1,128 @@
+"""Error bounds of the operations that compute real numbers, one rule each: `rule(op, inputs, value)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bnn2c.ir import Op
+from bnn2c.ops.average_pool import AveragePool
+from bnn2c.ops.concat import Concat
+from bnn2c.ops.conv2d import Conv2d
+from bnn2c.ops.embedding import Embedding
+from bnn2c.ops.mat_mul import MatMul
+from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.rearrange import Rearrange
+from bnn2c.ops.reduce import Reduce
+from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.softmax import Softmax
+from bnn2c.verify.bounded import UNIT, ZERO, Array, Bounded, exact_sum, inexact, summation
+
+__all__ = ["error_of", "full_error"]
+
+Inputs = Sequence[Bounded]
+
+
+def error_of(op: Op, inputs: Inputs, value: Array) -> Array:
+    """The error bound of the result of an operation."""
+    return np.broadcast_to(_RULES.get(type(op), _unknown)(op, inputs, value), value.shape)
+
+
+def full_error(x: Bounded) -> Array:
+    """The error of every element."""
+    return np.broadcast_to(x.error, x.value.shape)
+
+
+def _conv2d(op: Conv2d, inputs: Inputs, value: Array) -> Array:
+    """Summation error, and the inputs' errors through the magnitudes of the weights."""
+    pad = np.abs(np.asarray(op.pad_value, np.float64))
+    size = replace(op, weights=np.abs(op.weights), pad_value=pad if pad.ndim else float(pad))
+    return _linear(replace(size, pad_value=0.0), size, inputs[0], op.weights, op.weights[0].size)
+
+
+def _sign_conv2d(op: SignConv2d, inputs: Inputs, value: Array) -> Array:
+    """Additions and subtractions, then one rounding for the scale."""
+    scale = np.abs(op.scale.astype(np.float64))
+    plain = replace(op, weights=np.zeros_like(op.weights), scale=np.ones_like(op.scale), pad_value=abs(op.pad_value))
+    error = _linear(replace(plain, pad_value=0.0), plain, inputs[0], np.ones(1), op.weights[0].size) * scale
+    return error if (scale == 1).all() else error + UNIT * np.abs(value)
+
+
+def _linear(through: Op, size: Op, x: Bounded, weights: Array, terms: int) -> Array:
+    magnitude = size.reference(np.abs(x.value)).astype(np.float64)
+    if not x.error.any():
+        if exact_sum(x.value, weights, float(magnitude.max(initial=0.0))):
+            return ZERO
+        return np.asarray(magnitude * summation(terms))
+    return np.asarray(through.reference(full_error(x)) * (1 + UNIT) + magnitude * summation(terms))
+
+
+def _mat_mul(op: MatMul, inputs: Inputs, value: Array) -> Array:
+    left, right = (np.abs(x.value.astype(np.float64)) for x in inputs)
+    error_left, error_right = full_error(inputs[0]), full_error(inputs[1])
+    magnitude = op.reference(left, right).astype(np.float64)
+    if not (error_left.any() or error_right.any()) and exact_sum(left, right, float(magnitude.max(initial=0.0))):
+        return ZERO
+    moved = op.reference(left + error_left, error_right) + op.reference(error_left, right)
+    return np.asarray(moved + magnitude * summation(left.shape[2]))
+
+
+def _reduce(op: Reduce, inputs: Inputs, value: Array) -> Array:
+    """Sums and means add errors; of a maximum the largest counts; a product is treated by relative errors."""
+    x, error = inputs[0].value.astype(np.float64), full_error(inputs[0])
+    terms = x.shape[1]
+    if op.function in ("max", "min"):
+        return np.asarray(error.max(axis=1, keepdims=True))
+    if op.function == "prod":
+        relative = (error / np.maximum(np.abs(x), np.finfo(np.float32).tiny)).sum(axis=1, keepdims=True)
+        return np.asarray(np.abs(value) * (relative + terms * UNIT))
+    magnitude = np.abs(x).sum(axis=1, keepdims=True)
+    own = 0.0 if exact_sum(x, np.ones(1), float(magnitude.max(initial=0.0))) else magnitude * summation(terms)
+    total = np.asarray(error.sum(axis=1, keepdims=True) + own)
+    return total / terms + inexact(value, x.sum(axis=1, keepdims=True) / terms) if op.function == "mean" else total
+
+
+def _average(op: AveragePool, inputs: Inputs, value: Array) -> Array:
+    terms = op.window.kernel[0] * op.window.kernel[1]
+    error = op.reference(full_error(inputs[0])) if inputs[0].error.any() else 0.0
+    return np.asarray(error + op.reference(np.abs(inputs[0].value)).astype(np.float64) * summation(terms))
+
+
+def _softmax(op: Softmax, inputs: Inputs, value: Array) -> Array:
+    """A shift of the logits by at most e changes a probability by the factor exp(2 e) at most."""
+    error = full_error(inputs[0]).max(axis=2, keepdims=True)
+    own = summation(value.shape[2])
+    if op.logarithm:
+        return np.asarray(2 * error + own * (1 + np.abs(value)))
+    return np.asarray(np.abs(value) * (np.expm1(2 * error) + own))
+
+
+def _moved(op: Op, inputs: Inputs, value: Array) -> Array:
+    """Errors go where the elements go."""
+    plain = replace(op, fill=0.0) if isinstance(op, Rearrange) else op
+    return np.asarray(plain.reference(*(full_error(x).astype(np.float64) for x in inputs)))
+
+
+def _exact(op: Op, inputs: Inputs, value: Array) -> Array:
+    return ZERO
+
+
+def _unknown(op: Op, inputs: Inputs, value: Array) -> Array:
+    """An operation without a rule: its largest input error and one rounding, never more."""
+    return max((float(x.error.max(initial=0.0)) for x in inputs), default=0.0) + UNIT * np.abs(value)
+
+
+_RULES: dict[type[Op], Callable[..., Array]] = {
+    Conv2d: _conv2d,
+    SignConv2d: _sign_conv2d,
+    MatMul: _mat_mul,
+    Reduce: _reduce,
+    AveragePool: _average,
+    Softmax: _softmax,
+    MaxPool: _moved,
+    Rearrange: _moved,
+    Concat: _moved,
+    Embedding: _exact,
+}

@@ -1,0 +1,218 @@
+"""Decides between *mismatch* and *rounding* for a sample whose outputs differ.
+
+Three links lead from the C to the reference, and each must hold by itself:
+
+    generated C  --  final graph in numpy  --  imported graph in numpy  --  ONNX reference
+
+A link holds when the outputs agree within tolerance, or when they do once decisions (sign, comparison, rounding, arg max)
+whose operands lie within the float32 summation error of the tie are taken as the other side took them. For the reference,
+whose intermediate tensors can be seen, all of its decisions are replayed; for the others the flips are searched. The
+sample is *rounding* when all links hold and at least one decision was replayed or flipped: a wrong weight, a wrong
+threshold or a wrong tie rule anywhere breaks a link, because exact ties of exact numbers have the error bound 0 and are
+never flipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn2c.importer import import_graph, load_model
+from bnn2c.importer.tensors import Tensor, View
+from bnn2c.ir import Graph
+from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.map import Map
+from bnn2c.verify.bounded import Array
+from bnn2c.verify.compare import RELATIVE, Tolerance, close
+from bnn2c.verify.decisions import Flips, Follow
+from bnn2c.verify.evaluate import Values, evaluate, results
+from bnn2c.verify.reference import Reference, ReferenceFailed
+from bnn2c.verify.search import search
+
+if TYPE_CHECKING:
+    from bnn2c.pipeline import Compiled
+    from bnn2c.verify.vectors import Vectors
+
+__all__ = ["Finding", "Judge"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Why a sample differs.
+
+    Attributes:
+        rounding: only decisions within the rounding error differ; otherwise it is a mismatch.
+        stage: the link: `c`, `lowering`, `reference`, or `precision` when each link holds and the sum of all does not.
+        tensor: the ONNX tensor (or node) of the first difference; empty when a link holds exactly.
+        reference: value there in the reference (of that link), `got`: value there on the other side.
+        elements: number of decisions that were taken as the other side took them.
+    """
+
+    rounding: bool
+    stage: str
+    tensor: str = ""
+    reference: float | None = None
+    got: float | None = None
+    elements: int = 0
+
+    def data(self, sample: int) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "sample": sample, "tensor": self.tensor, "reference": self.reference, "got": self.got,
+            "stage": self.stage, "elements": self.elements,
+        }  # fmt: skip
+
+
+class Judge:
+    """Knows the model in all its stages; used only when something differs."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        model: Path,
+        vectors: Vectors,
+        expected: Sequence[Sequence[Array]],
+        allowed: Sequence[Tolerance],
+    ) -> None:
+        """Keep what is compared.
+
+        Args:
+            compiled: the compilation result.
+            model: the ONNX file.
+            vectors: samples.
+            expected: the reference's outputs per sample.
+            allowed: tolerance of each output.
+        """
+        self._compiled = compiled
+        self._path = model
+        self._vectors = vectors
+        self._expected = expected
+        self._allowed = list(allowed)
+        self._upstream: dict[int, list[Finding]] = {}
+
+    def judge(self, sample: int, got: Sequence[Array]) -> Finding:
+        """Classify the sample whose C outputs are `got`."""
+        if sample not in self._upstream:
+            self._upstream[sample] = [self._lowering_link(sample), self._reference_link(sample)]
+        links = [self._c_link(sample, got), *self._upstream[sample]]
+        broken = next((link for link in links if not link.rounding), None)
+        if broken is not None:
+            return broken
+        decided = next((link for link in links if link.elements), None)
+        return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
+
+    def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
+        inputs = self._vectors.inputs[sample]
+        return self._searched("c", self._compiled.final, inputs, got)
+
+    def _lowering_link(self, sample: int) -> Finding:
+        inputs = self._vectors.inputs[sample]
+        lowered = results(self._compiled.final, evaluate(self._compiled.final, inputs, Flips()))
+        return self._searched("lowering", self._traced[0], inputs, lowered)
+
+    def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
+        """Compare a graph with the target, flipping near ties if need be."""
+        flips = search(graph, inputs, partial(close, reference=target, allowed=self._allowed))
+        if flips is None:
+            return self._output_difference(stage, target, results(graph, evaluate(graph, inputs, Flips())))
+        return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))
+
+    def _reference_link(self, sample: int) -> Finding:
+        """Replay the reference's decisions where they can be seen; search otherwise."""
+        graph, inputs, expected = self._traced[0], self._vectors.inputs[sample], self._expected[sample]
+        oracle = evaluate(graph, inputs, Flips())
+        if close(results(graph, oracle), expected, self._allowed):
+            return Finding(True, "reference")
+        seen = self._seen(sample)
+        if seen is not None:
+            follow = Follow(self._observed(seen))
+            followed = results(graph, evaluate(graph, inputs, follow))
+            if follow.refused is not None:
+                site, _, reference, got = follow.refused
+                return Finding(False, "reference", self._tensor(graph, site), reference, got)
+            if follow.taken and close(followed, expected, self._allowed):
+                first = self._tensor(graph, next(iter(follow.taken)))
+                return Finding(True, "reference", first, elements=sum(follow.taken.values()))
+        found = self._searched("reference", graph, inputs, expected)
+        return found if found.rounding or seen is None else self._first_tensor(seen, oracle) or found
+
+    def _output_difference(self, stage: str, got: Sequence[Array], reference: Sequence[Array]) -> Finding:
+        """The first differing element of the outputs (the largest difference when all are within tolerance)."""
+        for allowed, a, b in zip(self._allowed, got, reference, strict=True):
+            wrong = allowed.differs(a, b)
+            if wrong.any():
+                position = int(np.nonzero(wrong)[0][0])
+                return Finding(False, stage, allowed.name, float(np.ravel(b)[position]), float(np.ravel(a)[position]))
+        return Finding(False, stage, self._allowed[0].name)
+
+    @cached_property
+    def _model(self) -> Any:  # noqa: ANN401 - a protobuf message
+        return load_model(self._path)
+
+    @cached_property
+    def _reference(self) -> Reference:
+        return Reference(self._model)
+
+    @cached_property
+    def _traced(self) -> tuple[Graph, dict[str, Tensor]]:
+        """The imported graph and the ONNX tensors in it."""
+        tensors: dict[str, Tensor] = {}
+        graph = import_graph(self._model, self._compiled.options, self._compiled.imported.name, tensors)
+        return graph, tensors
+
+    def _seen(self, sample: int) -> dict[str, Array] | None:
+        """All tensors of the reference; None when it cannot be run here or does not repeat the expected outputs."""
+        from bnn2c.toolchain import ToolchainMissing
+
+        try:
+            outputs = self._reference.run(self._vectors.feeds[sample])
+            if not close(outputs, self._expected[sample], self._allowed):
+                return None
+            return self._reference.trace(self._vectors.feeds[sample])
+        except (ReferenceFailed, ToolchainMissing):
+            return None
+
+    def _observed(self, seen: dict[str, Array]) -> dict[str, Array]:
+        """The reference's results of every operation of the imported graph that takes decisions."""
+        graph, tensors = self._traced
+        sites = {node.output for node in graph.nodes if isinstance(node.op, (Map, ArgMax))}
+        found: dict[str, Array] = {}
+        for name, array in seen.items():
+            view = tensors.get(name)
+            if isinstance(view, View) and view.value in sites and view.index.size == array.size:
+                flat = found.setdefault(view.value, np.full(graph.types[view.value].size, np.nan))
+                index, values = view.index.ravel(), array.astype(np.float64).ravel()
+                new = (index >= 0) & np.isnan(flat[index])
+                flat[index[new]] = values[new]
+        return found
+
+    def _first_tensor(self, seen: dict[str, Array], oracle: Values) -> Finding | None:
+        """The first ONNX tensor that differs by more than rounding."""
+        for name, array in seen.items():
+            view = self._traced[1].get(name)
+            if not isinstance(view, View) or view.value not in oracle or view.index.size != array.size:
+                continue
+            reference, index = array.astype(np.float64).ravel(), view.index.ravel()
+            bounded = oracle[view.value]
+            got = np.where(index < 0, 0.0, bounded.value.astype(np.float64).ravel()[index])
+            error = np.broadcast_to(bounded.error, bounded.value.shape).ravel()[index]
+            wrong = np.abs(got - reference) > error + RELATIVE * np.abs(reference).max(initial=0.0)
+            if wrong.any():
+                position = int(np.nonzero(wrong)[0][0])
+                return Finding(False, "reference", name, float(reference[position]), float(got[position]))
+        return None
+
+    def _tensor(self, graph: Graph, site: str) -> str:
+        """The ONNX name for a value: the tensor, or the node that it comes from."""
+        value = site.partition("#")[0]
+        if graph is self._traced[0]:
+            for name, tensor in self._traced[1].items():
+                if isinstance(tensor, View) and tensor.value == value:
+                    return name
+        origins = [node.origin for node in graph.nodes if node.output == value and node.origin]
+        return origins[0][-1] if origins else value

@@ -1,0 +1,220 @@
+"""Test inputs: read from an .npz file or made at random, in the form of the C caller and in that of the reference."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.ir import Graph
+from bnn2c.ops.embedding import Embedding
+from bnn2c.ops.map import Map
+from bnn2c.ops.rearrange import Rearrange
+from bnn2c.options import Options
+
+__all__ = ["Vectors", "load_vectors", "random_vectors"]
+
+Array = npt.NDArray[Any]
+_SEED = 20_240_229
+_SAME_SCALE = 1e-5
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Samples of one verification.
+
+    Attributes:
+        inputs: per sample one array per graph input, as the C function takes it.
+        feeds: per sample one array per graph input, as the ONNX graph takes it (real numbers when C takes pixels).
+        outputs: per sample one array per graph output when the file holds them, else None.
+    """
+
+    inputs: list[list[Array]]
+    feeds: list[list[Array]]
+    outputs: list[list[Array]] | None = None
+
+
+def load_vectors(path: Path, manifest: Mapping[str, Any], options: Options) -> Vectors:
+    """Read `input`, `input1`, … and optionally `output`, `output1`, …, `input_scale`, `input_offset`.
+
+    Args:
+        path: the .npz file; every array is [n, *shape], with or without a batch axis of 1 in the shape.
+        manifest: inputs and outputs of the compiled model.
+        options: its options: with an input scale the C function takes uint8.
+
+    Raises:
+        CompileError: BNN022 with every array that is missing or does not fit.
+    """
+    arrays = _read(path)
+    problems: list[Diagnostic] = []
+    inputs = [_samples(arrays, _key("input", i), port, problems) for i, port in enumerate(manifest["inputs"])]
+    keys = [_key("output", i) for i in range(len(manifest["outputs"]))]
+    stored = [pair for pair in zip(keys, manifest["outputs"], strict=True) if pair[0] in arrays]
+    held = [_samples(arrays, key, port, problems) for key, port in stored]
+    if 0 < len(held) < len(keys):
+        problems.append(_problem(f"the file holds {len(held)} of {len(keys)} outputs", "store all of them or none"))
+    problems += _counts([*inputs, *held])
+    if problems:
+        raise CompileError(problems)
+    given, feeds = _both_forms(inputs, arrays, manifest, options)
+    return Vectors(_rows(given), _rows(feeds), _rows(held) if held else None)
+
+
+def random_vectors(samples: int, graph: Graph, options: Options) -> Vectors:
+    """Seeded random inputs; for float inputs the last but one sample is all zeros and the last one integer-valued.
+
+    Args:
+        samples: how many.
+        graph: the imported graph; ids stay within the table of the embedding that reads them.
+        options: with an input scale, pixels are drawn and the reference gets their real values.
+    """
+    rng = np.random.default_rng(_SEED)
+    inputs = []
+    for port in graph.inputs:
+        drawn = _draw(rng, (samples, *port.shape), port.dtype, _id_limit(graph, port.value))
+        inputs.append(drawn)
+    feeds = [_real(x, options.input_scale, options.input_offset) for x in inputs] if options.input_scale else inputs
+    return Vectors(_rows(inputs), _rows(feeds))
+
+
+def _key(kind: str, position: int) -> str:
+    return f"{kind}{position or ''}"
+
+
+def _problem(message: str, hint: str = "") -> Diagnostic:
+    return Diagnostic("BNN022", message, hint=hint)
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """All arrays of the file; objects are refused, so that nothing of it is executed."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array; write it with numpy.savez(path, input=...)")
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CompileError.single("BNN022", f"cannot read {path.name}: {reason}") from error
+
+
+def _samples(arrays: Mapping[str, Array], key: str, port: Mapping[str, Any], problems: list[Diagnostic]) -> Array:
+    """The array `key` as [n, *shape of the port]; an empty array after a problem."""
+    shape = tuple(port["shape"])
+    empty = np.zeros((0, *shape))
+    if key not in arrays:
+        held = ", ".join(sorted(arrays))
+        problems.append(_problem(f"the file has no array {key!r} for {port['name']}", f"it holds {held}"))
+        return empty
+    found = arrays[key]
+    if found.ndim == 0 or _core(found.shape[1:]) != _core(shape) or found.dtype.kind not in "biuf":
+        wanted = " x ".join(map(str, ("n", *shape)))
+        problems.append(_problem(f"{key} is {found.dtype}{list(found.shape)}; {port['name']} needs [{wanted}]"))
+        return empty
+    return found.reshape(len(found), *shape)
+
+
+def _core(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape without leading ones: what is left of the batch axis."""
+    first = next((i for i, n in enumerate(shape) if n != 1), len(shape))
+    return tuple(shape[first:])
+
+
+def _counts(found: Sequence[Array]) -> list[Diagnostic]:
+    counts = {len(x) for x in found if x.size}
+    if len(counts) > 1:
+        return [_problem(f"the arrays hold different numbers of samples: {sorted(counts)}")]
+    return [] if counts else [_problem("the file holds no sample")]
+
+
+def _both_forms(
+    inputs: Sequence[Array], arrays: Mapping[str, Array], manifest: Mapping[str, Any], options: Options
+) -> tuple[list[Array], list[Array]]:
+    """Inputs for C and for the reference."""
+    stored = float(arrays["input_scale"]) if "input_scale" in arrays else None
+    offset = float(arrays.get("input_offset", np.zeros(())))
+    if options.input_scale is not None:
+        _check_scale(stored, offset, options)
+        given = [_fitted(x, port) for x, port in zip(inputs, manifest["inputs"], strict=True)]
+        return given, [_real(x, options.input_scale, options.input_offset) for x in given]
+    real = [_real(x, stored, offset) if stored is not None else x for x in inputs]
+    given = [_fitted(x, port) for x, port in zip(real, manifest["inputs"], strict=True)]
+    return given, given
+
+
+def _check_scale(stored: float | None, offset: float, options: Options) -> None:
+    """The file must mean the same pixels as the options.
+
+    Raises:
+        CompileError: BNN022 when it does not.
+    """
+    scale = options.input_scale or 0.0
+    gaps = (abs((stored or scale) - scale) / abs(scale), abs(offset - options.input_offset))
+    if stored is not None and max(gaps) > _SAME_SCALE:
+        wanted = f"{scale:g} * q + {options.input_offset:g}"
+        raise CompileError([_problem(f"the file was made for real = {stored:g} * q + {offset:g}, not {wanted}")])
+
+
+def _real(pixels: Array, scale: float | None, offset: float) -> Array:
+    """`scale * q + offset` in float64, rounded once to float32; a scale that is 1/k up to float32 divides by k."""
+    if not scale:
+        return pixels
+    inverse = round(1.0 / scale)
+    if inverse and abs(scale * inverse - 1.0) < 2e-7:
+        return np.asarray(pixels.astype(np.float64) / inverse + offset, np.float32)
+    return np.asarray(pixels.astype(np.float64) * scale + offset, np.float32)
+
+
+def _fitted(samples: Array, port: Mapping[str, Any]) -> Array:
+    """The samples in the element type of the C input.
+
+    Raises:
+        CompileError: BNN022 when a value is not representable.
+    """
+    kind = np.dtype(port["dtype"])
+    if kind.kind == "f":
+        return samples.astype(np.float32)
+    limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    numbers = samples.astype(np.float64)
+    if not (np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()):
+        raise CompileError([_problem(f"{port['name']} takes {kind}; the file has numbers that are no integers")])
+    low, high = numbers.min(initial=limits[0]), numbers.max(initial=limits[0])
+    if low < limits[0] or high > limits[1]:
+        raise CompileError([_problem(f"{port['name']} takes {kind}; the file has {low:g} to {high:g}")])
+    return samples.astype(kind)
+
+
+def _rows(arrays: Sequence[Array]) -> list[list[Array]]:
+    """Arrays [n, …] -> n lists of arrays."""
+    return [list(row) for row in zip(*arrays, strict=True)]
+
+
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, limit: int | None) -> Array:
+    if dtype == "float32":
+        drawn = rng.standard_normal(shape).astype(np.float32)
+        if len(drawn) > 2:
+            drawn[-2] = 0
+            drawn[-1] = rng.integers(-3, 4, shape[1:])
+        return drawn
+    if dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    kind = np.dtype(dtype)
+    low, high = (-8, 8) if kind.itemsize > 1 else (int(np.iinfo(kind).min), int(np.iinfo(kind).max) + 1)
+    return rng.integers(0, limit, shape, kind) if limit else rng.integers(low, high, shape, kind)
+
+
+def _id_limit(graph: Graph, value: str) -> int | None:
+    """Rows of the smallest table that the input's elements (moved or cast) index."""
+    reached, limits = {value}, []
+    for node in graph.nodes:
+        if node.inputs and node.inputs[0] in reached:
+            if isinstance(node.op, Embedding):
+                limits.append(len(node.op.table))
+            elif isinstance(node.op, Rearrange) or (isinstance(node.op, Map) and len(node.inputs) == 1):
+                reached.add(node.output)
+    return min(limits, default=None)

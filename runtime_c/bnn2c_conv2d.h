@@ -1,0 +1,125 @@
+/* bnn2c_conv2d.h - float convolution, with groups; a dense layer is a 1x1 convolution of one pixel.
+ *
+ *   out[y][x][o] = sum over ky, kx, c of  in[y*stride + ky*dilation - pad][...][g*I/groups + c] * weights[o][ky][kx][c]
+ *
+ * where g = o / (O/groups).  Taps outside the input read pad[channel], or are left out when pad is NULL (zeros).
+ * Input [in_h][in_w][in_c], weights [out_c][kernel_h][kernel_w][in_c/groups], output [out_h][out_w][out_c].
+ * bnn2c_conv2d_depthwise: groups = in_c = out_c, weights [kernel_h][kernel_w][channel].
+ */
+#ifndef BNN2C_CONV2D_H
+#define BNN2C_CONV2D_H
+
+#include "bnn2c.h"
+#include "bnn2c_dot.h"
+#include "bnn2c_window.h"
+
+typedef struct {
+  bnn2c_window_t window;
+  uint32_t in_c;
+  uint32_t out_c;
+  uint32_t groups;
+  const float *weights;
+  const float *pad; /* [in_c] or NULL */
+} bnn2c_conv2d_t;
+
+/* First channel of the tap at input position (row, col). */
+BNN2C_KERNEL const float *bnn2c_conv2d_tap(const bnn2c_conv2d_t *p, const float *in, uint32_t row, uint32_t col) {
+  const bnn2c_window_t *w = &p->window;
+  const int outside = (p->pad != NULL) && ((row >= w->in_h) || (col >= w->in_w));
+  return outside ? p->pad : &in[((size_t)row * w->in_w + col) * p->in_c];
+}
+
+/* Adds `count` (1 or 4) channels at one output pixel: input channels from `first` on, weights of the first of them. */
+BNN2C_KERNEL void bnn2c_conv2d_sums(const bnn2c_conv2d_t *p, const float *in, bnn2c_span_t rows, bnn2c_span_t cols,
+                                    uint32_t first, const float *weights, uint32_t count, float *sums) {
+  const bnn2c_window_t *w = &p->window;
+  const uint32_t width = p->in_c / p->groups;
+  const size_t row_size = (size_t)w->kernel_h * w->kernel_w * width;
+  /* Neighbouring taps of a row follow each other in memory: one long dot product. */
+  const int joined = (p->pad == NULL) && (p->groups == 1u) && ((w->dilation_w == 1u) || (w->kernel_w == 1u));
+  const uint32_t step = joined ? (cols.end - cols.first) : 1u;
+  for (uint32_t ky = rows.first; ky < rows.end; ky++) {
+    for (uint32_t kx = cols.first; kx < cols.end; kx += step) {
+      const float *tap = bnn2c_conv2d_tap(p, in, rows.start + ky * w->dilation_h, cols.start + kx * w->dilation_w);
+      bnn2c_dot(&tap[first], &weights[((size_t)ky * w->kernel_w + kx) * width], row_size, count, step * width, sums);
+    }
+  }
+}
+
+/* All output channels of one pixel. */
+BNN2C_KERNEL void bnn2c_conv2d_pixel(const bnn2c_conv2d_t *p, const float *in, bnn2c_span_t rows, bnn2c_span_t cols,
+                                     float *out) {
+  const uint32_t width = p->in_c / p->groups;
+  const uint32_t outputs = p->out_c / p->groups;
+  const size_t row_size = (size_t)p->window.kernel_h * p->window.kernel_w * width;
+  const float *weights = p->weights;
+  for (uint32_t g = 0u; g < p->groups; g++) {
+    uint32_t count = 0u;
+    for (uint32_t o = 0u; o < outputs; o += count) {
+      float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      count = (outputs - o >= 4u) ? 4u : 1u;
+      bnn2c_conv2d_sums(p, in, rows, cols, g * width, weights, count, sums);
+      for (uint32_t i = 0u; i < count; i++) {
+        *out = sums[i];
+        out++;
+      }
+      weights += row_size * count;
+    }
+  }
+}
+
+BNN2C_KERNEL void bnn2c_conv2d(const bnn2c_conv2d_t *p, const float *in, float *out) {
+  const bnn2c_window_t *w = &p->window;
+  for (uint32_t y = 0u; y < w->out_h; y++) {
+    bnn2c_span_t rows = bnn2c_window_rows(w, y);
+    rows = (p->pad != NULL) ? bnn2c_window_all(rows, w->kernel_h) : rows;
+    for (uint32_t x = 0u; x < w->out_w; x++) {
+      bnn2c_span_t cols = bnn2c_window_cols(w, x);
+      cols = (p->pad != NULL) ? bnn2c_window_all(cols, w->kernel_w) : cols;
+      bnn2c_conv2d_pixel(p, in, rows, cols, out);
+      out += p->out_c;
+    }
+  }
+}
+
+/* Channels c .. c + count - 1 (count 1 or 4) of one pixel, each with its own weights. */
+BNN2C_KERNEL void bnn2c_conv2d_depthwise_sums(const bnn2c_conv2d_t *p, const float *in, bnn2c_span_t rows,
+                                              bnn2c_span_t cols, uint32_t c, uint32_t count, float *out) {
+  const bnn2c_window_t *w = &p->window;
+  float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (uint32_t ky = rows.first; ky < rows.end; ky++) {
+    for (uint32_t kx = cols.first; kx < cols.end; kx++) {
+      const float *tap = &bnn2c_conv2d_tap(p, in, rows.start + ky * w->dilation_h, cols.start + kx * w->dilation_w)[c];
+      const float *weights = &p->weights[((size_t)ky * w->kernel_w + kx) * p->in_c + c];
+      sums[0] = BNN2C_MULTIPLY_ADD(tap[0], weights[0], sums[0]);
+      if (count == 4u) {
+        sums[1] = BNN2C_MULTIPLY_ADD(tap[1], weights[1], sums[1]);
+        sums[2] = BNN2C_MULTIPLY_ADD(tap[2], weights[2], sums[2]);
+        sums[3] = BNN2C_MULTIPLY_ADD(tap[3], weights[3], sums[3]);
+      }
+    }
+  }
+  for (uint32_t i = 0u; i < count; i++) {
+    out[c + i] = sums[i];
+  }
+}
+
+BNN2C_KERNEL void bnn2c_conv2d_depthwise(const bnn2c_conv2d_t *p, const float *in, float *out) {
+  const bnn2c_window_t *w = &p->window;
+  for (uint32_t y = 0u; y < w->out_h; y++) {
+    bnn2c_span_t rows = bnn2c_window_rows(w, y);
+    rows = (p->pad != NULL) ? bnn2c_window_all(rows, w->kernel_h) : rows;
+    for (uint32_t x = 0u; x < w->out_w; x++) {
+      bnn2c_span_t cols = bnn2c_window_cols(w, x);
+      uint32_t count = 0u;
+      cols = (p->pad != NULL) ? bnn2c_window_all(cols, w->kernel_w) : cols;
+      for (uint32_t c = 0u; c < p->out_c; c += count) {
+        count = (p->out_c - c >= 4u) ? 4u : 1u;
+        bnn2c_conv2d_depthwise_sums(p, in, rows, cols, c, count, out);
+      }
+      out += p->out_c;
+    }
+  }
+}
+
+#endif

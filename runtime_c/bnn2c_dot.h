@@ -1,0 +1,57 @@
+/* bnn2c_dot.h - float dot products of one vector with one or four rows of a matrix, added to `sums`.
+ *
+ *   sums[i] += sum over k < n of x[k] * rows[i*row_size + k]
+ *
+ * Four rows at a time load each x once: 5 loads and 4 multiply-accumulates per round.  Where the processor has one, a
+ * fused multiply-add does both steps, with a single rounding.
+ */
+#ifndef BNN2C_DOT_H
+#define BNN2C_DOT_H
+
+#include "bnn2c.h"
+
+#if defined(__GNUC__) && (defined(__ARM_FEATURE_FMA) || defined(__riscv_flen) || defined(__FMA__))
+#define BNN2C_MULTIPLY_ADD(a, b, sum) __builtin_fmaf((a), (b), (sum))
+#else
+#define BNN2C_MULTIPLY_ADD(a, b, sum) ((sum) + (a) * (b))
+#endif
+
+BNN2C_KERNEL void bnn2c_dot1(const float *x, const float *row, uint32_t n, float *sums) {
+  float sum = sums[0];
+  for (uint32_t k = 0u; k < n; k++) {
+    sum = BNN2C_MULTIPLY_ADD(x[k], row[k], sum);
+  }
+  sums[0] = sum;
+}
+
+BNN2C_KERNEL void bnn2c_dot4(const float *x, const float *rows, size_t row_size, uint32_t n, float *sums) {
+  const float *row1 = &rows[row_size];
+  const float *row2 = &row1[row_size];
+  const float *row3 = &row2[row_size];
+  float sum0 = sums[0];
+  float sum1 = sums[1];
+  float sum2 = sums[2];
+  float sum3 = sums[3];
+  for (uint32_t k = 0u; k < n; k++) {
+    const float value = x[k];
+    sum0 = BNN2C_MULTIPLY_ADD(value, rows[k], sum0);
+    sum1 = BNN2C_MULTIPLY_ADD(value, row1[k], sum1);
+    sum2 = BNN2C_MULTIPLY_ADD(value, row2[k], sum2);
+    sum3 = BNN2C_MULTIPLY_ADD(value, row3[k], sum3);
+  }
+  sums[0] = sum0;
+  sums[1] = sum1;
+  sums[2] = sum2;
+  sums[3] = sum3;
+}
+
+/* `count` rows: 4 or 1. */
+BNN2C_KERNEL void bnn2c_dot(const float *x, const float *rows, size_t row_size, uint32_t count, uint32_t n, float *sums) {
+  if (count == 4u) {
+    bnn2c_dot4(x, rows, row_size, n, sums);
+  } else {
+    bnn2c_dot1(x, rows, n, sums);
+  }
+}
+
+#endif

@@ -1,0 +1,61 @@
+/* bnn2c_lane_counts.h - vertical counters (one word per binary digit, 32 counters side by side) to integers. */
+#ifndef BNN2C_LANE_COUNTS_H
+#define BNN2C_LANE_COUNTS_H
+
+#include "bnn2c_compiler.h"
+
+#include <stdint.h>
+
+/* Where the results of consecutive channels go; exactly one pointer is set. */
+typedef struct {
+  uint32_t *bits;
+  int16_t *i16;
+  int32_t *i32;
+} bnn2c_channel_output;
+
+/* Digits from..to-1 of lanes lane, lane + 8, lane + 16, lane + 24, in the four bytes of the result. */
+BNN2C_INLINE uint32_t bnn2c_gather_digits(const uint32_t *digits, uint32_t from, uint32_t to, uint32_t lane) {
+  uint32_t bytes = 0u;
+  while (to != from) {
+    to--;
+    bytes = (bytes << 1) | ((digits[to] >> lane) & 0x01010101u);
+  }
+  return bytes;
+}
+
+/* The 32 counters in `digits` as integers; planes <= 24. */
+BNN2C_NOINLINE void bnn2c_lane_counts(const uint32_t *digits, uint32_t planes, uint32_t *counts) {
+  for (uint32_t lane = 0u; lane < 32u; lane++) {
+    counts[lane] = 0u;
+  }
+  for (uint32_t from = 0u; from < planes; from += 8u) {
+    const uint32_t to = ((planes - from) < 8u) ? planes : (from + 8u);
+    for (uint32_t lane = 0u; lane < 8u; lane++) {
+      const uint32_t bytes = bnn2c_gather_digits(digits, from, to, lane);
+      counts[lane] |= (bytes & 255u) << from;
+      counts[lane + 8u] |= ((bytes >> 8) & 255u) << from;
+      counts[lane + 16u] |= ((bytes >> 16) & 255u) << from;
+      counts[lane + 24u] |= (bytes >> 24) << from;
+    }
+  }
+}
+
+/* Writes the counters of `channels` lanes and moves on. */
+BNN2C_INLINE void bnn2c_store_counts(bnn2c_channel_output *out, const uint32_t *digits, uint32_t planes,
+                                     uint32_t channels) {
+  uint32_t counts[32];
+  bnn2c_lane_counts(digits, planes, counts);
+  if (out->i16 != 0) {
+    for (uint32_t lane = 0u; lane < channels; lane++) {
+      out->i16[lane] = (int16_t)counts[lane];
+    }
+    out->i16 += channels;
+  } else {
+    for (uint32_t lane = 0u; lane < channels; lane++) {
+      out->i32[lane] = (int32_t)counts[lane];
+    }
+    out->i32 += channels;
+  }
+}
+
+#endif /* BNN2C_LANE_COUNTS_H */

@@ -1,0 +1,74 @@
+/* bnn2c_math.h - elementwise float functions without the C mathematical library, with numpy's results.
+ *
+ * bnn2c_minf, bnn2c_maxf, bnn2c_signf and the roundings hand NaN on.
+ */
+#ifndef BNN2C_MATH_H
+#define BNN2C_MATH_H
+
+#include "bnn2c.h"
+
+/* |x|; |-0| is +0. */
+BNN2C_KERNEL float bnn2c_absf(float x) {
+  return (x <= 0.0f) ? (0.0f - x) : x;
+}
+
+/* The smaller; NaN when either is. */
+BNN2C_KERNEL float bnn2c_minf(float a, float b) {
+  return ((a < b) || (a != a)) ? a : b;
+}
+
+/* The larger; NaN when either is. */
+BNN2C_KERNEL float bnn2c_maxf(float a, float b) {
+  return ((a > b) || (a != a)) ? a : b;
+}
+
+/* -1, 0 or +1. */
+BNN2C_KERNEL float bnn2c_signf(float x) {
+  return (x > 0.0f) ? 1.0f : ((x < 0.0f) ? -1.0f : x);
+}
+
+/* Towards zero.  From 2^23 on every float is an integer. */
+BNN2C_KERNEL float bnn2c_truncf(float x) {
+  return ((x > -8388608.0f) && (x < 8388608.0f)) ? (float)(int32_t)x : x;
+}
+
+/* The largest integer that is not above x. */
+BNN2C_KERNEL float bnn2c_floorf(float x) {
+  const float whole = bnn2c_truncf(x);
+  return (whole > x) ? (whole - 1.0f) : whole;
+}
+
+/* The nearest integer, ties to the even one. */
+BNN2C_KERNEL float bnn2c_roundf(float x) {
+  float rounded = x;
+  if ((x > -8388608.0f) && (x < 8388608.0f)) {
+    const int32_t whole = (int32_t)x;
+    const float odd_half = ((whole % 2) != 0) ? 1.0f : 0.0f;
+    const float part = x - (float)whole; /* exact */
+    const float up = ((part > 0.5f) || ((part == 0.5f) && (odd_half > 0.0f))) ? 1.0f : 0.0f;
+    const float down = ((part < -0.5f) || ((part == -0.5f) && (odd_half > 0.0f))) ? 1.0f : 0.0f;
+    rounded = (float)whole + up - down;
+  }
+  return rounded;
+}
+
+/* a - b*floor(a/b), exact, with the sign of b; NaN when b is 0 or a infinite.  Long division: at most 277 rounds. */
+BNN2C_KERNEL float bnn2c_modf(float a, float b) {
+  const float size = bnn2c_absf(b);
+  float rest = bnn2c_absf(a);
+  float part = size;
+  if ((size == 0.0f) || (rest - rest != 0.0f) || (size != size)) {
+    return (a * size) / (a * size);
+  }
+  while (part + part <= rest) {
+    part += part;
+  }
+  while (part >= size) {
+    rest -= (rest >= part) ? part : 0.0f;
+    part = (part == size) ? 0.0f : (part * 0.5f);
+  }
+  rest = (a < 0.0f) ? -rest : rest;
+  return ((rest != 0.0f) && ((rest < 0.0f) != (b < 0.0f))) ? (rest + b) : rest;
+}
+
+#endif

@@ -1,0 +1,14 @@
+/* bnn2c_math_libm.h - elementwise float functions that need the C mathematical library. */
+#ifndef BNN2C_MATH_LIBM_H
+#define BNN2C_MATH_LIBM_H
+
+#include <math.h>
+
+#include "bnn2c.h"
+
+/* 1 / (1 + e^-x); e^-x overflows to infinity for small x, which gives 0. */
+BNN2C_KERNEL float bnn2c_sigmoidf(float x) {
+  return 1.0f / (1.0f + expf(-x));
+}
+
+#endif

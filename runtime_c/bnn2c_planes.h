@@ -1,0 +1,170 @@
+/* bnn2c_planes.h - layout "planes" and the patch of planes under 32 output pixels.
+ *
+ * planes: channel c owns ceil(height * width / 32) words; pixel (y, x) is number q = y * width + x and bit q % 32 of
+ * word q / 32; spare bits are 0.  One bnn2c_lanes of the patch holds one input (tap, channel) of that many consecutive
+ * output pixels.
+ *
+ * Patch: input i = tap * in_c + channel is word i + i / 127 + 1; words 0, 128, 256, ... and the last one are zero, so
+ * that lists can be filled up with zeros from nearby.  Stride 1.
+ */
+#ifndef BNN2C_PLANES_H
+#define BNN2C_PLANES_H
+
+#include "bnn2c_compiler.h"
+#include "bnn2c_conv_shape.h"
+#include "bnn2c_lanes.h"
+
+#define BNN2C_PATCH_RUN 127u /* inputs between two zero words of the patch */
+
+/* Bits from..to-1 set, 0 <= from <= to <= 32. */
+BNN2C_INLINE uint32_t bnn2c_lane_mask(uint32_t from, uint32_t to) {
+  const uint32_t below_to = (to < 32u) ? ((1u << to) - 1u) : 0xFFFFFFFFu;
+  return (from < 32u) ? ((below_to >> from) << from) : 0u;
+}
+
+/* Words of a plane of h x w pixels. */
+BNN2C_INLINE uint32_t bnn2c_plane_words(uint32_t h, uint32_t w) { return (h * w + 31u) / 32u; }
+
+/* A source of patch words: 32 bits from bit `offset` (may be negative) of each channel's plane, those in `mask`. */
+typedef struct {
+  int32_t offset;
+  uint32_t mask;
+} bnn2c_bit_window;
+
+/* Walks over the patch, stepping over its zero words. */
+typedef struct {
+  uint32_t *to;  /* steps by BNN2C_LANE_WORDS */
+  uint32_t room; /* inputs before the next zero word */
+} bnn2c_patch_cursor;
+
+/* `count` patch words from planes `stride` words apart: ((low >> shift | high << (32 - shift)) & mask). */
+BNN2C_INLINE void bnn2c_copy_windows(uint32_t *to, const uint32_t *low, const uint32_t *high, uint32_t stride,
+                                     uint32_t shift, uint32_t mask, uint32_t count) {
+  uint32_t *const end = to + count * (uint32_t)BNN2C_LANE_WORDS;
+  if (shift == 0u) {
+    BNN2C_UNROLL(4)
+    for (; to != end; to += BNN2C_LANE_WORDS) {
+      *to = *low & mask;
+      low += stride;
+    }
+  } else {
+    const uint32_t up = 32u - shift;
+    BNN2C_UNROLL(4)
+    for (; to != end; to += BNN2C_LANE_WORDS) {
+      *to = ((*low >> shift) | (*high << up)) & mask;
+      low += stride;
+      high += stride;
+    }
+  }
+}
+
+BNN2C_INLINE void bnn2c_merge_windows(uint32_t *to, const uint32_t *low, const uint32_t *high, uint32_t stride,
+                                      uint32_t shift, uint32_t mask, uint32_t count) {
+  for (uint32_t i = 0u; i < count; i++) {
+    to[i * (uint32_t)BNN2C_LANE_WORDS] |= ((low[i * stride] >> shift) | ((high[i * stride] << 1) << (31u - shift))) & mask;
+  }
+}
+
+BNN2C_INLINE int32_t bnn2c_clamp_word(int32_t word, int32_t words) {
+  return (word < 0) ? 0 : ((word < words) ? word : (words - 1));
+}
+
+/* One tap, all channels.  Words beyond the plane only feed lanes that the mask clears, so they are read from its ends. */
+BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_tap(const bnn2c_conv_shape *s, const uint32_t *in,
+                                                   bnn2c_bit_window window, bnn2c_patch_cursor at, uint32_t merge) {
+  const int32_t words = (int32_t)bnn2c_plane_words(s->in_h, s->in_w);
+  const int32_t first = (window.offset >= 0) ? (window.offset / 32) : -((31 - window.offset) / 32);
+  const uint32_t shift = (uint32_t)(window.offset - 32 * first);
+  const uint32_t *low = in + bnn2c_clamp_word(first, words);
+  const uint32_t *high = in + bnn2c_clamp_word(first + 1, words);
+  uint32_t left = s->in_c;
+  while (left != 0u) {
+    const uint32_t count = (left < at.room) ? left : at.room;
+    if (merge != 0u) {
+      bnn2c_merge_windows(at.to, low, high, (uint32_t)words, shift, window.mask, count);
+    } else {
+      bnn2c_copy_windows(at.to, low, high, (uint32_t)words, shift, window.mask, count);
+    }
+    low += count * (uint32_t)words;
+    high += count * (uint32_t)words;
+    left -= count;
+    at.to += count * (uint32_t)BNN2C_LANE_WORDS;
+    at.room -= count;
+    if (at.room == 0u) {
+      at.to += BNN2C_LANE_WORDS;
+      at.room = BNN2C_PATCH_RUN;
+    }
+  }
+  return at;
+}
+
+/* Lanes of output columns from..to-1 (all in row y, column x0 in lane lane0) that read an input pixel, and where. */
+BNN2C_INLINE bnn2c_bit_window bnn2c_row_window(const bnn2c_conv_shape *s, int32_t iy, int32_t shift_x, int32_t x0,
+                                               int32_t x1, int32_t lane0) {
+  bnn2c_bit_window window;
+  const int32_t first = (x0 < -shift_x) ? -shift_x : x0;
+  const int32_t end = (x1 > (int32_t)s->in_w - shift_x) ? ((int32_t)s->in_w - shift_x) : x1;
+  window.offset = iy * (int32_t)s->in_w + x0 + shift_x - lane0;
+  window.mask = 0u;
+  if ((iy >= 0) && (iy < (int32_t)s->in_h) && (first < end)) {
+    window.mask = bnn2c_lane_mask((uint32_t)(first - x0 + lane0), (uint32_t)(end - x0 + lane0));
+  }
+  return window;
+}
+
+/* The patch words of tap (ky, kx): rows whose bits lie at the same distance are fetched together. */
+BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_rows(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t word,
+                                                    uint32_t ky, uint32_t kx, bnn2c_patch_cursor at) {
+  const int32_t width = (int32_t)s->out_w;
+  const int32_t shift_x = (int32_t)kx * (int32_t)s->dilation_w - (int32_t)s->pad_left;
+  const int32_t shift_y = (int32_t)ky * (int32_t)s->dilation_h - (int32_t)s->pad_top;
+  int32_t y = (int32_t)(32u * word) / width;
+  int32_t x = (int32_t)(32u * word) - y * width;
+  uint32_t merge = 0u;
+  bnn2c_bit_window pending = {0, 0u};
+  bnn2c_patch_cursor next = at;
+  for (int32_t lane = 0; (lane < 32) && (y < (int32_t)s->out_h); y++) {
+    const int32_t end = ((width - x) < (32 - lane)) ? width : (x + 32 - lane);
+    const bnn2c_bit_window row = bnn2c_row_window(s, y + shift_y, shift_x, x, end, lane);
+    if ((row.mask != 0u) && (pending.mask != 0u) && (row.offset != pending.offset)) {
+      next = bnn2c_gather_tap(s, in, pending, at, merge);
+      merge = 1u;
+      pending.mask = 0u;
+    }
+    if (row.mask != 0u) {
+      pending.offset = row.offset;
+      pending.mask |= row.mask;
+    }
+    lane += end - x;
+    x = 0;
+  }
+  next = bnn2c_gather_tap(s, in, pending, at, merge);
+  return next;
+}
+
+/* The whole patch of the output pixels from word `first` on. */
+BNN2C_KERNEL void bnn2c_gather_planes(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t first,
+                                      bnn2c_lanes *patch) {
+  for (uint32_t word = 0u; word < (uint32_t)BNN2C_LANE_WORDS; word++) {
+    bnn2c_patch_cursor at = {(uint32_t *)(patch + 1) + word, BNN2C_PATCH_RUN};
+    for (uint32_t ky = 0u; ky < s->kernel_h; ky++) {
+      for (uint32_t kx = 0u; kx < s->kernel_w; kx++) {
+        at = bnn2c_gather_rows(s, in, first + word, ky, kx, at);
+      }
+    }
+  }
+}
+
+/* Words of a patch, zero words included. */
+BNN2C_INLINE uint32_t bnn2c_patch_words(uint32_t inputs) { return inputs + (inputs - 1u) / BNN2C_PATCH_RUN + 2u; }
+
+/* Clears the zero words of a patch of `inputs` inputs; gathering leaves them alone. */
+BNN2C_KERNEL void bnn2c_clear_patch_zeros(bnn2c_lanes *patch, uint32_t inputs) {
+  const uint32_t words = bnn2c_patch_words(inputs);
+  for (uint32_t i = 0u; i < words; i += BNN2C_PATCH_RUN + 1u) {
+    patch[i] = BNN2C_NO_LANES;
+  }
+  patch[words - 1u] = BNN2C_NO_LANES;
+}
+
+#endif /* BNN2C_PLANES_H */

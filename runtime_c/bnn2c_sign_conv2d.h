@@ -1,0 +1,140 @@
+/* bnn2c_sign_conv2d.h - float convolution with +1/-1 weights: additions only, one multiplication per output.
+ *
+ *   out[y][x][o] = scale[o] * sum over k of (+1 or -1) * patch[g][k],   g = o / (O/groups)
+ *
+ * k runs over [kernel row][kernel column][I/groups]; taps outside the input read `pad`.  Weight bit k%32 of word
+ * weights[o][k/32] is 1 for -1.
+ *
+ * Each four patch elements have 16 signed sums.  They are computed once per pixel, and every output channel adds the one
+ * that its four weights select: a quarter of the additions.  The address depends on weights, never on data.
+ */
+#ifndef BNN2C_SIGN_CONV2D_H
+#define BNN2C_SIGN_CONV2D_H
+
+#include "bnn2c.h"
+#include "bnn2c_window.h"
+
+typedef struct {
+  bnn2c_window_t window;
+  uint32_t in_c;
+  uint32_t out_c;
+  uint32_t groups;
+  uint32_t words; /* weight words of one output channel */
+  const uint32_t *weights;
+  const float *scale;
+  float pad;
+} bnn2c_sign_conv2d_t;
+
+/* The 16 sums +-a +-b +-c +-d; bit i of the index is set where element i is subtracted.  Complements are negatives. */
+BNN2C_KERNEL void bnn2c_sign_conv2d_table(const float *four, float *table) {
+  const float plus = four[0] + four[1];
+  const float minus = four[0] - four[1];
+  const float high_plus = four[2] + four[3];
+  const float high_minus = four[3] - four[2];
+  table[0] = high_plus + plus;
+  table[1] = high_plus - minus;
+  table[2] = high_plus + minus;
+  table[3] = high_plus - plus;
+  table[4] = high_minus + plus;
+  table[5] = high_minus - minus;
+  table[6] = high_minus + minus;
+  table[7] = high_minus - plus;
+  for (uint32_t i = 0u; i < 8u; i++) {
+    table[15u - i] = -table[i];
+  }
+}
+
+/* The sums that the words of `outputs` channels select from the first `fours` tables. */
+BNN2C_KERNEL void bnn2c_sign_conv2d_few(float (*table)[16], uint32_t fours, const uint32_t *weights, uint32_t words,
+                                        uint32_t outputs, float *sums) {
+  for (uint32_t o = 0u; o < outputs; o++) {
+    uint32_t word = *weights;
+    for (uint32_t i = 0u; i < fours; i++) {
+      sums[o] += table[i][word & 15u];
+      word >>= 4;
+    }
+    weights += words;
+  }
+}
+
+/* The same for all eight tables. */
+BNN2C_KERNEL void bnn2c_sign_conv2d_all(float (*table)[16], const uint32_t *weights, uint32_t words, uint32_t outputs,
+                                        float *sums) {
+  for (uint32_t o = 0u; o < outputs; o++) {
+    const uint32_t word = *weights;
+    const float first = (table[0][word & 15u] + table[1][(word >> 4) & 15u]) +
+                        (table[2][(word >> 8) & 15u] + table[3][(word >> 12) & 15u]);
+    const float second = (table[4][(word >> 16) & 15u] + table[5][(word >> 20) & 15u]) +
+                         (table[6][(word >> 24) & 15u] + table[7][word >> 28]);
+    sums[o] += first + second;
+    weights += words;
+  }
+}
+
+/* Adds 4*fours <= 32 patch elements to the sums of `outputs` channels; `weights` is the first channel's word. */
+BNN2C_KERNEL void bnn2c_sign_conv2d_add(const float *patch, uint32_t fours, const uint32_t *weights, uint32_t words,
+                                        uint32_t outputs, float *sums) {
+  float table[8][16];
+  for (uint32_t i = 0u; i < fours; i++) {
+    bnn2c_sign_conv2d_table(&patch[i * 4u], table[i]);
+  }
+  if (fours < 8u) {
+    bnn2c_sign_conv2d_few(table, fours, weights, words, outputs, sums);
+  } else {
+    bnn2c_sign_conv2d_all(table, weights, words, outputs, sums);
+  }
+}
+/* All output channels of one group at one pixel; the window's corner is input position (top, left). */
+BNN2C_KERNEL void bnn2c_sign_conv2d_group(const bnn2c_sign_conv2d_t *p, const float *in, uint32_t top, uint32_t left,
+                                          uint32_t group, float *out) {
+  const bnn2c_window_t *w = &p->window;
+  const uint32_t width = p->in_c / p->groups;
+  const uint32_t outputs = p->out_c / p->groups;
+  const uint32_t *weights = &p->weights[(size_t)group * outputs * p->words];
+  const uint32_t taps = w->kernel_h * w->kernel_w;
+  float patch[32];
+  uint32_t filled = 0u;
+  for (uint32_t tap = 0u; tap < taps; tap++) {
+    const uint32_t row = top + (tap / w->kernel_w) * w->dilation_h;
+    const uint32_t col = left + (tap % w->kernel_w) * w->dilation_w;
+    const int inside = (row < w->in_h) && (col < w->in_w);
+    const float *source = inside ? &in[((size_t)row * w->in_w + col) * p->in_c + group * width] : NULL;
+    for (uint32_t c = 0u; c < width; c++) {
+      patch[filled] = (source != NULL) ? source[c] : p->pad;
+      filled++;
+      if (filled == 32u) {
+        bnn2c_sign_conv2d_add(patch, 8u, weights, p->words, outputs, out);
+        weights++;
+        filled = 0u;
+      }
+    }
+  }
+  if (filled != 0u) {
+    while (filled % 4u != 0u) {
+      patch[filled] = 0.0f;
+      filled++;
+    }
+    bnn2c_sign_conv2d_add(patch, filled / 4u, weights, p->words, outputs, out);
+  }
+}
+
+BNN2C_KERNEL void bnn2c_sign_conv2d(const bnn2c_sign_conv2d_t *p, const float *in, float *out) {
+  const bnn2c_window_t *w = &p->window;
+  const uint32_t outputs = p->out_c / p->groups;
+  for (uint32_t y = 0u; y < w->out_h; y++) {
+    for (uint32_t x = 0u; x < w->out_w; x++) {
+      for (uint32_t o = 0u; o < p->out_c; o++) {
+        out[o] = 0.0f;
+      }
+      for (uint32_t g = 0u; g < p->groups; g++) {
+        bnn2c_sign_conv2d_group(p, in, y * w->stride_h - w->pad_top, x * w->stride_w - w->pad_left, g, &out[g * outputs]);
+      }
+      for (uint32_t o = 0u; o < p->out_c; o++) {
+        out[o] *= p->scale[o];
+      }
+      out += p->out_c;
+    }
+  }
+}
+
+#endif

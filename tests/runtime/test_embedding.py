@@ -1,0 +1,23 @@
+"""Rows of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from harness import Case, check, plain
+
+from bnn2c.ir.graph import NUMPY_TYPES
+from bnn2c.ops.embedding import Embedding
+
+
+def test_embedding(tmp_path: Path) -> None:
+    table = np.random.default_rng(6).standard_normal((9, 5)).astype(np.float32)
+    cases = []
+    for storage in ("i32", "i16", "i8", "u8", "f32"):
+        low = 0 if storage == "u8" else -100
+        ids = np.array([0, 8, 9, 100, *([-1, -9, -10, low] if low else [1, 2, 3, 4])]).reshape(1, 2, 4)
+        op, kind = Embedding(table), plain(1, 2, 4, storage=storage)
+        cases.append(Case(op, [kind], [ids.astype(NUMPY_TYPES[storage])]))
+    fractions = np.array([[[2.75, -0.5, -1.5, 1e9, -1e9, 8.99]]], np.float32)
+    check([*cases, Case(Embedding(table), [plain(1, 1, 6)], [fractions])], tmp_path)
