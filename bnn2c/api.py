@@ -64,7 +64,7 @@ class CompiledModel:
 
         Args:
             inputs: one array, a sequence with one array per graph input, or a dict by input name; each of the input's
-                shape, with or without the batch dimension 1.
+                shape, where leading dimensions of 1, such as the batch, may be left out.
 
         Returns:
             one array per graph output.
@@ -157,9 +157,14 @@ def _fitted(value: Any, declared: Mapping[str, Any]) -> np.ndarray:  # noqa: ANN
     import numpy as np
 
     given, shape, name = np.asarray(value), tuple(declared["shape"]), declared["name"]
-    if given.shape not in (shape, (1, *shape)):
+    if _without_leading_ones(given.shape) != _without_leading_ones(shape):
         raise CompileError.single("BNN022", f"input {name} has shape {given.shape}, not {shape}")
     array = given.astype(declared["dtype"])
     if array.dtype.kind != "f" and not np.array_equal(array, given):
         raise CompileError.single("BNN022", f"input {name} has values that are not {declared['dtype']}")
     return array.reshape(shape)
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    first = next((i for i, count in enumerate(shape) if count != 1), len(shape))
+    return shape[first:]

@@ -22,13 +22,15 @@ from bnn2c.ir.text import to_text
 from bnn2c.lowering import lower
 from bnn2c.memory import plan_memory
 from bnn2c.options import Options
+from bnn2c.passes.choose_kernels import choose_kernels
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fuse_maps import fuse_maps
+from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.targets import load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
-AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fuse_thresholds, fuse_maps)
+AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fuse_thresholds, fuse_pixels, fuse_maps)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     dump("lower", graph)
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
+    graph = dump("choose_kernels", choose_kernels(graph, target, options.optimize))
     plan = plan_memory(graph)
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     files, layers, pool = emit(graph, plan, prefix, facts_of(prefix, digest, target, options))

@@ -73,23 +73,25 @@ BNN2C_NOINLINE void bnn2c_unite_borders(const bnn2c_conv_shape *s, const bnn2c_b
 /* merged[b] = plane of digit b over two row classes. */
 BNN2C_INLINE void bnn2c_merge_two(bnn2c_lanes *merged, const bnn2c_lanes *first, const uint8_t *digit0,
                                   const bnn2c_lanes *second, const uint8_t *digit1, uint32_t digits) {
-  const bnn2c_lanes *const end = merged + digits;
-  while (merged != end) {
-    *merged = first[*digit0] | second[*digit1];
-    merged++;
-    digit0++;
-    digit1++;
+  BNN2C_UNROLL(12)
+  for (uint32_t b = 0u; b < digits; b++) {
+    merged[b] = first[digit0[b]] | second[digit1[b]];
   }
 }
 
 /* The planes of a constant when several row classes are present; constant: [row_classes][digits]. */
-BNN2C_NOINLINE void bnn2c_merge_rows(const bnn2c_conv_shape *s, const bnn2c_border_lanes *border,
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_merge_rows(const bnn2c_conv_shape *s, const bnn2c_border_lanes *border,
                                      const uint8_t *constant, uint32_t digits, bnn2c_lanes *merged) {
   const uint32_t size = 1u << s->col_classes;
-  const uint32_t row0 = border->present[0];
-  const uint32_t row1 = border->present[1];
-  bnn2c_merge_two(merged, border->unions + row0 * size, constant + row0 * digits, border->unions + row1 * size,
-                  constant + row1 * digits, digits);
+  const bnn2c_lanes *const tab0 = border->unions + border->present[0] * size;
+  const bnn2c_lanes *const tab1 = border->unions + border->present[1] * size;
+  const uint8_t *const digit0 = constant + border->present[0] * digits;
+  const uint8_t *const digit1 = constant + border->present[1] * digits;
+  if (digits == 11u) {
+    bnn2c_merge_two(merged, tab0, digit0, tab1, digit1, 11u);
+  } else {
+    bnn2c_merge_two(merged, tab0, digit0, tab1, digit1, digits);
+  }
   for (uint32_t i = 2u; i < border->rows; i++) {
     const uint32_t row = border->present[i];
     for (uint32_t b = 0u; b < digits; b++) {

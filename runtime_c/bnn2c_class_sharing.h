@@ -90,7 +90,7 @@ BNN2C_INLINE bnn2c_lanes bnn2c_reaches(const bnn2c_lanes *total, const bnn2c_lan
   BNN2C_UNROLL(16)
   for (uint32_t b = 0u; b + 1u < digits; b++) {
     const bnn2c_lanes k = tab[digit[b]];
-    carry = (k & ~total[b]) | (carry & ~(k ^ total[b]));
+    carry ^= (k ^ total[b]) & (carry ^ k);
   }
   return ~(tab[digit[digits - 1u]] ^ total[digits - 1u]) ^ carry;
 }
@@ -105,9 +105,8 @@ BNN2C_INLINE bnn2c_lanes bnn2c_twice_reaches(const bnn2c_lanes *same, const bnn2
     const bnn2c_lanes k = tab[digit[b]];
     const bnn2c_lanes half = k ^ total[b];
     const bnn2c_lanes unequal = half ^ same[b - 1u]; /* inverted sum word */
-    const bnn2c_lanes next = (k & total[b]) | (half & ~same[b - 1u]);
-    carry = (saved & ~unequal) | (carry & ~(unequal ^ saved));
-    saved = next;
+    carry ^= (unequal ^ saved) & (carry ^ saved);
+    saved = (k & total[b]) | (half & unequal);
   }
   return ~(tab[digit[digits - 1u]] ^ total[digits - 1u] ^ same[digits - 2u]) ^ saved ^ carry;
 }

@@ -23,18 +23,35 @@
 
 typedef bnn2c_lanes bnn2c_class_sum[BNN2C_CLASS_MAX_PLANES];
 
+/* Input `entry` of a window.  gcc's AArch64 costs avoid scaled addresses of whole vectors, which take no instruction. */
+BNN2C_INLINE bnn2c_lanes bnn2c_listed(const bnn2c_lanes *window, uint32_t entry) {
+#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__) && (BNN2C_LANE_WORDS == 4)
+  bnn2c_lanes value;
+  __asm__("ldr %q0, [%1, %2, lsl #4]" : "=w"(value) : "r"(window), "r"((uint64_t)entry), "m"(*(const bnn2c_lanes(*)[256])window));
+  return value;
+#else
+  return window[entry];
+#endif
+}
+
 /* Four listed inputs of a window, the second pair fetched only when the first is done with. */
 BNN2C_INLINE bnn2c_lane_pair bnn2c_add_listed4(bnn2c_lanes *sum, const bnn2c_lanes *window, const uint8_t *entry) {
-  const bnn2c_lane_pair a = bnn2c_pair_lanes(window[entry[0]], window[entry[1]]);
-  const bnn2c_lane_pair b = bnn2c_pair_lanes(window[entry[2]], window[entry[3]]);
+  const bnn2c_lane_pair a = bnn2c_pair_lanes(bnn2c_listed(window, entry[0]), bnn2c_listed(window, entry[1]));
+  const bnn2c_lane_pair b = bnn2c_pair_lanes(bnn2c_listed(window, entry[2]), bnn2c_listed(window, entry[3]));
   return bnn2c_add_lane_pairs(sum, a, b);
 }
 
 /* Carries of weight 4 of eight listed inputs. */
 BNN2C_INLINE bnn2c_lane_pair bnn2c_add_listed8(bnn2c_lanes *c, const bnn2c_lanes *window, const uint8_t *entry) {
   const bnn2c_lane_pair low = bnn2c_add_listed4(&c[0], window, entry);
+#if BNN2C_FEW_REGISTERS
+  const bnn2c_lanes low4 = bnn2c_add_lane_pair(&c[1], low);
+  const bnn2c_lane_pair high = bnn2c_add_listed4(&c[0], window, entry + 4);
+  return bnn2c_pair_lanes(low4, bnn2c_add_lane_pair(&c[1], high));
+#else
   const bnn2c_lane_pair high = bnn2c_add_listed4(&c[0], window, entry + 4);
   return bnn2c_add_lane_pairs(&c[1], low, high);
+#endif
 }
 
 BNN2C_INLINE bnn2c_lane_pair bnn2c_add_lanes4(bnn2c_lanes *sum, const bnn2c_lanes *x) {
@@ -49,7 +66,7 @@ BNN2C_INLINE bnn2c_lane_pair bnn2c_add_mixed8(bnn2c_lanes *c, const bnn2c_lanes 
   bnn2c_lane_pair high;
   BNN2C_UNROLL(8)
   for (unsigned i = 0u; i < 8u; i++) {
-    x[i] = window[entry[i]] ^ bnn2c_broadcast(signs, i);
+    x[i] = bnn2c_listed(window, entry[i]) ^ bnn2c_broadcast(signs, i);
   }
   low = bnn2c_add_lanes4(&c[0], x);
   high = bnn2c_add_lanes4(&c[0], x + 4);
@@ -137,7 +154,7 @@ BNN2C_INLINE const uint8_t *bnn2c_add_class(bnn2c_lanes *c, const uint8_t *list,
 /* u[i] for i < 4, and u[i] + u[i + 4] at place i + 4; returns the end of the lists of the group. */
 BNN2C_INLINE const uint8_t *bnn2c_sum_classes(const uint8_t *list, const bnn2c_lanes *patch, bnn2c_lanes *carries,
                                               bnn2c_class_sum *u, uint32_t planes, uint32_t granule) {
-  static const bnn2c_class_sum zero = {BNN2C_NO_LANES};
+  static const bnn2c_class_sum zero; /* all digits 0 */
   for (unsigned i = 0u; i < 4u; i++) {
     bnn2c_lanes c[3] = {BNN2C_NO_LANES, BNN2C_NO_LANES, BNN2C_NO_LANES};
     list = bnn2c_add_class(c, list, patch, carries, zero, u[i], planes, granule);

@@ -1,9 +1,12 @@
 /* bnn2c_conv2d.h - float convolution, with groups; a dense layer is a 1x1 convolution of one pixel.
  *
- *   out[y][x][o] = sum over ky, kx, c of  in[y*stride + ky*dilation - pad][...][g*I/groups + c] * weights[o][ky][kx][c]
+ *   out[y][x][o] = sum over ky, kx, c of  in[row][col][g*I/groups + c] * weights[o][ky][kx][c]
+ *   row = y*stride_h + ky*dilation_h - pad_top,  col = x*stride_w + kx*dilation_w - pad_left
  *
- * where g = o / (O/groups).  Taps outside the input read pad[channel], or are left out when pad is NULL (zeros).
+ * where g = o / (O/groups), I = in_c, O = out_c.  Taps outside the input read pad[channel], or are left out when
+ * pad is NULL (zeros).
  * Input [in_h][in_w][in_c], weights [out_c][kernel_h][kernel_w][in_c/groups], output [out_h][out_w][out_c].
+ * bnn2c_conv2d_patch: groups = 1; the caller lends memory for one window.
  * bnn2c_conv2d_depthwise: groups = in_c = out_c, weights [kernel_h][kernel_w][channel].
  */
 #ifndef BNN2C_CONV2D_H
@@ -18,6 +21,8 @@ typedef struct {
   uint32_t in_c;
   uint32_t out_c;
   uint32_t groups;
+  uint32_t group_in;  /* in_c / groups */
+  uint32_t group_out; /* out_c / groups */
   const float *weights;
   const float *pad; /* [in_c] or NULL */
 } bnn2c_conv2d_t;
@@ -33,7 +38,7 @@ BNN2C_KERNEL const float *bnn2c_conv2d_tap(const bnn2c_conv2d_t *p, const float 
 BNN2C_KERNEL void bnn2c_conv2d_sums(const bnn2c_conv2d_t *p, const float *in, bnn2c_span_t rows, bnn2c_span_t cols,
                                     uint32_t first, const float *weights, uint32_t count, float *sums) {
   const bnn2c_window_t *w = &p->window;
-  const uint32_t width = p->in_c / p->groups;
+  const uint32_t width = p->group_in;
   const size_t row_size = (size_t)w->kernel_h * w->kernel_w * width;
   /* Neighbouring taps of a row follow each other in memory: one long dot product. */
   const int joined = (p->pad == NULL) && (p->groups == 1u) && ((w->dilation_w == 1u) || (w->kernel_w == 1u));
@@ -49,16 +54,15 @@ BNN2C_KERNEL void bnn2c_conv2d_sums(const bnn2c_conv2d_t *p, const float *in, bn
 /* All output channels of one pixel. */
 BNN2C_KERNEL void bnn2c_conv2d_pixel(const bnn2c_conv2d_t *p, const float *in, bnn2c_span_t rows, bnn2c_span_t cols,
                                      float *out) {
-  const uint32_t width = p->in_c / p->groups;
-  const uint32_t outputs = p->out_c / p->groups;
-  const size_t row_size = (size_t)p->window.kernel_h * p->window.kernel_w * width;
+  const uint32_t outputs = p->group_out;
+  const size_t row_size = (size_t)p->window.kernel_h * p->window.kernel_w * p->group_in;
   const float *weights = p->weights;
   for (uint32_t g = 0u; g < p->groups; g++) {
     uint32_t count = 0u;
     for (uint32_t o = 0u; o < outputs; o += count) {
       float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
       count = (outputs - o >= 4u) ? 4u : 1u;
-      bnn2c_conv2d_sums(p, in, rows, cols, g * width, weights, count, sums);
+      bnn2c_conv2d_sums(p, in, rows, cols, g * p->group_in, weights, count, sums);
       for (uint32_t i = 0u; i < count; i++) {
         *out = sums[i];
         out++;
@@ -68,15 +72,64 @@ BNN2C_KERNEL void bnn2c_conv2d_pixel(const bnn2c_conv2d_t *p, const float *in, b
   }
 }
 
-BNN2C_KERNEL void bnn2c_conv2d(const bnn2c_conv2d_t *p, const float *in, float *out) {
+/* All output channels of pixel (y, x). */
+BNN2C_KERNEL void bnn2c_conv2d_at(const bnn2c_conv2d_t *p, const float *in, uint32_t y, uint32_t x, float *out) {
   const bnn2c_window_t *w = &p->window;
-  for (uint32_t y = 0u; y < w->out_h; y++) {
-    bnn2c_span_t rows = bnn2c_window_rows(w, y);
-    rows = (p->pad != NULL) ? bnn2c_window_all(rows, w->kernel_h) : rows;
-    for (uint32_t x = 0u; x < w->out_w; x++) {
-      bnn2c_span_t cols = bnn2c_window_cols(w, x);
-      cols = (p->pad != NULL) ? bnn2c_window_all(cols, w->kernel_w) : cols;
-      bnn2c_conv2d_pixel(p, in, rows, cols, out);
+  bnn2c_span_t rows = bnn2c_window_rows(w, y);
+  bnn2c_span_t cols = bnn2c_window_cols(w, x);
+  if (p->pad != NULL) {
+    rows = bnn2c_window_all(rows, w->kernel_h);
+    cols = bnn2c_window_all(cols, w->kernel_w);
+  }
+  bnn2c_conv2d_pixel(p, in, rows, cols, out);
+}
+
+BNN2C_KERNEL void bnn2c_conv2d(const bnn2c_conv2d_t *p, const float *in, float *out) {
+  for (uint32_t y = 0u; y < p->window.out_h; y++) {
+    for (uint32_t x = 0u; x < p->window.out_w; x++) {
+      bnn2c_conv2d_at(p, in, y, x, out);
+      out += p->out_c;
+    }
+  }
+}
+
+/* Copies the window of pixel (y, x), padding included, to `patch` [kernel_h][kernel_w][in_c]. */
+BNN2C_KERNEL void bnn2c_conv2d_gather(const bnn2c_conv2d_t *p, const float *in, uint32_t y, uint32_t x, float *patch) {
+  const bnn2c_window_t *w = &p->window;
+  for (uint32_t ky = 0u; ky < w->kernel_h; ky++) {
+    const uint32_t row = y * w->stride_h + ky * w->dilation_h - w->pad_top;
+    for (uint32_t kx = 0u; kx < w->kernel_w; kx++) {
+      const uint32_t col = x * w->stride_w + kx * w->dilation_w - w->pad_left;
+      const int inside = (row < w->in_h) && (col < w->in_w);
+      const float *tap = inside ? &in[((size_t)row * w->in_w + col) * p->in_c] : p->pad;
+      for (uint32_t c = 0u; c < p->in_c; c++) {
+        *patch = (tap != NULL) ? tap[c] : 0.0f;
+        patch++;
+      }
+    }
+  }
+}
+
+/* bnn2c_conv2d_at for groups = 1 and few input channels: one dot product per output instead of one per kernel row. */
+BNN2C_KERNEL void bnn2c_conv2d_patch_at(const bnn2c_conv2d_t *p, const float *in, uint32_t y, uint32_t x, float *patch,
+                                        float *out) {
+  const uint32_t size = p->window.kernel_h * p->window.kernel_w * p->in_c;
+  uint32_t count = 0u;
+  bnn2c_conv2d_gather(p, in, y, x, patch);
+  for (uint32_t o = 0u; o < p->out_c; o += count) {
+    float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    count = (p->out_c - o >= 4u) ? 4u : 1u;
+    bnn2c_dot(patch, &p->weights[(size_t)o * size], size, count, size, sums);
+    for (uint32_t i = 0u; i < count; i++) {
+      out[o + i] = sums[i];
+    }
+  }
+}
+
+BNN2C_KERNEL void bnn2c_conv2d_patch(const bnn2c_conv2d_t *p, const float *in, float *patch, float *out) {
+  for (uint32_t y = 0u; y < p->window.out_h; y++) {
+    for (uint32_t x = 0u; x < p->window.out_w; x++) {
+      bnn2c_conv2d_patch_at(p, in, y, x, patch, out);
       out += p->out_c;
     }
   }
@@ -104,19 +157,27 @@ BNN2C_KERNEL void bnn2c_conv2d_depthwise_sums(const bnn2c_conv2d_t *p, const flo
   }
 }
 
-BNN2C_KERNEL void bnn2c_conv2d_depthwise(const bnn2c_conv2d_t *p, const float *in, float *out) {
+/* All channels of pixel (y, x), one input channel each. */
+BNN2C_KERNEL void bnn2c_conv2d_depthwise_at(const bnn2c_conv2d_t *p, const float *in, uint32_t y, uint32_t x,
+                                            float *out) {
   const bnn2c_window_t *w = &p->window;
-  for (uint32_t y = 0u; y < w->out_h; y++) {
-    bnn2c_span_t rows = bnn2c_window_rows(w, y);
-    rows = (p->pad != NULL) ? bnn2c_window_all(rows, w->kernel_h) : rows;
-    for (uint32_t x = 0u; x < w->out_w; x++) {
-      bnn2c_span_t cols = bnn2c_window_cols(w, x);
-      uint32_t count = 0u;
-      cols = (p->pad != NULL) ? bnn2c_window_all(cols, w->kernel_w) : cols;
-      for (uint32_t c = 0u; c < p->out_c; c += count) {
-        count = (p->out_c - c >= 4u) ? 4u : 1u;
-        bnn2c_conv2d_depthwise_sums(p, in, rows, cols, c, count, out);
-      }
+  bnn2c_span_t rows = bnn2c_window_rows(w, y);
+  bnn2c_span_t cols = bnn2c_window_cols(w, x);
+  uint32_t count = 0u;
+  if (p->pad != NULL) {
+    rows = bnn2c_window_all(rows, w->kernel_h);
+    cols = bnn2c_window_all(cols, w->kernel_w);
+  }
+  for (uint32_t c = 0u; c < p->out_c; c += count) {
+    count = (p->out_c - c >= 4u) ? 4u : 1u;
+    bnn2c_conv2d_depthwise_sums(p, in, rows, cols, c, count, out);
+  }
+}
+
+BNN2C_KERNEL void bnn2c_conv2d_depthwise(const bnn2c_conv2d_t *p, const float *in, float *out) {
+  for (uint32_t y = 0u; y < p->window.out_h; y++) {
+    for (uint32_t x = 0u; x < p->window.out_w; x++) {
+      bnn2c_conv2d_depthwise_at(p, in, y, x, out);
       out += p->out_c;
     }
   }

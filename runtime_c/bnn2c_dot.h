@@ -16,22 +16,25 @@
 #define BNN2C_MULTIPLY_ADD(a, b, sum) ((sum) + (a) * (b))
 #endif
 
+/* Rows are summed in pieces of this length, which keeps the rounding error of long sums small. */
+#define BNN2C_DOT_PIECE 64u
+
 BNN2C_KERNEL void bnn2c_dot1(const float *x, const float *row, uint32_t n, float *sums) {
-  float sum = sums[0];
+  float sum = 0.0f;
   for (uint32_t k = 0u; k < n; k++) {
     sum = BNN2C_MULTIPLY_ADD(x[k], row[k], sum);
   }
-  sums[0] = sum;
+  sums[0] += sum;
 }
 
 BNN2C_KERNEL void bnn2c_dot4(const float *x, const float *rows, size_t row_size, uint32_t n, float *sums) {
   const float *row1 = &rows[row_size];
   const float *row2 = &row1[row_size];
   const float *row3 = &row2[row_size];
-  float sum0 = sums[0];
-  float sum1 = sums[1];
-  float sum2 = sums[2];
-  float sum3 = sums[3];
+  float sum0 = 0.0f;
+  float sum1 = 0.0f;
+  float sum2 = 0.0f;
+  float sum3 = 0.0f;
   for (uint32_t k = 0u; k < n; k++) {
     const float value = x[k];
     sum0 = BNN2C_MULTIPLY_ADD(value, rows[k], sum0);
@@ -39,18 +42,26 @@ BNN2C_KERNEL void bnn2c_dot4(const float *x, const float *rows, size_t row_size,
     sum2 = BNN2C_MULTIPLY_ADD(value, row2[k], sum2);
     sum3 = BNN2C_MULTIPLY_ADD(value, row3[k], sum3);
   }
-  sums[0] = sum0;
-  sums[1] = sum1;
-  sums[2] = sum2;
-  sums[3] = sum3;
+  sums[0] += sum0;
+  sums[1] += sum1;
+  sums[2] += sum2;
+  sums[3] += sum3;
 }
 
 /* `count` rows: 4 or 1. */
-BNN2C_KERNEL void bnn2c_dot(const float *x, const float *rows, size_t row_size, uint32_t count, uint32_t n, float *sums) {
-  if (count == 4u) {
-    bnn2c_dot4(x, rows, row_size, n, sums);
-  } else {
-    bnn2c_dot1(x, rows, n, sums);
+BNN2C_KERNEL void bnn2c_dot(const float *x, const float *rows, size_t row_size, uint32_t count, uint32_t n,
+                            float *sums) {
+  uint32_t left = n;
+  while (left > 0u) {
+    const uint32_t piece = (left < BNN2C_DOT_PIECE) ? left : BNN2C_DOT_PIECE;
+    if (count == 4u) {
+      bnn2c_dot4(x, rows, row_size, piece, sums);
+    } else {
+      bnn2c_dot1(x, rows, piece, sums);
+    }
+    x += piece;
+    rows += piece;
+    left -= piece;
   }
 }
 

@@ -4,7 +4,8 @@
  *
  * Input [y][x][c] of uint8 or int8, output int32 [y][x][o]. Weights per output channel in the order (kernel row, kernel
  * column, channel of the group): one bit each (0 is +1, 1 is -1, runs padded to 32 bits) or int8.
- * Two-valued weights use no multiplication: sum(w q) = 2 * sum over bits 0 of q - sum of q.
+ * Two-valued weights use no multiplication: each four inputs have 16 signed sums, computed once per pixel; every output
+ * channel adds the one that its four weights select.
  */
 #ifndef BNN2C_INTEGER_CONV2D_H
 #define BNN2C_INTEGER_CONV2D_H
@@ -31,7 +32,8 @@ typedef struct {
   const void *weights;  /* uint32_t [o][ceil(run / 32)] or int8_t [o][run] */
 } bnn2c_integer_conv2d_t;
 
-/* Copies the window to int16 `patch` [group][tap][channel of the group]; taps outside the input become 0. */
+/* Copies the window to int16 `patch` [group][tap][channel of the group]; taps outside the input become 0, and so do
+ * the elements that round the patch of a group up to a multiple of 16. */
 #define BNN2C_INTEGER_CONV2D_PATCH(suffix, type)                                                                    \
   BNN2C_KERNEL void bnn2c_integer_conv2d_patch_##suffix(const bnn2c_integer_conv2d_t *p, const type *in, uint32_t y, \
                                                         uint32_t x, int16_t *patch) {                               \
@@ -49,63 +51,108 @@ typedef struct {
           }                                                                                                         \
         }                                                                                                           \
       }                                                                                                             \
+      for (uint32_t k = p->run; (k % 16u) != 0u; k++) {                                                             \
+        *patch = 0;                                                                                                 \
+        patch++;                                                                                                    \
+      }                                                                                                             \
     }                                                                                                               \
   }
 BNN2C_INTEGER_CONV2D_PATCH(u8, uint8_t)
 BNN2C_INTEGER_CONV2D_PATCH(i8, int8_t)
 
-/* Dot product with one bit per weight; bits beyond `run` are 0 and are not read. */
-BNN2C_KERNEL int32_t bnn2c_integer_dot_bits(const int16_t *patch, const uint32_t *weights, uint32_t run) {
-  int32_t sum = 0;
-  uint32_t word = 0u;
-  for (uint32_t k = 0u; k < run; k++) {
-    if ((k % 32u) == 0u) {
-      word = weights[k / 32u];
+/* The 16 sums +-a +-b +-c +-d of four inputs; bit i of the index is set where element i is subtracted. */
+BNN2C_KERNEL void bnn2c_integer_conv2d_table(const int16_t *four, int32_t *table) {
+  const int32_t plus = (int32_t)four[0] + four[1];
+  const int32_t minus = (int32_t)four[0] - four[1];
+  const int32_t high_plus = (int32_t)four[2] + four[3];
+  const int32_t high_minus = (int32_t)four[3] - four[2];
+  table[0] = high_plus + plus;
+  table[1] = high_plus - minus;
+  table[2] = high_plus + minus;
+  table[3] = high_plus - plus;
+  table[4] = high_minus + plus;
+  table[5] = high_minus - minus;
+  table[6] = high_minus + minus;
+  table[7] = high_minus - plus;
+  for (uint32_t i = 0u; i < 8u; i++) {
+    table[15u - i] = -table[i];
+  }
+}
+
+/* The sums that 16 weight bits select from four tables. */
+BNN2C_INLINE int32_t bnn2c_integer_conv2d_half(int32_t (*table)[16], uint32_t bits) {
+  return table[0][bits & 15u] + table[1][(bits >> 4) & 15u] + table[2][(bits >> 8) & 15u] + table[3][(bits >> 12) & 15u];
+}
+
+/* Adds 16 or 32 inputs to the sums of `outputs` channels; the address depends on weights, never on data. */
+BNN2C_KERNEL void bnn2c_integer_conv2d_add(const int16_t *patch, uint32_t inputs, const uint32_t *weights, uint32_t words,
+                                           uint32_t outputs, int32_t *sums) {
+  int32_t table[8][16];
+  for (uint32_t i = 0u; i < inputs / 4u; i++) {
+    bnn2c_integer_conv2d_table(&patch[i * 4u], table[i]);
+  }
+  if (inputs == 16u) {
+    for (uint32_t o = 0u; o < outputs; o++) {
+      sums[o] += bnn2c_integer_conv2d_half(table, weights[o * words]);
     }
-    const int32_t flip = -(int32_t)(word & 1u);
-    sum += ((int32_t)patch[k] ^ flip) - flip;
-    word >>= 1;
+  } else {
+    for (uint32_t o = 0u; o < outputs; o++) {
+      const uint32_t word = weights[o * words];
+      sums[o] += bnn2c_integer_conv2d_half(table, word) + bnn2c_integer_conv2d_half(&table[4], word >> 16);
+    }
   }
-  return sum;
 }
 
-BNN2C_KERNEL int32_t bnn2c_integer_dot_i8(const int16_t *patch, const int8_t *weights, uint32_t run) {
-  int32_t sum = 0;
-  for (uint32_t k = 0u; k < run; k++) {
-    sum += (int32_t)patch[k] * (int32_t)weights[k];
-  }
-  return sum;
-}
-
-/* All output channels of one pixel from its patch. */
+/* All output channels of one pixel: one bit per weight. The patch is padded with zeros to a multiple of 16. */
 BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_bits(const bnn2c_integer_conv2d_t *p, const int16_t *patch, int32_t *out) {
   const uint32_t *weights = (const uint32_t *)p->weights;
-  const uint32_t per_group = (uint32_t)p->out_c / p->groups;
+  const uint32_t words = (p->run + 31u) / 32u;
+  const uint32_t outputs = (uint32_t)p->out_c / p->groups;
   for (uint32_t o = 0u; o < p->out_c; o++) {
-    out[o] = bnn2c_integer_dot_bits(&patch[(o / per_group) * p->run], weights, p->run);
-    weights += (p->run + 31u) / 32u;
+    out[o] = 0;
+  }
+  for (uint32_t g = 0u; g < p->groups; g++) {
+    for (uint32_t k = 0u; k < p->run; k += 32u) {
+      const uint32_t left = p->run - k;
+      bnn2c_integer_conv2d_add(&patch[k], (left > 16u) ? 32u : 16u, &weights[k / 32u], words, outputs, out);
+    }
+    patch += (p->run + 15u) & ~(uint32_t)15u;
+    weights += (size_t)outputs * words;
+    out += outputs;
   }
 }
 
+/* All output channels of one pixel: int8 weights. */
 BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_i8(const bnn2c_integer_conv2d_t *p, const int16_t *patch, int32_t *out) {
   const int8_t *weights = (const int8_t *)p->weights;
   const uint32_t per_group = (uint32_t)p->out_c / p->groups;
+  const uint32_t stride = (p->run + 15u) & ~(uint32_t)15u;
   for (uint32_t o = 0u; o < p->out_c; o++) {
-    out[o] = bnn2c_integer_dot_i8(&patch[(o / per_group) * p->run], weights, p->run);
+    const int16_t *source = &patch[(o / per_group) * stride];
+    int32_t sum = 0;
+    for (uint32_t k = 0u; k < p->run; k++) {
+      sum += (int32_t)source[k] * (int32_t)weights[k];
+    }
+    out[o] = sum;
     weights += p->run;
   }
 }
 
-#define BNN2C_INTEGER_CONV2D(weight_kind, input_kind, type)                                                            \
-  BNN2C_KERNEL void bnn2c_integer_conv2d_##weight_kind##_##input_kind(const bnn2c_integer_conv2d_t *p, const type *in, \
-                                                                      int16_t *patch, int32_t *out) {                  \
-    for (uint32_t y = 0u; y < p->out_h; y++) {                                                                         \
-      for (uint32_t x = 0u; x < p->out_w; x++) {                                                                       \
-        bnn2c_integer_conv2d_patch_##input_kind(p, in, y, x, patch);                                                   \
-        bnn2c_integer_conv2d_pixel_##weight_kind(p, patch, out);                                                       \
-        out += p->out_c;                                                                                               \
-      }                                                                                                                \
-    }                                                                                                                  \
+#define BNN2C_INTEGER_CONV2D(weight_kind, input_kind, type)                                                          \
+  /* All output channels of pixel (y, x). */                                                                         \
+  BNN2C_KERNEL void bnn2c_integer_conv2d_##weight_kind##_##input_kind##_at(                                          \
+      const bnn2c_integer_conv2d_t *p, const type *in, uint32_t y, uint32_t x, int16_t *patch, int32_t *out) {       \
+    bnn2c_integer_conv2d_patch_##input_kind(p, in, y, x, patch);                                                     \
+    bnn2c_integer_conv2d_pixel_##weight_kind(p, patch, out);                                                         \
+  }                                                                                                                  \
+  BNN2C_KERNEL void bnn2c_integer_conv2d_##weight_kind##_##input_kind(const bnn2c_integer_conv2d_t *p,               \
+                                                                      const type *in, int16_t *patch, int32_t *out) { \
+    for (uint32_t y = 0u; y < p->out_h; y++) {                                                                       \
+      for (uint32_t x = 0u; x < p->out_w; x++) {                                                                     \
+        bnn2c_integer_conv2d_##weight_kind##_##input_kind##_at(p, in, y, x, patch, out);                             \
+        out += p->out_c;                                                                                             \
+      }                                                                                                              \
+    }                                                                                                                \
   }
 BNN2C_INTEGER_CONV2D(bits, u8, uint8_t)
 BNN2C_INTEGER_CONV2D(bits, i8, int8_t)

@@ -1,8 +1,9 @@
 /* bnn2c_lanes.h - the widest word of bits that the target computes on, and adders for vertical counters of that width.
  *
- * bnn2c_lanes holds 32 * BNN2C_LANE_WORDS lanes: a uint32_t, or a vector (NEON, MVE, SSE2, AVX2) by the vector extension
- * of gcc and clang; it needs no more than the alignment of uint32_t.  Two carries travel as a pair whose form suits
- * the machine: with a bit select (NEON) a full adder is 3 instructions on plain words; without, pairs are (first,
+ * bnn2c_lanes holds 32 * BNN2C_LANE_WORDS lanes: a uint32_t, or a vector (4 words for NEON, MVE and SSE2, 8 for AVX2) by
+ * the vector extension of gcc and clang; it needs no more than the alignment of uint32_t.  The generated code defines
+ * BNN2C_LANE_WORDS for its target, because the arena depends on it.  Two carries travel as a pair whose form suits
+ * the machine: plain words where a full adder is 3 instructions or fewer; elsewhere (first,
  * first ^ second) as in bnn2c_carry_save.h.
  */
 #ifndef BNN2C_LANES_H
@@ -13,15 +14,7 @@
 #include <stdint.h>
 
 #ifndef BNN2C_LANE_WORDS
-#if !defined(__GNUC__)
 #define BNN2C_LANE_WORDS 1
-#elif defined(__AVX2__)
-#define BNN2C_LANE_WORDS 8
-#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(__ARM_FEATURE_MVE)
-#define BNN2C_LANE_WORDS 4
-#else
-#define BNN2C_LANE_WORDS 1
-#endif
 #endif
 
 #if BNN2C_LANE_WORDS == 1
@@ -32,10 +25,46 @@ typedef uint32_t bnn2c_lanes __attribute__((vector_size(4 * BNN2C_LANE_WORDS), a
 #define BNN2C_NO_LANES ((bnn2c_lanes){0u})
 #endif
 
-#if defined(__ARM_NEON) || defined(__AVX512VL__)
-#define BNN2C_BIT_SELECT 1
+/* One more gate, one value less to keep: pays for 14 scalar or 8 vector registers (Thumb-2, MVE). */
+#ifndef BNN2C_FEW_REGISTERS
+#if defined(__thumb2__) && !defined(__ARM_NEON)
+#define BNN2C_FEW_REGISTERS 1
 #else
-#define BNN2C_BIT_SELECT 0
+#define BNN2C_FEW_REGISTERS 0
+#endif
+#endif
+
+/* Full adders of 3 instructions (NEON bit select) or 2 (AVX-512 ternary logic); the compilers miss them. */
+#if defined(__ARM_NEON) && (BNN2C_LANE_WORDS == 4)
+#include <arm_neon.h>
+#define BNN2C_SHORT_ADDER 1
+BNN2C_INLINE bnn2c_lanes bnn2c_full_add(bnn2c_lanes *sum, bnn2c_lanes a, bnn2c_lanes b) {
+  const bnn2c_lanes differ = a ^ b;
+  const bnn2c_lanes carry = (bnn2c_lanes)vbslq_u32((uint32x4_t)differ, (uint32x4_t)*sum, (uint32x4_t)a);
+  *sum ^= differ;
+  return carry;
+}
+BNN2C_INLINE bnn2c_lanes bnn2c_full_add_inverted(bnn2c_lanes *sum, bnn2c_lanes a, bnn2c_lanes b) {
+  const bnn2c_lanes differ = a ^ b;
+  const bnn2c_lanes carry = (bnn2c_lanes)vbslq_u32((uint32x4_t)differ, (uint32x4_t)*sum, (uint32x4_t)~a);
+  *sum ^= differ;
+  return carry;
+}
+#elif defined(__AVX512VL__) && (BNN2C_LANE_WORDS == 8)
+#include <immintrin.h>
+#define BNN2C_SHORT_ADDER 1
+BNN2C_INLINE bnn2c_lanes bnn2c_full_add(bnn2c_lanes *sum, bnn2c_lanes a, bnn2c_lanes b) {
+  const bnn2c_lanes old = *sum;
+  *sum = (bnn2c_lanes)_mm256_ternarylogic_epi32((__m256i)a, (__m256i)b, (__m256i)old, 0x96);
+  return (bnn2c_lanes)_mm256_ternarylogic_epi32((__m256i)a, (__m256i)b, (__m256i)old, 0xE8);
+}
+BNN2C_INLINE bnn2c_lanes bnn2c_full_add_inverted(bnn2c_lanes *sum, bnn2c_lanes a, bnn2c_lanes b) {
+  const bnn2c_lanes old = *sum;
+  *sum = (bnn2c_lanes)_mm256_ternarylogic_epi32((__m256i)a, (__m256i)b, (__m256i)old, 0x96);
+  return (bnn2c_lanes)_mm256_ternarylogic_epi32((__m256i)a, (__m256i)b, (__m256i)old, 0x2B);
+}
+#else
+#define BNN2C_SHORT_ADDER 0
 #endif
 
 /* Two carries of equal weight. */
@@ -47,7 +76,11 @@ typedef struct {
 BNN2C_INLINE bnn2c_lane_pair bnn2c_pair_lanes(bnn2c_lanes a, bnn2c_lanes b) {
   bnn2c_lane_pair pair;
   pair.first = a;
-  pair.other = BNN2C_BIT_SELECT ? b : (a ^ b);
+#if BNN2C_SHORT_ADDER
+  pair.other = b;
+#else
+  pair.other = a ^ b;
+#endif
   return pair;
 }
 
@@ -58,13 +91,10 @@ BNN2C_INLINE bnn2c_lanes bnn2c_add_lanes(bnn2c_lanes *sum, bnn2c_lanes word) {
   return carry;
 }
 
-/* Adds two words of one digit to `*sum` and returns the carry: of two equal words that word, else the old sum. */
+/* Adds two words of one digit to `*sum` and returns the carry. */
 BNN2C_INLINE bnn2c_lanes bnn2c_add_lane_pair(bnn2c_lanes *sum, bnn2c_lane_pair a) {
-#if BNN2C_BIT_SELECT
-  const bnn2c_lanes differ = a.first ^ a.other;
-  const bnn2c_lanes carry = (differ & *sum) | (a.first & ~differ);
-  *sum ^= differ;
-  return carry;
+#if BNN2C_SHORT_ADDER
+  return bnn2c_full_add(sum, a.first, a.other);
 #else
   const bnn2c_lanes changed = (a.first ^ *sum) | a.other;
   *sum ^= a.other;
@@ -74,11 +104,8 @@ BNN2C_INLINE bnn2c_lanes bnn2c_add_lane_pair(bnn2c_lanes *sum, bnn2c_lane_pair a
 
 /* The same for the inverted words of the pair. */
 BNN2C_INLINE bnn2c_lanes bnn2c_add_inverted_lane_pair(bnn2c_lanes *sum, bnn2c_lane_pair a) {
-#if BNN2C_BIT_SELECT
-  const bnn2c_lanes differ = a.first ^ a.other;
-  const bnn2c_lanes carry = (differ & *sum) | ~(a.first | differ);
-  *sum ^= differ;
-  return carry;
+#if BNN2C_SHORT_ADDER
+  return bnn2c_full_add_inverted(sum, a.first, a.other);
 #else
   const bnn2c_lanes changed = a.other | ~(a.first ^ *sum);
   *sum ^= a.other;
@@ -89,7 +116,7 @@ BNN2C_INLINE bnn2c_lanes bnn2c_add_inverted_lane_pair(bnn2c_lanes *sum, bnn2c_la
 /* Adds four words of one digit to `*sum`; the two carries go to the next digit. */
 BNN2C_INLINE bnn2c_lane_pair bnn2c_add_lane_pairs(bnn2c_lanes *sum, bnn2c_lane_pair a, bnn2c_lane_pair b) {
   bnn2c_lane_pair carry;
-#if BNN2C_BIT_SELECT
+#if BNN2C_SHORT_ADDER
   carry.first = bnn2c_add_lane_pair(sum, a);
   carry.other = bnn2c_add_lane_pair(sum, b);
 #else
@@ -104,10 +131,16 @@ BNN2C_INLINE bnn2c_lane_pair bnn2c_add_lane_pairs(bnn2c_lanes *sum, bnn2c_lane_p
 
 /* One digit of a number a + b with the carry kept in `*carry`. */
 BNN2C_INLINE bnn2c_lanes bnn2c_add_digit(bnn2c_lanes a, bnn2c_lanes b, bnn2c_lanes *carry) {
+#if BNN2C_SHORT_ADDER
+  bnn2c_lanes sum = *carry;
+  *carry = bnn2c_full_add(&sum, a, b);
+  return sum;
+#else
   const bnn2c_lanes differ = a ^ b;
   const bnn2c_lanes sum = differ ^ *carry;
   *carry = (a & b) | (differ & *carry);
   return sum;
+#endif
 }
 
 #endif /* BNN2C_LANES_H */

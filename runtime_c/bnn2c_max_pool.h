@@ -27,8 +27,11 @@ BNN2C_KERNEL size_t bnn2c_max_pool_pixel(const bnn2c_window_t *w, bnn2c_span_t r
 #define BNN2C_MAX_POOL(suffix, type, lowest, larger)                                                       \
   BNN2C_KERNEL void bnn2c_max_pool_window_##suffix(const bnn2c_max_pool_t *p, const type *in, bnn2c_span_t rows, \
                                                    bnn2c_span_t cols, type *out) {                         \
+    const int any = (rows.first < rows.end) && (cols.first < cols.end);                                    \
+    const size_t start = any ? bnn2c_max_pool_pixel(&p->window, rows, cols, rows.first, cols.first) : 0u;  \
+    const type *first = &in[start * p->channels];                                                          \
     for (uint32_t c = 0u; c < p->channels; c++) {                                                          \
-      out[c] = lowest;                                                                                     \
+      out[c] = any ? first[c] : lowest;                                                                    \
     }                                                                                                      \
     for (uint32_t ky = rows.first; ky < rows.end; ky++) {                                                  \
       for (uint32_t kx = cols.first; kx < cols.end; kx++) {                                                \
@@ -58,8 +61,9 @@ BNN2C_MAX_POOL(i16, int16_t, INT16_MIN, (a > b) ? a : b)
 BNN2C_MAX_POOL(i8, int8_t, INT8_MIN, (a > b) ? a : b)
 BNN2C_MAX_POOL(u8, uint8_t, 0u, (a > b) ? a : b)
 
-/* Replaces codes of 32 channels by those of `tap` where these are smaller; planes are p->channels words apart. */
-BNN2C_KERNEL void bnn2c_max_pool_codes(const bnn2c_max_pool_t *p, const uint32_t *tap, uint32_t invert, uint32_t *best) {
+/* Codes of 32 channels: `best` becomes the smaller of `best` and `tap`; planes are p->channels words apart. */
+BNN2C_KERNEL void bnn2c_max_pool_codes(const bnn2c_max_pool_t *p, const uint32_t *tap, uint32_t invert,
+                                       uint32_t *best) {
   uint32_t smaller = 0u;
   for (uint32_t plane = 0u; plane < p->planes; plane++) {
     const uint32_t a = best[plane * p->channels];
@@ -72,13 +76,24 @@ BNN2C_KERNEL void bnn2c_max_pool_codes(const bnn2c_max_pool_t *p, const uint32_t
   }
 }
 
-/* One output pixel: start with the largest code, take every tap, undo the inversion of the masked channels. */
+/* out = in with the channels of `mask` inverted, all planes of a pixel. */
+BNN2C_KERNEL void bnn2c_max_pool_invert(const bnn2c_max_pool_t *p, const uint32_t *in, uint32_t *out) {
+  for (uint32_t plane = 0u; plane < p->planes; plane++) {
+    for (uint32_t w = 0u; w < p->channels; w++) {
+      out[w] = in[w] ^ ((p->mask != NULL) ? p->mask[w] : 0u);
+    }
+    in += p->channels;
+    out += p->channels;
+  }
+}
+
+/* One output pixel: start with the first tap, take every tap, undo the inversion of the masked channels. */
 BNN2C_KERNEL void bnn2c_max_pool_window_bits(const bnn2c_max_pool_t *p, const uint32_t *in, bnn2c_span_t rows,
                                              bnn2c_span_t cols, uint32_t *out) {
   const size_t size = (size_t)p->planes * p->channels;
-  for (uint32_t i = 0u; i < size; i++) {
-    out[i] = UINT32_MAX;
-  }
+  const int any = (rows.first < rows.end) && (cols.first < cols.end);
+  const size_t start = any ? bnn2c_max_pool_pixel(&p->window, rows, cols, rows.first, cols.first) : 0u;
+  bnn2c_max_pool_invert(p, &in[start * size], out);
   for (uint32_t ky = rows.first; ky < rows.end; ky++) {
     for (uint32_t kx = cols.first; kx < cols.end; kx++) {
       const uint32_t *tap = &in[bnn2c_max_pool_pixel(&p->window, rows, cols, ky, kx) * size];
@@ -92,8 +107,8 @@ BNN2C_KERNEL void bnn2c_max_pool_window_bits(const bnn2c_max_pool_t *p, const ui
       }
     }
   }
-  for (uint32_t i = 0u; (p->mask != NULL) && (i < size); i++) {
-    out[i] ^= p->mask[i % p->channels];
+  if (p->mask != NULL) {
+    bnn2c_max_pool_invert(p, out, out);
   }
 }
 

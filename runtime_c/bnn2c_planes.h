@@ -37,31 +37,31 @@ typedef struct {
   uint32_t room; /* inputs before the next zero word */
 } bnn2c_patch_cursor;
 
-/* `count` patch words from planes `stride` words apart: ((low >> shift | high << (32 - shift)) & mask). */
-BNN2C_INLINE void bnn2c_copy_windows(uint32_t *to, const uint32_t *low, const uint32_t *high, uint32_t stride,
+/* `count` patch words from planes `stride` words apart: 32 bits from bit `shift` of the words from[0] and from[next]. */
+BNN2C_INLINE void bnn2c_copy_windows(uint32_t *to, const uint32_t *from, uint32_t next, uint32_t stride,
                                      uint32_t shift, uint32_t mask, uint32_t count) {
   uint32_t *const end = to + count * (uint32_t)BNN2C_LANE_WORDS;
   if (shift == 0u) {
     BNN2C_UNROLL(4)
     for (; to != end; to += BNN2C_LANE_WORDS) {
-      *to = *low & mask;
-      low += stride;
+      *to = *from & mask;
+      from += stride;
     }
   } else {
     const uint32_t up = 32u - shift;
     BNN2C_UNROLL(4)
     for (; to != end; to += BNN2C_LANE_WORDS) {
-      *to = ((*low >> shift) | (*high << up)) & mask;
-      low += stride;
-      high += stride;
+      *to = ((*from >> shift) | (from[next] << up)) & mask;
+      from += stride;
     }
   }
 }
 
-BNN2C_INLINE void bnn2c_merge_windows(uint32_t *to, const uint32_t *low, const uint32_t *high, uint32_t stride,
+BNN2C_INLINE void bnn2c_merge_windows(uint32_t *to, const uint32_t *from, uint32_t next, uint32_t stride,
                                       uint32_t shift, uint32_t mask, uint32_t count) {
   for (uint32_t i = 0u; i < count; i++) {
-    to[i * (uint32_t)BNN2C_LANE_WORDS] |= ((low[i * stride] >> shift) | ((high[i * stride] << 1) << (31u - shift))) & mask;
+    to[i * (uint32_t)BNN2C_LANE_WORDS] |= ((*from >> shift) | ((from[next] << 1) << (31u - shift))) & mask;
+    from += stride;
   }
 }
 
@@ -70,23 +70,23 @@ BNN2C_INLINE int32_t bnn2c_clamp_word(int32_t word, int32_t words) {
 }
 
 /* One tap, all channels.  Words beyond the plane only feed lanes that the mask clears, so they are read from its ends. */
-BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_tap(const bnn2c_conv_shape *s, const uint32_t *in,
+BNN2C_NOINLINE BNN2C_STEADY bnn2c_patch_cursor bnn2c_gather_tap(const bnn2c_conv_shape *s, const uint32_t *in,
                                                    bnn2c_bit_window window, bnn2c_patch_cursor at, uint32_t merge) {
   const int32_t words = (int32_t)bnn2c_plane_words(s->in_h, s->in_w);
   const int32_t first = (window.offset >= 0) ? (window.offset / 32) : -((31 - window.offset) / 32);
   const uint32_t shift = (uint32_t)(window.offset - 32 * first);
-  const uint32_t *low = in + bnn2c_clamp_word(first, words);
-  const uint32_t *high = in + bnn2c_clamp_word(first + 1, words);
+  const int32_t low = bnn2c_clamp_word(first, words);
+  const uint32_t next = (uint32_t)(bnn2c_clamp_word(first + 1, words) - low);
+  const uint32_t *from = in + low;
   uint32_t left = s->in_c;
   while (left != 0u) {
     const uint32_t count = (left < at.room) ? left : at.room;
     if (merge != 0u) {
-      bnn2c_merge_windows(at.to, low, high, (uint32_t)words, shift, window.mask, count);
+      bnn2c_merge_windows(at.to, from, next, (uint32_t)words, shift, window.mask, count);
     } else {
-      bnn2c_copy_windows(at.to, low, high, (uint32_t)words, shift, window.mask, count);
+      bnn2c_copy_windows(at.to, from, next, (uint32_t)words, shift, window.mask, count);
     }
-    low += count * (uint32_t)words;
-    high += count * (uint32_t)words;
+    from += count * (uint32_t)words;
     left -= count;
     at.to += count * (uint32_t)BNN2C_LANE_WORDS;
     at.room -= count;
@@ -142,9 +142,87 @@ BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_rows(const bnn2c_conv_shape *s, c
   return next;
 }
 
+#if BNN2C_LANE_WORDS >= 4
+/* Lanes of output word `word` whose tap (shift_y, shift_x) lies inside the input. */
+BNN2C_NOINLINE uint32_t bnn2c_tap_mask(const bnn2c_conv_shape *s, uint32_t word, int32_t shift_y, int32_t shift_x) {
+  const int32_t width = (int32_t)s->out_w;
+  int32_t y = (int32_t)(32u * word) / width;
+  int32_t x = (int32_t)(32u * word) - y * width;
+  uint32_t mask = 0u;
+  for (int32_t lane = 0; (lane < 32) && (y < (int32_t)s->out_h); y++) {
+    const int32_t end = ((width - x) < (32 - lane)) ? width : (x + 32 - lane);
+    mask |= bnn2c_row_window(s, y + shift_y, shift_x, x, end, lane).mask;
+    lane += end - x;
+    x = 0;
+  }
+  return mask;
+}
+
+/* One channel near the ends of the input, word by word. */
+BNN2C_NOINLINE void bnn2c_copy_clamped(uint32_t *to, const uint32_t *plane, int32_t first, int32_t words,
+                                       uint32_t shift, const uint32_t *mask) {
+  for (int32_t i = 0; i < BNN2C_LANE_WORDS; i++) {
+    const uint32_t low = plane[bnn2c_clamp_word(first + i, words)];
+    const uint32_t high = plane[bnn2c_clamp_word(first + i + 1, words)];
+    to[i] = ((low >> shift) | ((high << 1) << (31u - shift))) & mask[i];
+  }
+}
+
+/* One tap, all channels, when rows of input and output have the same length: one distance for all lanes.  Whole lane
+ * vectors may be read beyond the channel's plane, but not beyond the input. */
+BNN2C_NOINLINE BNN2C_STEADY bnn2c_lanes *bnn2c_gather_wide_tap(const bnn2c_conv_shape *s, const uint32_t *in,
+                                                              int32_t offset, const uint32_t *mask, bnn2c_lanes *to,
+                                                              uint32_t *room) {
+  const int32_t words = (int32_t)bnn2c_plane_words(s->in_h, s->in_w);
+  const int32_t first = (offset >= 0) ? (offset / 32) : -((31 - offset) / 32);
+  const uint32_t shift = (uint32_t)(offset - 32 * first);
+  const int32_t all = words * (int32_t)s->in_c;
+  const bnn2c_lanes lanes = *(const bnn2c_lanes *)mask;
+  for (int32_t at = 0; at != all; at += words) {
+    if ((at + first >= 0) && (at + first + BNN2C_LANE_WORDS < all)) {
+      const uint32_t *const from = in + at + first;
+      const bnn2c_lanes low = *(const bnn2c_lanes *)from >> shift;
+      const bnn2c_lanes high = (*(const bnn2c_lanes *)(from + 1) << 1) << (31u - shift);
+      *to = (low | high) & lanes;
+    } else {
+      bnn2c_copy_clamped((uint32_t *)to, in + at, first, words, shift, mask);
+    }
+    to++;
+    (*room)--;
+    if (*room == 0u) {
+      to++;
+      *room = BNN2C_PATCH_RUN;
+    }
+  }
+  return to;
+}
+
+BNN2C_KERNEL void bnn2c_gather_wide(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t first,
+                                    bnn2c_lanes *patch) {
+  bnn2c_lanes *to = patch + 1;
+  uint32_t room = BNN2C_PATCH_RUN;
+  for (uint32_t tap = 0u; tap < (uint32_t)s->kernel_h * s->kernel_w; tap++) {
+    const int32_t shift_y = (int32_t)((tap / s->kernel_w) * s->dilation_h) - (int32_t)s->pad_top;
+    const int32_t shift_x = (int32_t)((tap % s->kernel_w) * s->dilation_w) - (int32_t)s->pad_left;
+    const int32_t offset = (int32_t)(32u * first) + shift_y * (int32_t)s->in_w + shift_x;
+    uint32_t mask[BNN2C_LANE_WORDS];
+    for (uint32_t i = 0u; i < (uint32_t)BNN2C_LANE_WORDS; i++) {
+      mask[i] = bnn2c_tap_mask(s, first + i, shift_y, shift_x);
+    }
+    to = bnn2c_gather_wide_tap(s, in, offset, mask, to, &room);
+  }
+}
+#endif
+
 /* The whole patch of the output pixels from word `first` on. */
 BNN2C_KERNEL void bnn2c_gather_planes(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t first,
                                       bnn2c_lanes *patch) {
+#if BNN2C_LANE_WORDS >= 4
+  if (s->in_w == s->out_w) {
+    bnn2c_gather_wide(s, in, first, patch);
+    return;
+  }
+#endif
   for (uint32_t word = 0u; word < (uint32_t)BNN2C_LANE_WORDS; word++) {
     bnn2c_patch_cursor at = {(uint32_t *)(patch + 1) + word, BNN2C_PATCH_RUN};
     for (uint32_t ky = 0u; ky < s->kernel_h; ky++) {

@@ -56,15 +56,21 @@ BNN2C_KERNEL size_t bnn2c_quantize_entry(const bnn2c_quantize_t *p, uint32_t y, 
       codes += step * (p->steps + 1u);                                                                             \
     }                                                                                                              \
   }                                                                                                                \
+  /* All planes of pixel (y, x). */                                                                                \
+  BNN2C_KERNEL void bnn2c_quantize_##suffix##_at(const bnn2c_quantize_t *p, uint32_t y, uint32_t x, const type *in, \
+                                                 uint32_t *out) {                                                  \
+    const size_t entry = bnn2c_quantize_entry(p, y, x);                                                            \
+    for (uint32_t plane = 0u; plane < p->planes; plane++) {                                                        \
+      bnn2c_quantize_plane_##suffix(p, in, entry, plane, out);                                                     \
+      out += (p->channels + 31u) / 32u;                                                                            \
+    }                                                                                                              \
+  }                                                                                                                \
   BNN2C_KERNEL void bnn2c_quantize_##suffix(const bnn2c_quantize_t *p, const type *in, uint32_t *out) {            \
     for (uint32_t y = 0u; y < p->height; y++) {                                                                    \
       for (uint32_t x = 0u; x < p->width; x++) {                                                                   \
-        const size_t entry = bnn2c_quantize_entry(p, y, x);                                                        \
-        for (uint32_t plane = 0u; plane < p->planes; plane++) {                                                    \
-          bnn2c_quantize_plane_##suffix(p, in, entry, plane, out);                                                 \
-          out += (p->channels + 31u) / 32u;                                                                        \
-        }                                                                                                          \
+        bnn2c_quantize_##suffix##_at(p, y, x, in, out);                                                            \
         in += p->channels;                                                                                         \
+        out += ((p->channels + 31u) / 32u) * p->planes;                                                            \
       }                                                                                                            \
     }                                                                                                              \
   }

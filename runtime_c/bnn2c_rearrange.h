@@ -4,8 +4,8 @@
  * table:  out[k*unit ...] = in[table[k] ...], runs of `unit` elements; the table's largest value leaves the run alone.
  * fill:   out[i] = pattern[i % period]; called first when some elements have no source.
  *
- * Suffixes f32 ... u8 are element types.  `words` are the words of packed pixels that move as a whole.  `bits` counts in
- * bits of plane 0; plane q of the same element is q*in_plane (out_plane) words further.
+ * Suffixes f32 ... u8 are element types.  `words` are the words of packed pixels that move as a whole.  `bits` counts
+ * in bits of plane 0; plane q of the same element is q*in_plane (out_plane) words further.
  */
 #ifndef BNN2C_REARRANGE_H
 #define BNN2C_REARRANGE_H
@@ -130,8 +130,8 @@ BNN2C_KERNEL void bnn2c_rearrange_put(uint32_t *out, uint32_t to, uint32_t bits,
 }
 
 /* One innermost loop for all planes, a word of the output at a time when its bits are neighbours. */
-BNN2C_KERNEL void bnn2c_rearrange_run(const bnn2c_rearrange_t *p, const bnn2c_rearrange_loop_t *loop, const uint32_t *in,
-                                      uint32_t from, uint32_t *out, uint32_t to) {
+BNN2C_KERNEL void bnn2c_rearrange_run(const bnn2c_rearrange_t *p, const bnn2c_rearrange_loop_t *loop,
+                                      const uint32_t *in, uint32_t from, uint32_t *out, uint32_t to) {
   uint32_t left = loop->count;
   while (left > 0u) {
     const uint32_t room = (loop->out_step == 1) ? (32u - to % 32u) : 1u;

@@ -5,8 +5,8 @@
  * k runs over [kernel row][kernel column][I/groups]; taps outside the input read `pad`.  Weight bit k%32 of word
  * weights[o][k/32] is 1 for -1.
  *
- * Each four patch elements have 16 signed sums.  They are computed once per pixel, and every output channel adds the one
- * that its four weights select: a quarter of the additions.  The address depends on weights, never on data.
+ * Each four patch elements have 16 signed sums.  They are computed once per pixel, and every output channel adds
+ * the one that its four weights select: a quarter of the additions.  The address depends on weights, never on data.
  */
 #ifndef BNN2C_SIGN_CONV2D_H
 #define BNN2C_SIGN_CONV2D_H
@@ -19,6 +19,8 @@ typedef struct {
   uint32_t in_c;
   uint32_t out_c;
   uint32_t groups;
+  uint32_t group_in;  /* in_c / groups */
+  uint32_t group_out; /* out_c / groups */
   uint32_t words; /* weight words of one output channel */
   const uint32_t *weights;
   const float *scale;
@@ -84,54 +86,72 @@ BNN2C_KERNEL void bnn2c_sign_conv2d_add(const float *patch, uint32_t fours, cons
     bnn2c_sign_conv2d_all(table, weights, words, outputs, sums);
   }
 }
-/* All output channels of one group at one pixel; the window's corner is input position (top, left). */
-BNN2C_KERNEL void bnn2c_sign_conv2d_group(const bnn2c_sign_conv2d_t *p, const float *in, uint32_t top, uint32_t left,
-                                          uint32_t group, float *out) {
-  const bnn2c_window_t *w = &p->window;
-  const uint32_t width = p->in_c / p->groups;
-  const uint32_t outputs = p->out_c / p->groups;
-  const uint32_t *weights = &p->weights[(size_t)group * outputs * p->words];
-  const uint32_t taps = w->kernel_h * w->kernel_w;
-  float patch[32];
-  uint32_t filled = 0u;
-  for (uint32_t tap = 0u; tap < taps; tap++) {
-    const uint32_t row = top + (tap / w->kernel_w) * w->dilation_h;
-    const uint32_t col = left + (tap % w->kernel_w) * w->dilation_w;
-    const int inside = (row < w->in_h) && (col < w->in_w);
-    const float *source = inside ? &in[((size_t)row * w->in_w + col) * p->in_c + group * width] : NULL;
-    for (uint32_t c = 0u; c < width; c++) {
-      patch[filled] = (source != NULL) ? source[c] : p->pad;
-      filled++;
-      if (filled == 32u) {
-        bnn2c_sign_conv2d_add(patch, 8u, weights, p->words, outputs, out);
-        weights++;
-        filled = 0u;
-      }
+/* Patch elements that have not been added yet. */
+typedef struct {
+  float values[32];
+  uint32_t filled;
+  const uint32_t *weights; /* word of the group's first channel for these elements */
+} bnn2c_sign_conv2d_patch_t;
+
+/* Appends the channels of one tap (`pad` where source is NULL); every 32 elements are added to the sums. */
+BNN2C_KERNEL void bnn2c_sign_conv2d_tap(const bnn2c_sign_conv2d_t *p, bnn2c_sign_conv2d_patch_t *patch,
+                                        const float *source, float *sums) {
+  for (uint32_t c = 0u; c < p->group_in; c++) {
+    patch->values[patch->filled] = (source != NULL) ? source[c] : p->pad;
+    patch->filled++;
+    if (patch->filled == 32u) {
+      bnn2c_sign_conv2d_add(patch->values, 8u, patch->weights, p->words, p->group_out, sums);
+      patch->weights++;
+      patch->filled = 0u;
     }
   }
-  if (filled != 0u) {
-    while (filled % 4u != 0u) {
-      patch[filled] = 0.0f;
-      filled++;
+}
+
+/* All output channels of one group at one pixel; the window's corner is input position (top, left). */
+BNN2C_KERNEL void bnn2c_sign_conv2d_group(const bnn2c_sign_conv2d_t *p, const float *in, uint32_t top, uint32_t left,
+                                          uint32_t group, float *sums) {
+  const bnn2c_window_t *w = &p->window;
+  bnn2c_sign_conv2d_patch_t patch;
+  patch.filled = 0u;
+  patch.weights = &p->weights[(size_t)group * p->group_out * p->words];
+  for (uint32_t ky = 0u; ky < w->kernel_h; ky++) {
+    const uint32_t row = top + ky * w->dilation_h;
+    for (uint32_t kx = 0u; kx < w->kernel_w; kx++) {
+      const uint32_t col = left + kx * w->dilation_w;
+      const int inside = (row < w->in_h) && (col < w->in_w);
+      const float *source = inside ? &in[((size_t)row * w->in_w + col) * p->in_c + group * p->group_in] : NULL;
+      bnn2c_sign_conv2d_tap(p, &patch, source, sums);
     }
-    bnn2c_sign_conv2d_add(patch, filled / 4u, weights, p->words, outputs, out);
+  }
+  while (patch.filled % 4u != 0u) {
+    patch.values[patch.filled] = 0.0f;
+    patch.filled++;
+  }
+  if (patch.filled != 0u) {
+    bnn2c_sign_conv2d_add(patch.values, patch.filled / 4u, patch.weights, p->words, p->group_out, sums);
+  }
+}
+
+/* All output channels of pixel (y, x). */
+BNN2C_KERNEL void bnn2c_sign_conv2d_at(const bnn2c_sign_conv2d_t *p, const float *in, uint32_t y, uint32_t x,
+                                       float *out) {
+  const bnn2c_window_t *w = &p->window;
+  for (uint32_t o = 0u; o < p->out_c; o++) {
+    out[o] = 0.0f;
+  }
+  for (uint32_t g = 0u; g < p->groups; g++) {
+    bnn2c_sign_conv2d_group(p, in, y * w->stride_h - w->pad_top, x * w->stride_w - w->pad_left, g,
+                            &out[g * p->group_out]);
+  }
+  for (uint32_t o = 0u; o < p->out_c; o++) {
+    out[o] *= p->scale[o];
   }
 }
 
 BNN2C_KERNEL void bnn2c_sign_conv2d(const bnn2c_sign_conv2d_t *p, const float *in, float *out) {
-  const bnn2c_window_t *w = &p->window;
-  const uint32_t outputs = p->out_c / p->groups;
-  for (uint32_t y = 0u; y < w->out_h; y++) {
-    for (uint32_t x = 0u; x < w->out_w; x++) {
-      for (uint32_t o = 0u; o < p->out_c; o++) {
-        out[o] = 0.0f;
-      }
-      for (uint32_t g = 0u; g < p->groups; g++) {
-        bnn2c_sign_conv2d_group(p, in, y * w->stride_h - w->pad_top, x * w->stride_w - w->pad_left, g, &out[g * outputs]);
-      }
-      for (uint32_t o = 0u; o < p->out_c; o++) {
-        out[o] *= p->scale[o];
-      }
+  for (uint32_t y = 0u; y < p->window.out_h; y++) {
+    for (uint32_t x = 0u; x < p->window.out_w; x++) {
+      bnn2c_sign_conv2d_at(p, in, y, x, out);
       out += p->out_c;
     }
   }

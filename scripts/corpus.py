@@ -123,10 +123,11 @@ def page(lines: Sequence[Line], target: str) -> str:
     rows = [f"| {' | '.join(row)} |" for row in (HEAD, ["---", "---", *["---:"] * 7], *(line.cells for line in lines))]
     return (
         "<!-- Written by `make corpus`. -->\n\n# Corpus\n\n"
-        f"Networks as real exporters write them, compiled for `{target}`, run, and compared with the reference outputs\n"
-        f"stored beside them: {summary}.\n\n"
-        "*verified*: every sample agrees. *rounding n*: n samples differ only because the reference decides a tie by\n"
-        "rounding (shown by replaying its decisions; docs/cli.md has the definition). *refused*: with these diagnostics.\n\n"
+        f"Networks as real exporters write them, compiled for `{target}`, run, and compared with the reference\n"
+        f"outputs stored beside them: {summary}.\n\n"
+        "*verified*: every sample agrees. *rounding n*: n samples differ only because the reference decides a tie\n"
+        "by rounding (shown by replaying its decisions; docs/cli.md has the definition). *refused*: with these\n"
+        "diagnostics.\n\n"
         + "\n".join(rows)
         + "\n"
     )

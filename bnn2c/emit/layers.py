@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bnn2c import naming
@@ -47,6 +47,15 @@ class Layer:
     cost: Cost
     kernel: str
     headers: tuple[str, ...]
+
+    def part(self, name: str, inputs: Sequence[Operand], ptr: str) -> Layer:
+        """One of the operations that a composite operation consists of; its constants carry the part's name."""
+        op: Op = getattr(self.op, name)
+        types = [i.type for i in inputs]
+        const = {k.removeprefix(f"{name}_"): v for k, v in self.const.items() if k.startswith(f"{name}_")}
+        output = Operand(ptr, op.infer(types))
+        params = op.params(types)
+        return replace(self, op=op, id=f"{self.id}_{name}", inputs=tuple(inputs), output=output, const=const, params=params)
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.files import STACK_BYTES, ports_table
 from bnn2c.emit.layers import Layer
 from bnn2c.ir import Graph, Port
+from bnn2c.kernels import class_sharing
 from bnn2c.lowering.state import State
 from bnn2c.memory import ALIGNMENT, Plan
 from bnn2c.options import Options
@@ -23,6 +24,7 @@ ABI_VERSION = 1
 
 def facts_of(prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:
     """Text facts that the templates print."""
+    lanes = class_sharing.lane_words(target.isa)
     scaled = options.input_scale is not None
     note = f"; real = {options.input_scale:.9g} * value + {options.input_offset:.9g}" if scaled else ""
     return {
@@ -33,6 +35,7 @@ def facts_of(prefix: str, digest: str, target: Target, options: Options) -> dict
         "abi": ABI_VERSION,
         "align": ALIGNMENT,
         "input_note": note,
+        "lane_words": lanes if lanes > 1 else 0,
     }
 
 

@@ -74,6 +74,8 @@ class Op:
         """Attributes for the text form of the IR, without bulk arrays."""
         parts = []
         for key, value in vars(self).items():
+            if key.startswith("_"):
+                continue
             text = f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else str(value)
             parts.append(f"{key}={text[:80]}")
         return ", ".join(parts)

@@ -22,11 +22,13 @@ class TensorType:
             32-bit words,
             each plane starting on a word; code 0 is the largest value, so a +1/-1 tensor stores 0 for +1 and 1 for -1.
         planes: number of bit planes; 1 unless storage is `bits`.
+        layout: of `bits`: `pixels` (words of 32 channels per pixel) or `planes` (words of 32 pixels per channel).
     """
 
     shape: Shape
     storage: str = "f32"
     planes: int = 1
+    layout: str = "pixels"
 
     @property
     def size(self) -> int:
@@ -41,6 +43,8 @@ class TensorType:
     @property
     def nbytes(self) -> int:
         """Bytes in the arena."""
+        if self.layout == "planes":
+            return 4 * self.shape[2] * -(-self.shape[0] * self.shape[1] // WORD_BITS)
         if self.storage == "bits":
             return 4 * self.planes * self.words_per_pixel * self.shape[0] * self.shape[1]
         return ELEMENT_BYTES[self.storage] * self.size
@@ -52,4 +56,5 @@ class TensorType:
 
     def __str__(self) -> str:
         storage = f"bits{self.planes}" if self.storage == "bits" else self.storage
+        storage += "p" if self.layout == "planes" else ""
         return f"{storage}[{'x'.join(map(str, self.shape))}]"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import sliced_channels
+from bnn2c.kernels import class_sharing, sliced_channels
 from bnn2c.kernels.shape import Array, ConvShape
 from bnn2c.packing import pack_words
 
@@ -160,6 +161,61 @@ class Popcount:
         return 4 * self.op.window.kernel[0] * self.op.window.kernel[1] * self.kind.words_per_pixel * self.kind.planes
 
 
-def choose(op: BinaryConv2d, kind: TensorType) -> Sliced | Popcount:
-    """The kernel that runs a layer."""
+class ClassSharing:
+    """Pixel lanes; four output channels share the sums of their weight classes. Bit planes in and out."""
+
+    name = "class_sharing"
+    header = class_sharing.HEADER
+    struct = class_sharing.STRUCT
+
+    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
+        shape = shape_of(op, kind)
+        self.layer = class_sharing.layer(shape, op.weights[0], class_thresholds(op, shape), op.lane_words)
+
+    @classmethod
+    def refuses(cls, op: BinaryConv2d, kind: TensorType) -> str | None:
+        """Why the family cannot run the layer, or None."""
+        shape = shape_of(op, kind)
+        if op.coefficients != ((1,),):
+            return "several bit planes"
+        if class_thresholds(op, shape) is None:
+            return "no threshold per border class"
+        return class_sharing.supports(shape)
+
+    def constants(self) -> dict[str, Array]:
+        """Class lists, bounds, border classes."""
+        return self.layer.arrays
+
+    def initializer(self, names: Mapping[str, str]) -> str:
+        """C initialiser of the parameter struct."""
+        return self.layer.initializer(dict(names))
+
+    def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
+        """The C statement."""
+        return class_sharing.call(params, source, scratch, out, result)
+
+    def consumes_input(self) -> bool:
+        """The input is only read."""
+        return False
+
+    def scratch_bytes(self) -> int:
+        """Patches, class sums and counters."""
+        return 4 * self.layer.scratch_words
+
+
+Kernel = Sliced | Popcount | ClassSharing
+_CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
+
+
+def choose(op: BinaryConv2d, kind: TensorType) -> Kernel:
+    """The kernel that runs a layer; packed once."""
+    known = _CHOSEN.setdefault(op, {})
+    if kind not in known:
+        known[kind] = _packed(op, kind)
+    return known[kind]
+
+
+def _packed(op: BinaryConv2d, kind: TensorType) -> Kernel:
+    if op.family == ClassSharing.name:
+        return ClassSharing(op, kind)
     return Popcount(op, kind) if Sliced.refuses(op, kind) else Sliced(op, kind)

@@ -88,12 +88,20 @@ def _plan(suffix: str, size: int, pattern: Array, to: Array, source: Array) -> R
     loops = find_loops(to_valid, from_valid)
     if loops is not None:
         start = (int(to_valid[0]), int(from_valid[0]))
-        return Rearrangement(suffix, size, fill, start, tuple(loops or [(1, 0, 0)]), None)
+        return Rearrangement(suffix, size, fill, start, _ordered(loops or [(1, 0, 0)], suffix), None)
     unit = 1 if suffix == "bits" else longest_unit(source)
     starts = source[::unit]
     dtype: type[np.unsignedinteger[Any]] = np.uint16 if starts.max() < 0xFFFF else np.uint32
     table = np.where(starts < 0, np.iinfo(dtype).max, starts).astype(dtype)
     return Rearrangement(suffix, size, fill, (0, 0), (), table, unit)
+
+
+def _ordered(loops: list[Loop], suffix: str) -> tuple[Loop, ...]:
+    """The order of the loops is free: the longest runs innermost, but bits keep neighbours of one word together."""
+    if suffix == "bits":
+        return tuple(loops)
+    longest = max(range(len(loops)), key=lambda i: (loops[i][0], i))
+    return (*loops[:longest], *loops[longest + 1 :], loops[longest])
 
 
 def find_loops(to: Array, source: Array, depth: int = MAX_LOOPS) -> list[Loop] | None:

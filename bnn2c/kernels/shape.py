@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,22 @@ class Cost:
     instructions: int
     flash_bytes: int
     arena_bytes: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a family makes of a layer: constant arrays, and C text that refers to them.
+
+    `template` is the C initialiser of the parameter struct with $key for the array `key`; `scratch_words` counts words.
+    """
+
+    arrays: dict[str, Array]
+    template: str
+    scratch_words: int
+
+    def initializer(self, names: dict[str, str]) -> str:
+        """C initialiser of the parameter struct; `names` maps the keys of `arrays` to C identifiers."""
+        return Template(self.template).substitute(names)
 
 
 @dataclass(frozen=True)

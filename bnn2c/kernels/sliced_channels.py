@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnn2c.kernels.shape import Array, ConvShape, Cost, digits_of, lanes
+from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, digits_of, lanes
 
 HEADER = "bnn2c_sliced_channels.h"
 STRUCT = "bnn2c_sliced_channels"
 IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
+RESULTS = ("bits", "i16", "i32")
 MAX_PLANES = 20
 
 # Instructions per weight word, per digit and channel block, per patch word, and per pixel; from QEMU counts.
@@ -88,6 +89,13 @@ def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: boo
     """C initialiser of `bnn2c_sliced_channels`; `names` maps the keys of `pack` to C identifiers."""
     geometry = shape.c_initializer(names["row_class"], names["col_class"])
     return f"{{{geometry}, {planes_of(shape, thresholded)}u, {names['weights']}, {names['preset']}}}"
+
+
+def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> Layer:
+    """The layer as `pack` makes it; lanes are always 32 wide."""
+    arrays = pack(shape, weight_bits, thresholds)
+    template = struct_initializer(shape, {key: f"${key}" for key in arrays}, thresholds is not None)
+    return Layer(arrays, template, scratch_words(shape))
 
 
 def call(params: str, source: str, scratch: str, out: str, result: str) -> str:

@@ -51,7 +51,7 @@ def find_levels(state: State, lazy: Lazy, node: Node) -> Levels | None:
     values, codes = table
     key = f"code {lazy.root} {id(lazy.expr)}"
     state.keep.append(lazy.expr)
-    name = state._once(key, lambda: _emit_codes(state, lazy, steps, codes, values, node))
+    name = state.once(key, lambda: _emit_codes(state, lazy, steps, codes, values, node))
     state.domains[name] = np.arange(values.shape[1])
     return Levels(name, values)
 

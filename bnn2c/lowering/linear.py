@@ -14,9 +14,10 @@ from __future__ import annotations
 import numpy as np
 
 from bnn2c.analysis.steps import Array
-from bnn2c.expr import Arg, Expr, apply, const, evaluate
+from bnn2c.expr import Arg, Expr, apply, const
 from bnn2c.ir import Node
 from bnn2c.ir.window import Window
+from bnn2c.lowering.integers import integer_input
 from bnn2c.lowering.levels import Levels, find_levels
 from bnn2c.lowering.state import Lazy, State, rearranged
 from bnn2c.lowering.weights import Integers, Planes, as_integers, as_planes
@@ -38,9 +39,9 @@ def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     levels = find_levels(state, lazy, node)
     if levels is not None and levels.spacing is not None:
         return _binary(state, node, op, levels, split)
-    affine = _integer_input(state, lazy)
-    if affine is not None:
-        return _integer(state, node, op, lazy, split, affine)
+    found = integer_input(state, node, lazy)
+    if found is not None:
+        return _integer(state, node, op, *found, split)
     return _signs(state, node, op, lazy, split)
 
 
@@ -121,35 +122,20 @@ def _form(split: Integers) -> str:
     )
 
 
-def _integer_input(state: State, lazy: Lazy) -> tuple[float, float] | None:
-    """(scale, offset) when the tensor is an affine image of 8-bit integers, up to float32 rounding."""
-    if lazy.root in state.pools or state.builder.types[lazy.root].storage not in ("u8", "i8"):
-        return None
-    domain = state.domains[lazy.root]
-    table = np.asarray(evaluate(lazy.expr, [domain.astype(np.float64)[None, None, :]], np.float64))
-    if table.shape != (1, 1, len(domain)):
-        return None
-    table = table.reshape(-1)
-    scale = (table[-1] - table[0]) / (domain[-1] - domain[0])
-    offset = table[0] - scale * domain[0]
-    straight = np.abs(table - (scale * domain + offset)).max() <= 1e-6 * np.abs(table).max()
-    return (float(scale), float(offset)) if straight and scale != 0 else None
-
-
-def _integer(state: State, node: Node, op: Conv2d, lazy: Lazy, split: Integers, affine: tuple[float, float]) -> Lazy:
+def _integer(state: State, node: Node, op: Conv2d, root: str, affine: tuple[float, float], split: Integers) -> Lazy:
     """8-bit integers times small integers: `sum W x = scale * a * acc + (offset inside, pad value outside)`."""
     sign = -1 if affine[0] > 0 else 1
     integer = IntegerConv2d((sign * split.integers).astype(np.int8), op.window, op.groups)
     why = ["input is an affine image of 8-bit integers", f"weights are {_form(split)} times a scale per channel"]
-    root = state.builder.emit(integer, [lazy.root], node.output, node.origin, why)
+    name = state.builder.emit(integer, [root], node.output, node.origin, why)
     weights = split.integers * split.scale[:, None, None, None]
-    size = state.builder.types[lazy.root].shape[:2]
+    size = state.builder.types[root].shape[:2]
     inside = border(op, per_tap(weights, np.array([affine[1]]), op.groups), size, inside=True)
     outside = border(
         op, per_tap(weights, np.asarray(op.pad_value, np.float64).reshape(-1), op.groups), size, inside=False
     )
-    state.domains[root] = _integer_domain(integer, state.builder.types[lazy.root].storage)
-    return Lazy(root, _descend(inside + outside, split.scale * abs(affine[0])), state.builder.types[root].shape)
+    state.domains[name] = _integer_domain(integer, state.builder.types[root].storage)
+    return Lazy(name, _descend(inside + outside, split.scale * abs(affine[0])), state.builder.types[name].shape)
 
 
 def _integer_domain(op: IntegerConv2d, storage: str) -> Array:

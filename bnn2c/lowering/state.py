@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,11 +24,12 @@ INTEGER_DOMAINS = {"u8": (0, 255), "i8": (-128, 127)}
 
 @dataclass(frozen=True)
 class Lazy:
-    """A real tensor that is not computed yet: `expr` of one root value of the same shape."""
+    """A real tensor that is not computed yet: `expr` of one root value of the same shape; `origin` names the chain's nodes."""
 
     root: str
     expr: Expr
     shape: tuple[int, int, int]
+    origin: tuple[str, ...] = ()
 
     @property
     def bare(self) -> bool:
@@ -101,27 +103,34 @@ class State:
             lazy = Lazy(self.pool_value(lazy.root), lazy.expr, lazy.shape)
         if lazy.bare and self.builder.types[lazy.root].storage == "f32":
             return lazy.root
-        return self.builder.emit(Map(lazy.expr, lazy.shape), [lazy.root], node.output, node.origin)
+        return self.builder.emit(Map(lazy.expr, lazy.shape), [lazy.root], node.output, self.origin_of(lazy, node))
+
+    def origin_of(self, lazy: Lazy, reader: Node) -> tuple[str, ...]:
+        """The ONNX nodes that made a tensor: those of its chain, else of its root; the reader's where there are none."""
+        made = next((n.origin for n in self.builder.nodes if n.output == lazy.root), ())
+        return lazy.origin or made or reader.origin
 
     def pool_value(self, root: str) -> str:
         """The pooled real tensor behind a deferred pool."""
         pool = self.pools[root]
         inner = self.real(pool.inner, pool.node)
-        return self._once(
+        return self.once(
             f"pool {root}", lambda: self.builder.emit(pool.op, [inner], pool.node.output, pool.node.origin)
         )
 
-    def _once(self, key: str, make: object) -> str:
+    def once(self, key: str, make: Callable[[], str]) -> str:
+        """The value made for `key`; made at the first call."""
         found = self._reals.get((key, 0))
         if found is None:
-            found = self._reals[(key, 0)] = make()  # type: ignore[operator]
+            found = self._reals[(key, 0)] = make()
         return found
 
     def combined(self, op: Map, lazies: list[Lazy], node: Node) -> Lazy:
         """An elementwise expression of lazy tensors: still lazy on one root, emitted on several."""
         roots = list(dict.fromkeys(lazy.root for lazy in lazies))
         if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
-            return Lazy(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op.shape)
+            origin = tuple(dict.fromkeys([name for lazy in lazies for name in lazy.origin] + list(node.origin)))
+            return Lazy(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op.shape, origin)
         values = [self.value_of(lazy, node) for lazy in lazies]
         names = list(dict.fromkeys(name for name, _ in values))
         args = [substitute(expr, [Arg(names.index(name))]) for name, expr in values]
@@ -159,4 +168,4 @@ def rearranged(state: State, node: Node, lazy: Lazy, index: Array) -> Lazy:
         return compress(np.broadcast_to(value, lazy.shape).ravel()[flat].reshape(index.shape))
 
     height, width, channels = index.shape
-    return Lazy(name, remap_consts(lazy.expr, move), (height, width, channels))
+    return Lazy(name, remap_consts(lazy.expr, move), (height, width, channels), lazy.origin)

@@ -29,6 +29,8 @@ class BinaryConv2d(Op):
         groups: channel groups.
         thresholds: int32 [row classes, column classes, O, levels - 1] or None for raw accumulators.
         row_class: class of each output row; `col_class`: of each output column.
+        family: kernel family, chosen by `passes/choose_kernels.py`; empty for the default.
+        lane_words: words per vector lane of the class-sharing family (a property of the target).
     """
 
     weights: Array
@@ -38,6 +40,8 @@ class BinaryConv2d(Op):
     thresholds: Array | None = None
     row_class: Array | None = None
     col_class: Array | None = None
+    family: str = ""
+    lane_words: int = 1
 
     @property
     def taps(self) -> int:
@@ -56,7 +60,8 @@ class BinaryConv2d(Op):
             raise ValueError(f"{kind} into a binary convolution of {len(self.coefficients[0])} planes")
         shape = (*self.window.output(*kind.shape[:2]), self.weights.shape[1])
         if self.thresholds is not None:
-            return TensorType(shape, "bits", int(self.thresholds.shape[3]).bit_length())
+            layout = "planes" if self.family == "class_sharing" else "pixels"
+            return TensorType(shape, "bits", int(self.thresholds.shape[3]).bit_length(), layout)
         return TensorType(shape, "i16" if self.largest <= 32767 else "i32")
 
     def reference(self, *inputs: Array) -> Array:

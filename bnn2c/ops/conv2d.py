@@ -12,6 +12,8 @@ from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
 
+SHORT_ROW = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Op):
@@ -53,11 +55,22 @@ class Conv2d(Op):
         """One input channel for each output channel."""
         return self.groups > 1 and self.weights.shape[0] == self.groups and self.weights.shape[3] == 1
 
+    @property
+    def gathers(self) -> bool:
+        """Windows of short kernel rows are copied first, so that each output channel is one long dot product."""
+        kernel_h, kernel_w, channels = self.weights.shape[1:]
+        return self.groups == 1 and kernel_h > 1 and kernel_w * channels <= SHORT_ROW and self.weights.shape[0] >= 4
+
+    def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """One window."""
+        return 4 * self.weights[0].size if self.gathers else 0
+
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and kernel variant."""
         from bnn2c.kernels.windows import window_initializer
 
-        return {"window": window_initializer(self.window, inputs[0].shape), "depthwise": self.depthwise}
+        window = window_initializer(self.window, inputs[0].shape)
+        return {"window": window, "depthwise": self.depthwise, "patch": self.gathers}
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """One real multiply-accumulate per weight and output pixel."""

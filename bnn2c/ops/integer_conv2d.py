@@ -65,5 +65,5 @@ class IntegerConv2d(Op):
         return {"two_valued": self.two_valued}
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
-        """One window as int16."""
-        return 2 * self.window.kernel[0] * self.window.kernel[1] * inputs[0].shape[2]
+        """One window as int16, each group's part rounded up to 16 elements."""
+        return 2 * self.groups * (-(-self.weights[0].size // 16) * 16)

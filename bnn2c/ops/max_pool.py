@@ -40,7 +40,7 @@ class MaxPool(Op):
         if x.dtype == np.uint8 and self.largest_code is not None:
             smallest = self.window.patches(x, 255).min(axis=(2, 3))
             largest = self.window.patches(x, 0).max(axis=(2, 3))
-            return np.where(self.largest_code, largest, smallest)
+            return np.asarray(np.where(self.largest_code, largest, smallest))
         neutral = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         return np.asarray(self.window.patches(x, neutral).max(axis=(2, 3)))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
+from bnn2c.packing import pack_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +47,33 @@ class Quantize(Op):
         same = (self.breaks == self.breaks[:, :, :1]).all() and (self.codes == self.codes[:, :, :1]).all()
         return bool(same)
 
+    def is_threshold(self, inputs: Sequence[TensorType]) -> bool:
+        """One comparison per element: `bit = (x >= t) ^ invert`."""
+        return self.breaks.shape[-1] == 1 and self.planes == 1 and inputs[0].storage != "bits"
+
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
-        """Breaks as float32 or int32, the code table, and the class maps where there are several classes."""
+        """Breaks as float32 or int32; the code table or the inverted channels; class maps of several classes."""
         integer = inputs[0].storage != "f32"
-        finite = np.where(np.isfinite(self.breaks), self.breaks, np.iinfo(np.int32).max if integer else np.inf)
-        channels = slice(0, 1) if self.shared else slice(None)
-        found = {"breaks": finite[:, :, channels].astype(np.int32 if integer else np.float32)}
-        found["codes"] = np.ascontiguousarray(self.codes[:, :, channels])
+        never = np.iinfo(np.int32).max if integer else np.inf
+        moving = self.codes[..., :1] != self.codes[..., 1:2] if self.is_threshold(inputs) else True
+        finite = np.where(np.isfinite(self.breaks) & moving, self.breaks, never)
+        shared = slice(0, 1) if self.shared else slice(None)
+        found: dict[str, Array] = {"breaks": finite[:, :, shared].astype(np.int32 if integer else np.float32)}
+        if self.is_threshold(inputs):
+            found["invert"] = pack_words(self.codes[..., 0])
+        else:
+            found["codes"] = np.ascontiguousarray(self.codes[:, :, shared])
         if self.breaks.shape[0] * self.breaks.shape[1] > 1:
             found |= {"rows": self.row_class.astype(np.uint16), "cols": self.col_class.astype(np.uint16)}
         return found
+
+    def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
+        """The single comparison has a kernel of its own."""
+        return ("bnn2c_threshold.h" if self.is_threshold(inputs) else "bnn2c_quantize.h",)
+
+    def kernel(self, inputs: Sequence[TensorType]) -> str:
+        """Which of the two."""
+        return "threshold" if self.is_threshold(inputs) else "quantize"
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Number of breaks and of column classes; whether all channels share them."""

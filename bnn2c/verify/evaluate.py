@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnn2c.ir import Graph, Node
+from bnn2c.ir import Graph, Node, Op
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.map import Map
 from bnn2c.ops.quantize import Quantize
+from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.verify.bounded import ZERO, Array, Bounded
 from bnn2c.verify.decisions import Decider, Step
 from bnn2c.verify.expressions import evaluate_bounded
@@ -44,13 +45,24 @@ def _node(node: Node, inputs: Sequence[Bounded], decide: Decider) -> Bounded:
         value = np.broadcast_to(found.value, op.shape).astype(NUMPY_TYPES[op.storage])
         unsure = None if found.unsure is None else np.broadcast_to(found.unsure, op.shape)
         return Bounded(value, np.broadcast_to(found.error, op.shape), unsure)
-    value = op.reference(*(x.value for x in inputs))
+    if isinstance(op, QuantizedConv2d):
+        sums = op.conv.reference(*(x.value for x in inputs))
+        return _decided(node.output, op.step, Bounded(sums, _error(op.conv, inputs, sums)), decide)
     if isinstance(op, (Quantize, ArgMax)):
-        low, high = _codes(op, inputs[0]) if isinstance(op, Quantize) else _winners(op, inputs[0])
-        return Bounded(decide(Step(node.output, value, np.minimum(low, value), np.maximum(high, value)))[0], ZERO)
-    if value.dtype.kind != "f":
-        return Bounded(value, ZERO)
-    return Bounded(value, error_of(op, inputs, value))
+        return _decided(node.output, op, inputs[0], decide)
+    value = op.reference(*(x.value for x in inputs))
+    return Bounded(value, _error(op, inputs, value))
+
+
+def _error(op: Op, inputs: Sequence[Bounded], value: Array) -> Array:
+    """Codes and integers are exact."""
+    return error_of(op, inputs, value) if value.dtype.kind == "f" else ZERO
+
+
+def _decided(site: str, op: Quantize | ArgMax, x: Bounded, decide: Decider) -> Bounded:
+    value = op.reference(x.value)
+    low, high = _codes(op, x) if isinstance(op, Quantize) else _winners(op, x)
+    return Bounded(decide(Step(site, value, np.minimum(low, value), np.maximum(high, value)))[0], ZERO)
 
 
 def _codes(op: Quantize, x: Bounded) -> tuple[Array, Array]:

@@ -96,7 +96,7 @@ def _softmax(op: Softmax, inputs: Inputs, value: Array) -> Array:
     own = summation(value.shape[2])
     if op.logarithm:
         return np.asarray(2 * error + own * (1 + np.abs(value)))
-    return np.asarray(np.abs(value) * (np.expm1(2 * error) + own))
+    return np.asarray(np.abs(value) * (np.expm1(np.minimum(2 * error, 1.0)) + own))
 
 
 def _moved(op: Op, inputs: Inputs, value: Array) -> Array:

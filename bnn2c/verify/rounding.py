@@ -4,12 +4,12 @@ Three links lead from the C to the reference, and each must hold by itself:
 
     generated C  --  final graph in numpy  --  imported graph in numpy  --  ONNX reference
 
-A link holds when the outputs agree within tolerance, or when they do once decisions (sign, comparison, rounding, arg max)
-whose operands lie within the float32 summation error of the tie are taken as the other side took them. For the reference,
-whose intermediate tensors can be seen, all of its decisions are replayed; for the others the flips are searched. The
-sample is *rounding* when all links hold and at least one decision was replayed or flipped: a wrong weight, a wrong
-threshold or a wrong tie rule anywhere breaks a link, because exact ties of exact numbers have the error bound 0 and are
-never flipped.
+A link holds when the outputs agree within tolerance, or when they do once decisions (sign, comparison, rounding, arg
+max) whose operands lie within the float32 summation error of the tie are taken as the other side took them. For the
+reference, whose intermediate tensors can be seen, all of its decisions are replayed; for the others the flips are
+searched. The sample is *rounding* when all links hold and at least one decision was replayed or flipped: a wrong
+weight, a wrong threshold or a wrong tie rule anywhere breaks a link, because exact ties of exact numbers have the error
+bound 0 and are never flipped.
 """
 
 from __future__ import annotations

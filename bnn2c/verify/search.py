@@ -18,8 +18,8 @@ _MOST_RUNS = 64
 def search(graph: Graph, feeds: Sequence[Array], accept: Callable[[list[Array]], bool]) -> tuple[Flip, ...] | None:
     """The fewest flips with which the graph's outputs are accepted; () when none is needed, None when none was found.
 
-    Breadth first: no flip, each single one, pairs, …; a flip may make later elements undecided, which are then tried too.
-    At most 64 executions.
+    Breadth first: no flip, each single one, pairs, …; a flip may make later elements undecided, which are then tried
+    too. At most 64 executions.
     """
     waiting: deque[tuple[Flip, ...]] = deque([()])
     for _ in range(_MOST_RUNS):

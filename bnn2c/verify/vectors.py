@@ -94,9 +94,10 @@ def _problem(message: str, hint: str = "") -> Diagnostic:
 def _read(path: Path) -> dict[str, Array]:
     """All arrays of the file; objects are refused, so that nothing of it is executed."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array; write it with numpy.savez(path, input=...)")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array; write it with numpy.savez(path, input=...)")
+        with file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -171,7 +172,7 @@ def _real(pixels: Array, scale: float | None, offset: float) -> Array:
 
 
 def _fitted(samples: Array, port: Mapping[str, Any]) -> Array:
-    """The samples in the element type of the C input.
+    """The samples in the element type of the C input (at least one element).
 
     Raises:
         CompileError: BNN022 when a value is not representable.
@@ -183,7 +184,7 @@ def _fitted(samples: Array, port: Mapping[str, Any]) -> Array:
     numbers = samples.astype(np.float64)
     if not (np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()):
         raise CompileError([_problem(f"{port['name']} takes {kind}; the file has numbers that are no integers")])
-    low, high = numbers.min(initial=limits[0]), numbers.max(initial=limits[0])
+    low, high = numbers.min(), numbers.max()
     if low < limits[0] or high > limits[1]:
         raise CompileError([_problem(f"{port['name']} takes {kind}; the file has {low:g} to {high:g}")])
     return samples.astype(kind)

@@ -15,7 +15,8 @@ from bnn2c.kernels.shape import ConvShape, lanes
 
 Array = npt.NDArray[Any]
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime_c"
-SANITIZED = ("gcc", "-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Werror")
+SANITIZED = ("gcc", "-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Werror",
+             "-Wno-psabi")  # fmt: skip
 C_TYPES = {"uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t", "int16": "int16_t", "int32": "int32_t"}
 C_TYPES["int8"] = "int8_t"
 
@@ -68,7 +69,7 @@ def c_array(name: str, values: Array) -> str:
     return f"static const {C_TYPES[str(values.dtype)]} {name}[{values.size}] = {{{body}}};\n"
 
 
-def case_source(family: ModuleType, case: Case, index: int) -> str:
+def case_source(family: ModuleType, case: Case, index: int, lane_words: int) -> str:
     """The constants of a case and its function `int case_<index>(void)`, 0 when the result is right."""
     shape, rng = case.shape, np.random.default_rng(case.seed)
     weights = rng.integers(0, 2, (shape.out_c, shape.kernel_h, shape.kernel_w, shape.in_c), dtype=np.uint8)
@@ -79,18 +80,18 @@ def case_source(family: ModuleType, case: Case, index: int) -> str:
     if thresholds is not None:
         classes = shape.row_classes()[:, None].astype(int) * (int(shape.col_classes().max()) + 1) + shape.col_classes()
         expected = _layout(family.OUT_LAYOUT, family, (counts > thresholds[classes]).astype(np.uint8))
-    constants = family.pack(shape, weights, thresholds)
-    names = {key: f"{key}_{index}" for key in constants}
+    layer = family.layer(shape, weights, thresholds, lane_words)
+    names = {key: f"{key}_{index}" for key in layer.arrays}
     c_type = C_TYPES[str(expected.dtype)]
-    struct = family.struct_initializer(shape, names, thresholds is not None)
+    struct = layer.initializer(names)
     call = family.call("&params", f"input_{index}", "scratch", "out", case.result)
     return "".join(
         [
-            *(c_array(names[key], values) for key, values in constants.items()),
+            *(c_array(names[key], values) for key, values in layer.arrays.items()),
             c_array(f"input_{index}", _layout(family.IN_LAYOUT, family, bits)),
             c_array(f"expected_{index}", expected),
             f"static int case_{index}(void) {{\n  static {c_type} out[{expected.size}];\n",
-            f"  static uint32_t scratch[{family.scratch_words(shape)}];\n",
+            f"  static uint32_t scratch[{layer.scratch_words}];\n",
             f"  static const {family.STRUCT} params = {struct};\n",
             f"  memset(out, 0x55, sizeof out);\n  {call}\n",
             f"  return memcmp(out, expected_{index}, sizeof out) != 0;\n}}\n",
@@ -104,10 +105,13 @@ def _layout(layout: str, family: ModuleType, bits: Array) -> Array:
     return packed
 
 
-def run_cases(family: ModuleType, cases: list[Case], folder: Path, command: tuple[str, ...] = SANITIZED) -> list[Case]:
+def run_cases(
+    family: ModuleType, cases: list[Case], folder: Path, command: tuple[str, ...] = SANITIZED, lane_words: int = 1
+) -> list[Case]:
     """Compiles and runs all cases in one program; returns those with a wrong result."""
-    text = f'#include "{family.HEADER}"\n#include <stdio.h>\n#include <string.h>\n'
-    text += "".join(case_source(family, case, i) for i, case in enumerate(cases))
+    text = f"#define BNN2C_LANE_WORDS {lane_words}\n"
+    text += f'#include "{family.HEADER}"\n#include <stdio.h>\n#include <string.h>\n'
+    text += "".join(case_source(family, case, i, lane_words) for i, case in enumerate(cases))
     text += "int main(void) {\n" + "".join(f'  if (case_{i}()) printf("{i}\\n");\n' for i in range(len(cases)))
     (folder / "cases.c").write_text(text + "  return 0;\n}\n")
     program = str(folder / "cases")

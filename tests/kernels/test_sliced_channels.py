@@ -6,10 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
+from kernel_harness import Case, conv, run_cases
 
 from bnn2c.kernels import sliced_channels
 from bnn2c.kernels.shape import ConvShape
-from kernel_harness import Case, conv, run_cases
 
 CHANNELS = [(1, 1), (3, 5), (16, 32), (31, 33), (32, 31), (33, 64), (48, 96), (64, 8), (70, 40)]
 PADS = [(0, 0, 0, 0), (1, 1, 1, 1), (1, 0, 0, 2), (0, 2, 1, 0)]

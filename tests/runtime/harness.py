@@ -96,7 +96,7 @@ def _case_source(case: Case, number: int) -> str:
         output=SimpleNamespace(ptr="out", type=out),
         const={key: f"l{number}_{key}" for key in case.op.constants(case.types)},
         params=case.op.params(case.types),
-        scratch="NULL",
+        scratch="scratch",
     )
     reads = "".join(
         f"  {kind.c_type} *buffer{i} = malloc({kind.nbytes}u);\n  const {kind.c_type} *in{i} = buffer{i};\n"
@@ -104,11 +104,12 @@ def _case_source(case: Case, number: int) -> str:
         f"  (void)in{i};\n"
         for i, kind in enumerate(case.types)
     )
-    frees = "".join(f"  free(buffer{i});\n" for i in range(len(case.types)))
+    frees = "".join(f"  free(buffer{i});\n" for i in range(len(case.types))) + "  free(scratch);\n"
     return (
         "".join(f"static const {a.c_type} {a.name}[{a.count}] = {{\n{a.body()}\n}};\n" for a in arrays)
         + render_macro(layer, "declare")  # type: ignore[arg-type]
-        + f"static void run_{number}(void) {{\n  {out.c_type} *out = malloc({out.nbytes}u);\n{reads}"
+        + f"static void run_{number}(void) {{\n  {out.c_type} *out = malloc({out.nbytes}u);\n"
+        + f"  uint32_t *scratch = malloc({case.op.scratch_bytes(case.types)}u);\n{reads}"
         + render_macro(layer, "call")  # type: ignore[arg-type]
         + f"  if (fwrite(out, 1u, {out.nbytes}u, stdout) != {out.nbytes}u) {{ exit(1); }}\n{frees}  free(out);\n}}\n"
     )

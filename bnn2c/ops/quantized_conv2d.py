@@ -1,0 +1,57 @@
+"""A convolution whose sums are quantised pixel by pixel, so that they never go to memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.types import TensorType
+from bnn2c.ops.quantize import Quantize
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedConv2d(Op):
+    """`step(conv(x))` for a Conv2d, SignConv2d or IntegerConv2d.
+
+    Attributes:
+        conv: the convolution.
+        step: the quantiser of its output.
+    """
+
+    conv: Op
+    step: Quantize
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """Packed codes."""
+        return self.step.infer([self.conv.infer(inputs)])
+
+    def reference(self, *inputs: Array) -> Array:
+        """One after the other."""
+        return self.step.reference(self.conv.reference(*inputs))
+
+    def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
+        """Those of both parts, with the part's name in front."""
+        found = {f"conv_{k}": a for k, a in self.conv.constants(inputs).items()}
+        return found | {f"step_{k}": a for k, a in self.step.constants([self.conv.infer(inputs)]).items()}
+
+    def cost(self, inputs: Sequence[TensorType]) -> Cost:
+        """The convolution's work."""
+        work = self.conv.cost(inputs)
+        return Cost(work.binary_macs, work.real_macs, sum(a.nbytes for a in self.constants(inputs).values()))
+
+    def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """One pixel of sums, then the convolution's own scratch."""
+        return self.pixel_bytes(inputs) + self.conv.scratch_bytes(inputs)
+
+    def pixel_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """Bytes of one pixel of sums."""
+        return 4 * self.conv.infer(inputs).shape[2]
+
+    def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
+        """Those of both parts."""
+        return (*self.conv.headers(inputs), *self.step.headers([self.conv.infer(inputs)]))
+
+    def kernel(self, inputs: Sequence[TensorType]) -> str:
+        """The convolution's kernel."""
+        return self.conv.kernel(inputs)

@@ -1,0 +1,258 @@
+"""The oracle chain: what counts as equal, as rounding and as mismatch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bnn2c.api import options_for
+from bnn2c.errors import CompileError
+from bnn2c.ir.graph import outputs
+from bnn2c.pipeline import Compiled, compile_model
+from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
+from bnn2c.verify import verify_model
+from bnn2c.verify.decisions import Flips
+from bnn2c.verify.evaluate import evaluate, results
+from bnn2c.verify.vectors import Vectors
+
+ort = pytest.importorskip("onnxruntime")
+
+Array = np.ndarray[Any, Any]
+Change = Callable[[int, list[Array]], list[Array]]
+Tensors = dict[str, Array]
+
+
+def model_of(
+    nodes: Sequence[onnx.NodeProto], constants: Tensors, shape: list[int], outs: list[str], **kw: Any
+) -> bytes:
+    """A checked model with the float input x [1, *shape]."""
+    kind = kw.get("kind", TensorProto.FLOAT)
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", kind, [1, *shape])],
+        [helper.make_tensor_value_info(o, kw.get("out", TensorProto.FLOAT), None) for o in outs],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return onnx.shape_inference.infer_shapes(model).SerializeToString()
+
+
+def two_layers(first: Array, second: Array, classes: bool = False) -> bytes:
+    """`y = sign(x @ first) @ second`, or the index of the largest y."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["a"]),
+        helper.make_node("Sign", ["a"], ["s"]),
+        helper.make_node("MatMul", ["s", "w2"], ["y"]),
+    ]
+    constants = {"w1": first.astype(np.float32), "w2": second.astype(np.float32)}
+    if classes:
+        nodes.append(helper.make_node("ArgMax", ["y"], ["class"], axis=1, keepdims=0))
+        return model_of(nodes, constants, [len(first)], ["class"], out=TensorProto.INT64)
+    return model_of(nodes, constants, [len(first)], ["y"])
+
+
+class Bench:
+    """Compiles a model and verifies it with a made-up runner: the final graph in numpy, changed by the test."""
+
+    def __init__(self, folder: Path, data: bytes, **options: Any) -> None:
+        self.path = folder / "m.onnx"
+        self.path.write_bytes(data)
+        self.compiled = compile_model(self.path, options_for("host", **options))
+
+    def verify(self, change: Change = lambda i, y: y, samples: int = 12, **vectors: Any) -> dict[str, Any]:
+        file = None
+        if vectors:
+            file = self.path.with_suffix(".npz")
+            np.savez(file, **vectors)
+
+        def run(compiled: Compiled, target: str, given: Vectors) -> TargetRun:
+            found = [change(i, [np.array(y) for y in compiled.reference(x)]) for i, x in enumerate(given.inputs)]
+            return TargetRun(found, 7, [], True, 64, True, ObjectSizes(100, 20, 0, ()))
+
+        data = verify_model(self.compiled, self.path, ["host"], file, samples, None, run)
+        json.dumps(data)
+        assert data["schema"] == 1
+        return data["results"][0]
+
+
+@pytest.fixture
+def signs(tmp_path: Path) -> Bench:
+    """Two-valued weights of even length: sign(0) really occurs for integer inputs."""
+    rng = np.random.default_rng(3)
+    return Bench(tmp_path, two_layers(rng.choice([-1, 1], (8, 16)), rng.choice([-1, 1], (16, 4))))
+
+
+def test_equal_outputs(signs: Bench) -> None:
+    found = signs.verify()
+    assert (found["samples"], found["mismatches"], found["rounding"]) == (12, 0, 0)
+    assert found["first_difference"] is None and found["max_abs_error"] < 1e-5
+    assert (found["flash_bytes"], found["stack_bytes"], found["instructions"]) == (120, 64, 7)
+    assert {"name", "op", "instructions", "binary_macs", "real_macs"} <= set(found["layers"][0])
+
+
+def test_wrong_c_is_a_mismatch(signs: Bench) -> None:
+    found = signs.verify(lambda i, y: [y[0] + (i == 5) * 0.01])
+    assert (found["mismatches"], found["rounding"]) == (1, 0)
+    assert found["first_difference"]["sample"] == 5
+    assert (found["first_difference"]["stage"], found["first_difference"]["tensor"]) == ("c", "y")
+    assert found["max_abs_error"] == pytest.approx(0.01, rel=0.01)
+
+
+def test_not_a_number_is_a_mismatch(signs: Bench) -> None:
+    found = signs.verify(lambda i, y: [y[0] * np.nan])
+    assert found["mismatches"] == 12 and np.isfinite(found["max_abs_error"])
+
+
+def test_the_wrong_sign_of_an_exact_zero_is_a_mismatch(tmp_path: Path) -> None:
+    """dot = 0 is exact in every execution, so a C that says sign(0) = +1 is wrong, not rounded."""
+    first, second = np.array([[1], [-1]]), np.array([[1]])
+    bench = Bench(tmp_path, two_layers(first, second))
+    inputs = np.ones((1, 2), np.float32)
+    assert bench.verify(input=inputs)["mismatches"] == 0
+    found = bench.verify(lambda i, y: [y[0] + 1], input=inputs)
+    assert (found["mismatches"], found["rounding"]) == (1, 0)
+
+
+TIE = np.array([[0.1], [0.2], [-0.3]])  # the float32 sum is 0 or not, depending on the order
+
+
+def test_a_tie_that_the_reference_rounds(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, two_layers(TIE, np.array([[2.0]])))
+    inputs = np.array([[1, 1, 1], [1, 1, 2]], np.float32)
+    session = ort.InferenceSession(str(bench.path))
+    reference = [session.run(None, {"x": x[None]})[0] for x in inputs]
+    exact = [bench.compiled.reference([x])[0] for x in inputs]
+    assert reference[0].item() != exact[0].item(), "the example must be one"
+    found = bench.verify(input=inputs)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    (listed,) = found["rounding_samples"]
+    assert (listed["sample"], listed["tensor"], listed["stage"], listed["elements"]) == (0, "s", "reference", 1)
+
+
+def test_a_tie_that_the_c_rounds(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, two_layers(TIE, np.array([[2.0]])))
+    inputs = np.array([[1, 1, 1], [1, 1, 2]], np.float32)
+    exact = np.array([bench.compiled.reference([x])[0] for x in inputs])
+    flip = bench.verify(lambda i, y: [-y[0] if i == 0 else y[0]], input=inputs, output=exact)
+    assert (flip["mismatches"], flip["rounding"], flip["rounding_samples"][0]["stage"]) == (0, 1, "c")
+    wrong = bench.verify(lambda i, y: [-y[0] if i == 1 else y[0]], input=inputs, output=exact)
+    assert (wrong["mismatches"], wrong["rounding"], wrong["first_difference"]["sample"]) == (1, 0, 1)
+    other = bench.verify(lambda i, y: [y[0] * 0.7], input=inputs, output=exact)
+    assert other["mismatches"] == 2, "no decision gives these outputs"
+
+
+def test_a_rounded_tie_does_not_excuse_the_rest_of_the_network(tmp_path: Path) -> None:
+    """The reference's decision is replayed, and everything after it must still agree."""
+    first = np.concatenate([TIE, np.array([[1.0], [-2.0], [4.0]])], axis=1)
+    bench = Bench(tmp_path, two_layers(first, np.array([[2.0], [1.0]])))
+    inputs = np.ones((1, 3), np.float32)
+    assert bench.verify(input=inputs)["rounding"] == 1
+    reference = ort.InferenceSession(str(bench.path)).run(None, {"x": inputs})[0]
+    found = bench.verify(input=inputs, output=reference - 0.5)
+    assert (found["mismatches"], found["rounding"]) == (1, 0)
+
+
+def test_wrong_stored_outputs_are_a_mismatch(signs: Bench) -> None:
+    inputs = np.random.default_rng(0).standard_normal((3, 1, 8)).astype(np.float32)
+    good = np.array([signs.compiled.reference([x])[0] for x in inputs])
+    assert signs.verify(input=inputs, output=good)["reference"] == "vectors"
+    found = signs.verify(input=inputs, output=good + [[[0]], [[0]], [[2]]])
+    assert (found["mismatches"], found["rounding"]) == (1, 0)
+    assert (found["first_difference"]["sample"], found["first_difference"]["stage"]) == (2, "reference")
+
+
+def test_integer_outputs_are_compared_exactly(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    bench = Bench(tmp_path, two_layers(rng.choice([-1, 1], (8, 16)), rng.standard_normal((16, 4)), classes=True))
+    assert bench.verify()["mismatches"] == 0
+    assert bench.verify(lambda i, y: [y[0] + (i == 3)])["mismatches"] == 1
+
+
+def test_equal_logits_may_go_to_either_class_only_within_rounding(tmp_path: Path) -> None:
+    """Two classes with the same sum in another order: a near tie of the arg max."""
+    weights = np.array([[0.1, 0.3, -9], [0.2, 0.2, -9], [0.3, 0.1, -9]])
+    bench = Bench(tmp_path, two_layers(np.eye(3), weights, classes=True))
+    inputs = np.ones((1, 3), np.float32)
+    good = bench.compiled.reference([inputs[0]])[0].reshape(1, 1)
+    other = bench.verify(lambda i, y: [1 - y[0]], input=inputs, output=good)
+    assert (other["mismatches"], other["rounding"]) == (0, 1)
+    assert bench.verify(lambda i, y: [y[0] * 0 + 2], input=inputs, output=good)["mismatches"] == 1
+
+
+def test_bounds_contain_what_onnxruntime_gets_and_execution_is_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    scale = rng.uniform(0.1, 2, 16).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("BatchNormalization", ["a", "g", "b", "m", "v"], ["n"]),
+        helper.make_node("Tanh", ["n"], ["t"]),
+        helper.make_node("Softmax", ["t"], ["y"], axis=1),
+    ]
+    constants = {"w": rng.standard_normal((32, 16)), "g": scale, "b": scale - 1, "m": scale, "v": scale}
+    data = model_of(nodes, {k: v.astype(np.float32) for k, v in constants.items()}, [32], ["y"])
+    bench = Bench(tmp_path, data)
+    session = ort.InferenceSession(data)
+    for sample in rng.standard_normal((20, 32)).astype(np.float32):
+        values = evaluate(bench.compiled.imported, [sample], Flips())
+        (got,) = results(bench.compiled.imported, values)
+        assert np.array_equal(got.ravel(), outputs(bench.compiled.imported, [sample])[0].ravel())
+        (error,) = (values[port.value].error for port in bench.compiled.imported.outputs)
+        gap = np.abs(got.ravel() - session.run(None, {"x": sample[None]})[0].ravel())
+        assert (gap <= np.ravel(error) + 1e-9).all()
+
+
+def test_the_search_gives_up_and_says_mismatch(tmp_path: Path) -> None:
+    """Many ties at once: no more than 64 executions are tried."""
+    bench = Bench(tmp_path, two_layers(np.tile(TIE, (1, 40)), np.arange(40)[:, None] + 0.5))
+    exact = bench.compiled.reference([np.ones(3, np.float32)])[0]
+    found = bench.verify(lambda i, y: [y[0] * 0 + 0.123], input=np.ones((1, 3), np.float32), output=exact[None])
+    assert found["mismatches"] == 1
+
+
+def test_without_onnxruntime(signs: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(ToolchainMissing, match="pip install"):
+        signs.verify()
+    inputs = np.ones((1, 8), np.float32)
+    assert signs.verify(input=inputs, output=signs.compiled.reference([inputs[0]])[0][None])["mismatches"] == 0
+
+
+def test_onnxruntime_refuses_the_model(signs: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such operator\nmore")
+
+    monkeypatch.setattr(ort, "InferenceSession", refuse)
+    with pytest.raises(CompileError) as caught:
+        signs.verify()
+    assert caught.value.diagnostics[0].code == "BNN022"
+    assert "no such operator" in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_other_float_types(tmp_path: Path, kind: int) -> None:
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    nodes = [helper.make_node("Mul", ["x", "c"], ["a"]), helper.make_node("Relu", ["a"], ["y"])]
+    data = model_of(nodes, {"c": np.full(4, 2, dtype)}, [4], ["y"], kind=kind, out=kind)
+    inputs = np.arange(-4, 4, dtype=np.float32).reshape(2, 4)
+    assert Bench(tmp_path, data).verify(input=inputs)["mismatches"] == 0
+
+
+def test_on_this_machine(signs: Bench) -> None:
+    try:
+        found = verify_model(signs.compiled, signs.path, ["host"], None, 20)["results"][0]
+    except ToolchainMissing as missing:
+        pytest.skip(str(missing))
+    assert (found["samples"], found["mismatches"], found["rounding"]) == (20, 0, 0)
+    assert found["flash_bytes"] > 0 and found["static_ram_bytes"] == 0
+
+
+def test_unknown_target(signs: Bench) -> None:
+    with pytest.raises(CompileError) as caught:
+        verify_model(signs.compiled, signs.path, ["cortex-m9"], None, 2)
+    assert caught.value.diagnostics[0].code == "BNN019"
