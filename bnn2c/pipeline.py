@@ -82,7 +82,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     files, layers, pool = emit(graph, plan, prefix, facts_of(prefix, digest, target, options))
     manifest = manifest_of(graph, plan, prefix, digest, target, layers, pool, files)
-    return Compiled(files, manifest, report_of(layers, plan, state), imported, graph, options)
+    return Compiled(files, manifest, report_of(graph, layers, plan, state), imported, graph, options)
 
 
 class Dump:

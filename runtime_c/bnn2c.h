@@ -1,6 +1,6 @@
 /* bnn2c runtime: types and macros shared by every generated network.
  *
- * Portable C99, no heap, no writable static data. Licence: Apache-2.0 (see LICENSE).
+ * Portable C99, no heap, no writable static data. SPDX-License-Identifier: MIT
  */
 #ifndef BNN2C_H
 #define BNN2C_H
@@ -25,7 +25,7 @@ typedef enum {
 #define BNN2C_WEIGHTS_SECTION
 #endif
 
-/* Attribute of the code of `<name>_run`, for example __attribute__((section(".itcm"))). */
+/* Attribute of the code, kernels included, for example __attribute__((section(".itcm"))). */
 #ifndef BNN2C_CODE_SECTION
 #define BNN2C_CODE_SECTION
 #endif

@@ -186,7 +186,7 @@ BNN2C_KERNEL void bnn2c_run_groups(const bnn2c_class_sharing *p, const bnn2c_bor
   }
 }
 
-/* planes -> planes, thresholded.  scratch: unions of border lanes, carries of a class, patch. */
+/* planes -> planes, thresholded.  scratch: unions of border lanes, carries of a class, patch; with strides, phases. */
 BNN2C_KERNEL void bnn2c_class_sharing_bits(const bnn2c_class_sharing *p, const uint32_t *in, uint32_t *scratch,
                                            uint32_t *out) {
   const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
@@ -197,6 +197,11 @@ BNN2C_KERNEL void bnn2c_class_sharing_bits(const bnn2c_class_sharing *p, const u
   bnn2c_border_lanes border;
   border.unions = (bnn2c_lanes *)scratch;
   bnn2c_clear_patch_zeros(patch, inputs);
+  if ((p->shape.stride_h != 1u) || (p->shape.stride_w != 1u)) {
+    uint32_t *const phases = (uint32_t *)(patch + bnn2c_patch_words(inputs));
+    bnn2c_split_phases(&p->shape, in, phases);
+    in = phases;
+  }
   for (uint32_t first = 0u; first < words; first += (uint32_t)BNN2C_LANE_WORDS) {
     bnn2c_mark_borders(&p->shape, 32u * first, p->row_classes, &border);
     bnn2c_unite_borders(&p->shape, &border);

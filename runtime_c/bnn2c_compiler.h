@@ -13,13 +13,13 @@
 
 #if defined(__GNUC__)
 #define BNN2C_INLINE static inline __attribute__((always_inline, unused))
-#define BNN2C_NOINLINE static __attribute__((noinline, unused))
-#define BNN2C_KERNEL static __attribute__((unused))
+#define BNN2C_NOINLINE BNN2C_CODE_SECTION static __attribute__((noinline, unused))
+#define BNN2C_KERNEL BNN2C_CODE_SECTION static __attribute__((unused))
 #define BNN2C_KEEP(x) __asm__("" : "+r"(x))
 #else
 #define BNN2C_INLINE static inline
-#define BNN2C_NOINLINE static
-#define BNN2C_KERNEL static
+#define BNN2C_NOINLINE BNN2C_CODE_SECTION static
+#define BNN2C_KERNEL BNN2C_CODE_SECTION static
 #define BNN2C_KEEP(x) ((void)0)
 #endif
 

@@ -5,7 +5,7 @@
  * output pixels.
  *
  * Patch: input i = tap * in_c + channel is word i + i / 127 + 1; words 0, 128, 256, ... and the last one are zero, so
- * that lists can be filled up with zeros from nearby.  Stride 1.
+ * that lists can be filled up with zeros from nearby.
  */
 #ifndef BNN2C_PLANES_H
 #define BNN2C_PLANES_H
@@ -13,6 +13,7 @@
 #include "bnn2c_compiler.h"
 #include "bnn2c_conv_shape.h"
 #include "bnn2c_lanes.h"
+#include "bnn2c_phases.h"
 
 #define BNN2C_PATCH_RUN 127u /* inputs between two zero words of the patch */
 
@@ -70,15 +71,15 @@ BNN2C_INLINE int32_t bnn2c_clamp_word(int32_t word, int32_t words) {
 }
 
 /* One tap, all channels.  Words beyond the plane only feed lanes that the mask clears, so they are read from its ends. */
-BNN2C_NOINLINE BNN2C_STEADY bnn2c_patch_cursor bnn2c_gather_tap(const bnn2c_conv_shape *s, const uint32_t *in,
+BNN2C_NOINLINE BNN2C_STEADY bnn2c_patch_cursor bnn2c_gather_tap(const bnn2c_plane_image *image, uint32_t channels,
                                                    bnn2c_bit_window window, bnn2c_patch_cursor at, uint32_t merge) {
-  const int32_t words = (int32_t)bnn2c_plane_words(s->in_h, s->in_w);
+  const int32_t words = image->words;
   const int32_t first = (window.offset >= 0) ? (window.offset / 32) : -((31 - window.offset) / 32);
   const uint32_t shift = (uint32_t)(window.offset - 32 * first);
   const int32_t low = bnn2c_clamp_word(first, words);
   const uint32_t next = (uint32_t)(bnn2c_clamp_word(first + 1, words) - low);
-  const uint32_t *from = in + low;
-  uint32_t left = s->in_c;
+  const uint32_t *from = image->planes + low;
+  uint32_t left = channels;
   while (left != 0u) {
     const uint32_t count = (left < at.room) ? left : at.room;
     if (merge != 0u) {
@@ -99,25 +100,23 @@ BNN2C_NOINLINE BNN2C_STEADY bnn2c_patch_cursor bnn2c_gather_tap(const bnn2c_conv
 }
 
 /* Lanes of output columns from..to-1 (all in row y, column x0 in lane lane0) that read an input pixel, and where. */
-BNN2C_INLINE bnn2c_bit_window bnn2c_row_window(const bnn2c_conv_shape *s, int32_t iy, int32_t shift_x, int32_t x0,
+BNN2C_INLINE bnn2c_bit_window bnn2c_row_window(const bnn2c_plane_image *s, int32_t iy, int32_t shift_x, int32_t x0,
                                                int32_t x1, int32_t lane0) {
   bnn2c_bit_window window;
   const int32_t first = (x0 < -shift_x) ? -shift_x : x0;
-  const int32_t end = (x1 > (int32_t)s->in_w - shift_x) ? ((int32_t)s->in_w - shift_x) : x1;
-  window.offset = iy * (int32_t)s->in_w + x0 + shift_x - lane0;
+  const int32_t end = (x1 > s->w - shift_x) ? (s->w - shift_x) : x1;
+  window.offset = iy * s->w + x0 + shift_x - lane0;
   window.mask = 0u;
-  if ((iy >= 0) && (iy < (int32_t)s->in_h) && (first < end)) {
+  if ((iy >= 0) && (iy < s->h) && (first < end)) {
     window.mask = bnn2c_lane_mask((uint32_t)(first - x0 + lane0), (uint32_t)(end - x0 + lane0));
   }
   return window;
 }
 
-/* The patch words of tap (ky, kx): rows whose bits lie at the same distance are fetched together. */
-BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_rows(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t word,
-                                                    uint32_t ky, uint32_t kx, bnn2c_patch_cursor at) {
+/* The patch words of one tap: rows whose bits lie at the same distance are fetched together. */
+BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_rows(const bnn2c_conv_shape *s, const bnn2c_tap_source *source,
+                                                    uint32_t word, bnn2c_patch_cursor at) {
   const int32_t width = (int32_t)s->out_w;
-  const int32_t shift_x = (int32_t)kx * (int32_t)s->dilation_w - (int32_t)s->pad_left;
-  const int32_t shift_y = (int32_t)ky * (int32_t)s->dilation_h - (int32_t)s->pad_top;
   int32_t y = (int32_t)(32u * word) / width;
   int32_t x = (int32_t)(32u * word) - y * width;
   uint32_t merge = 0u;
@@ -125,9 +124,9 @@ BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_rows(const bnn2c_conv_shape *s, c
   bnn2c_patch_cursor next = at;
   for (int32_t lane = 0; (lane < 32) && (y < (int32_t)s->out_h); y++) {
     const int32_t end = ((width - x) < (32 - lane)) ? width : (x + 32 - lane);
-    const bnn2c_bit_window row = bnn2c_row_window(s, y + shift_y, shift_x, x, end, lane);
+    const bnn2c_bit_window row = bnn2c_row_window(&source->image, y + source->shift_y, source->shift_x, x, end, lane);
     if ((row.mask != 0u) && (pending.mask != 0u) && (row.offset != pending.offset)) {
-      next = bnn2c_gather_tap(s, in, pending, at, merge);
+      next = bnn2c_gather_tap(&source->image, s->in_c, pending, at, merge);
       merge = 1u;
       pending.mask = 0u;
     }
@@ -138,20 +137,20 @@ BNN2C_NOINLINE bnn2c_patch_cursor bnn2c_gather_rows(const bnn2c_conv_shape *s, c
     lane += end - x;
     x = 0;
   }
-  next = bnn2c_gather_tap(s, in, pending, at, merge);
+  next = bnn2c_gather_tap(&source->image, s->in_c, pending, at, merge);
   return next;
 }
 
 #if BNN2C_LANE_WORDS >= 4
 /* Lanes of output word `word` whose tap (shift_y, shift_x) lies inside the input. */
-BNN2C_NOINLINE uint32_t bnn2c_tap_mask(const bnn2c_conv_shape *s, uint32_t word, int32_t shift_y, int32_t shift_x) {
+BNN2C_NOINLINE uint32_t bnn2c_tap_mask(const bnn2c_conv_shape *s, const bnn2c_tap_source *source, uint32_t word) {
   const int32_t width = (int32_t)s->out_w;
   int32_t y = (int32_t)(32u * word) / width;
   int32_t x = (int32_t)(32u * word) - y * width;
   uint32_t mask = 0u;
   for (int32_t lane = 0; (lane < 32) && (y < (int32_t)s->out_h); y++) {
     const int32_t end = ((width - x) < (32 - lane)) ? width : (x + 32 - lane);
-    mask |= bnn2c_row_window(s, y + shift_y, shift_x, x, end, lane).mask;
+    mask |= bnn2c_row_window(&source->image, y + source->shift_y, source->shift_x, x, end, lane).mask;
     lane += end - x;
     x = 0;
   }
@@ -170,22 +169,22 @@ BNN2C_NOINLINE void bnn2c_copy_clamped(uint32_t *to, const uint32_t *plane, int3
 
 /* One tap, all channels, when rows of input and output have the same length: one distance for all lanes.  Whole lane
  * vectors may be read beyond the channel's plane, but not beyond the input. */
-BNN2C_NOINLINE BNN2C_STEADY bnn2c_lanes *bnn2c_gather_wide_tap(const bnn2c_conv_shape *s, const uint32_t *in,
+BNN2C_NOINLINE BNN2C_STEADY bnn2c_lanes *bnn2c_gather_wide_tap(const bnn2c_plane_image *image, uint32_t channels,
                                                               int32_t offset, const uint32_t *mask, bnn2c_lanes *to,
                                                               uint32_t *room) {
-  const int32_t words = (int32_t)bnn2c_plane_words(s->in_h, s->in_w);
+  const int32_t words = image->words;
   const int32_t first = (offset >= 0) ? (offset / 32) : -((31 - offset) / 32);
   const uint32_t shift = (uint32_t)(offset - 32 * first);
-  const int32_t all = words * (int32_t)s->in_c;
+  const int32_t all = words * (int32_t)channels;
   const bnn2c_lanes lanes = *(const bnn2c_lanes *)mask;
   for (int32_t at = 0; at != all; at += words) {
     if ((at + first >= 0) && (at + first + BNN2C_LANE_WORDS < all)) {
-      const uint32_t *const from = in + at + first;
+      const uint32_t *const from = image->planes + at + first;
       const bnn2c_lanes low = *(const bnn2c_lanes *)from >> shift;
       const bnn2c_lanes high = (*(const bnn2c_lanes *)(from + 1) << 1) << (31u - shift);
       *to = (low | high) & lanes;
     } else {
-      bnn2c_copy_clamped((uint32_t *)to, in + at, first, words, shift, mask);
+      bnn2c_copy_clamped((uint32_t *)to, image->planes + at, first, words, shift, mask);
     }
     to++;
     (*room)--;
@@ -202,23 +201,22 @@ BNN2C_KERNEL void bnn2c_gather_wide(const bnn2c_conv_shape *s, const uint32_t *i
   bnn2c_lanes *to = patch + 1;
   uint32_t room = BNN2C_PATCH_RUN;
   for (uint32_t tap = 0u; tap < (uint32_t)s->kernel_h * s->kernel_w; tap++) {
-    const int32_t shift_y = (int32_t)((tap / s->kernel_w) * s->dilation_h) - (int32_t)s->pad_top;
-    const int32_t shift_x = (int32_t)((tap % s->kernel_w) * s->dilation_w) - (int32_t)s->pad_left;
-    const int32_t offset = (int32_t)(32u * first) + shift_y * (int32_t)s->in_w + shift_x;
+    const bnn2c_tap_source source = bnn2c_source_of_tap(s, in, tap / s->kernel_w, tap % s->kernel_w);
+    const int32_t offset = (int32_t)(32u * first) + source.shift_y * source.image.w + source.shift_x;
     uint32_t mask[BNN2C_LANE_WORDS];
     for (uint32_t i = 0u; i < (uint32_t)BNN2C_LANE_WORDS; i++) {
-      mask[i] = bnn2c_tap_mask(s, first + i, shift_y, shift_x);
+      mask[i] = bnn2c_tap_mask(s, &source, first + i);
     }
-    to = bnn2c_gather_wide_tap(s, in, offset, mask, to, &room);
+    to = bnn2c_gather_wide_tap(&source.image, s->in_c, offset, mask, to, &room);
   }
 }
 #endif
 
-/* The whole patch of the output pixels from word `first` on. */
+/* The whole patch of the output pixels from word `first` on; `in`: planes, or phases when a stride is not 1. */
 BNN2C_KERNEL void bnn2c_gather_planes(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t first,
                                       bnn2c_lanes *patch) {
 #if BNN2C_LANE_WORDS >= 4
-  if (s->in_w == s->out_w) {
+  if (bnn2c_ceil_div(s->in_w, s->stride_w) == s->out_w) {
     bnn2c_gather_wide(s, in, first, patch);
     return;
   }
@@ -227,7 +225,8 @@ BNN2C_KERNEL void bnn2c_gather_planes(const bnn2c_conv_shape *s, const uint32_t 
     bnn2c_patch_cursor at = {(uint32_t *)(patch + 1) + word, BNN2C_PATCH_RUN};
     for (uint32_t ky = 0u; ky < s->kernel_h; ky++) {
       for (uint32_t kx = 0u; kx < s->kernel_w; kx++) {
-        at = bnn2c_gather_rows(s, in, first + word, ky, kx, at);
+        const bnn2c_tap_source source = bnn2c_source_of_tap(s, in, ky, kx);
+        at = bnn2c_gather_rows(s, &source, first + word, at);
       }
     }
   }

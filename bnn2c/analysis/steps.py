@@ -38,9 +38,10 @@ class Classes:
 
     def restrict(self, expr: Expr) -> Expr:
         """The expression on the representatives only."""
-        return remap_consts(expr, self._pick)
+        return remap_consts(expr, self.pick)
 
-    def _pick(self, value: Array) -> Array:
+    def pick(self, value: Array) -> Array:
+        """A constant at the representatives only."""
         value = value[self.row_of] if value.shape[0] > 1 else value
         return value[:, self.col_of] if value.shape[1] > 1 else value
 
@@ -55,6 +56,7 @@ class Steps:
         classes: which positions share an entry.
         evaluated: number of (class, channel, root value) triples at which the reference chain was evaluated.
         sensitive: how many of them float32 and float64 arithmetic decide differently.
+        rounding: the first of those, as (channel, root value), for the report.
     """
 
     breaks: Array
@@ -62,6 +64,7 @@ class Steps:
     classes: Classes
     evaluated: int
     sensitive: int = 0
+    rounding: tuple[tuple[int, float], ...] = ()
 
 
 def constants(expr: Expr) -> list[Array]:

@@ -13,6 +13,7 @@ from bnn2c.analysis.steps import MAX_STEPS, Array, Classes, Steps, classes_of
 from bnn2c.expr import Expr, evaluate, remap_consts
 
 CHUNK = 1 << 21
+LISTED = 100
 
 
 def tabulate(expr: Expr, domain: Array, shape: tuple[int, int, int]) -> Steps | None:
@@ -31,8 +32,9 @@ def tabulate(expr: Expr, domain: Array, shape: tuple[int, int, int]) -> Steps | 
     width = max(p[0].shape[-1] for p in parts if p is not None)
     breaks = np.concatenate([_widen(p[0], width, np.inf) for p in parts if p is not None], axis=2)
     values = np.concatenate([_widen(p[1], width + 1, None) for p in parts if p is not None], axis=2)
-    sensitive = sum(p[2] for p in parts if p is not None)
-    return Steps(breaks, values, classes, int(np.prod(classes.shape)) * len(domain), sensitive)
+    sensitive = np.concatenate([p[2] for p in parts if p is not None])
+    listed = tuple((int(channel), float(value)) for channel, value in sensitive[:LISTED])
+    return Steps(breaks, values, classes, int(np.prod(classes.shape)) * len(domain), len(sensitive), listed)
 
 
 def _few_steps(expr: Expr, domain: Array) -> bool:
@@ -48,8 +50,8 @@ def _spans(classes: Classes, count: int) -> list[slice]:
     return [slice(start, min(start + step, channels)) for start in range(0, channels, step)]
 
 
-def _chunk(expr: Expr, domain: Array, classes: Classes, span: slice) -> tuple[Array, Array, int] | None:
-    """Breaks, values and the number of rounding-sensitive points of some channels."""
+def _chunk(expr: Expr, domain: Array, classes: Classes, span: slice) -> tuple[Array, Array, Array] | None:
+    """Breaks, values and the rounding-sensitive (channel, root value) pairs of some channels."""
     part = remap_consts(expr, lambda v: v[:, :, span] if v.shape[2] > 1 else v)
     lifted = remap_consts(part, lambda v: v[..., None])
     shape = (*classes.shape[:2], span.stop - span.start, len(domain))
@@ -67,17 +69,18 @@ def _chunk(expr: Expr, domain: Array, classes: Classes, span: slice) -> tuple[Ar
     slot = place[where] - 1
     breaks[(*where[:3], slot)] = domain[where[3] + 1]
     values[(*where[:3], slot + 1)] = table[(*where[:3], where[3] + 1)]
-    return breaks, values, _sensitive(lifted, domain, table)
+    return breaks, values, _sensitive(lifted, domain, table) + np.array([span.start, 0])
 
 
-def _sensitive(expr: Expr, domain: Array, table: Array) -> int:
-    """Points where float64 lands on another level than float32."""
+def _sensitive(expr: Expr, domain: Array, table: Array) -> Array:
+    """Points where float64 lands on another level than float32, as rows (channel, root value)."""
     levels = np.unique(table)
     if len(levels) < 2:
-        return 0
+        return np.zeros((0, 2))
     precise = np.broadcast_to(evaluate(expr, [domain.astype(np.float64)], np.float64), table.shape)
     with np.errstate(invalid="ignore"):
-        return int((np.abs(precise - table) > 0.25 * np.diff(levels).min()).sum())
+        where = np.nonzero(np.abs(precise - table) > 0.25 * np.diff(levels).min())
+    return np.stack([where[2], domain[where[3]]], axis=1)
 
 
 def _widen(array: Array, width: int, fill: float | None) -> Array:

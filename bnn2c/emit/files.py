@@ -21,7 +21,7 @@ from bnn2c.memory import Plan
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
 C_DTYPES = {"float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t", "bool": "uint8_t"}
-STACK_BYTES = 768
+OWN_STACK_BYTES = 256
 
 
 @cache
@@ -74,7 +74,7 @@ def emit(
         "inputs": ports_table(graph.inputs, "input"),
         "outputs": ports_table(graph.outputs, "output"),
         "arena_bytes": plan.size,
-        "stack_bytes": STACK_BYTES,
+        "stack_bytes": stack_bytes(layers),
         "declared": declared,
         "called": [render_macro(layer, "call").strip() for layer in layers],
         **facts,
@@ -84,6 +84,11 @@ def emit(
         for name in ("model.h", "model.c", "model_weights.h", "model_weights.c")
     }
     return files | runtime_files(sorted(headers)), layers, pool
+
+
+def stack_bytes(layers: Sequence[Layer]) -> int:
+    """Bound of the stack of `<name>_run`: its own frame and the deepest kernel."""
+    return OWN_STACK_BYTES + max((layer.op.stack_bytes([i.type for i in layer.inputs]) for layer in layers), default=0)
 
 
 def _shared_declarations(layers: list[Layer]) -> tuple[list[Layer], list[str]]:

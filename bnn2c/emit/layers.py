@@ -28,7 +28,7 @@ class Layer:
         index: layer number, as the hooks see it.
         id: C prefix of its declarations.
         op: the operation.
-        name: name of the ONNX node it comes from, for comments and the report.
+        name: name of the first ONNX node it computes, for comments and the report.
         const: C identifier of each constant array.
         params: what the operation tells its template.
         scratch: `uint32_t *` expression, or NULL.
@@ -79,7 +79,7 @@ def make_layers(graph: Graph, plan: Plan, prefix: str, pool: ArrayPool) -> list[
                 index=len(layers),
                 id=ident,
                 op=node.op,
-                name=node.origin[-1] if node.origin else node.output,
+                name=node.origin[0] if node.origin else node.output,
                 node=node,
                 inputs=tuple(
                     Operand(_pointer(graph, plan, n, inputs, outputs, True), graph.types[n]) for n in node.inputs

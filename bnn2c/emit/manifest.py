@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2c import __version__
 from bnn2c.emit.arrays import ArrayPool
-from bnn2c.emit.files import STACK_BYTES, ports_table
+from bnn2c.emit.files import ports_table, stack_bytes
 from bnn2c.emit.layers import Layer
 from bnn2c.ir import Graph, Port
 from bnn2c.kernels import class_sharing
@@ -60,7 +60,7 @@ def manifest_of(
         "outputs": _interface(graph.outputs, "output"),
         "arena_bytes": plan.size,
         "arena_align": ALIGNMENT,
-        "stack_bytes": STACK_BYTES,
+        "stack_bytes": stack_bytes(layers),
         "weights_bytes": pool.nbytes,
         "layers": [_layer(layer) for layer in layers],
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
@@ -97,20 +97,17 @@ def _layer(layer: Layer) -> dict[str, Any]:
     }
 
 
-def report_of(layers: list[Layer], plan: Plan, state: State) -> dict[str, Any]:
+def report_of(graph: Graph, layers: list[Layer], plan: Plan, state: State) -> dict[str, Any]:
     """Facts for the report and for `inspect --why`."""
+    running = [node.output not in plan.elided for node in graph.nodes]
     rows = {str(row["layer"]): row for row in state.statistics.rows}
     found = []
     for layer in layers:
-        row: dict[str, Any] = next((rows[o] for o in layer.node.origin if o in rows), {})
-        found.append(
-            {
-                "why": list(layer.node.why),
-                "evaluated_pairs": row.get("evaluated", 0),
-                "sensitive": row.get("sensitive", 0),
-            }
-        )
+        row = next((rows.pop(o) for o in layer.node.origin if o in rows), {})
+        found.append({"why": list(layer.node.why), **row})
     buffers = [
-        {"name": b.name, "offset": b.offset, "bytes": b.size, "first": b.first, "last": b.last} for b in plan.buffers
+        {"name": b.name, "offset": b.offset, "bytes": b.size, "first": sum(running[: b.first]), "last": last}
+        for b in plan.buffers
+        for last in [max(0, sum(running[: b.last + 1]) - 1)]
     ]
     return {"layers": found, "warnings": state.warnings, "memory": buffers}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2c.expr.tree import Apply, Const, Expr, Real, apply, const, fold
+from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, apply, const, fold
 
 DISCONTINUOUS = {
     "sign",
@@ -46,6 +46,12 @@ def collapse(expr: Expr) -> Expr:
     if _discontinuous(expr):
         return expr
     return _spell(fold(expr, _leaf, _node))  # type: ignore[arg-type]
+
+
+def slope(expr: Expr) -> Real | None:
+    """Factor of the argument where the whole expression is `x * a + b`, [H or 1, W or 1, C or 1]; None otherwise."""
+    found = fold(expr, _leaf, _node)
+    return found.scale if isinstance(found, Affine) and isinstance(found.base, Arg) else None
 
 
 def _discontinuous(expr: Expr) -> bool:

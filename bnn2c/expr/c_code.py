@@ -89,10 +89,10 @@ def _constant(out: Printed, value: Real) -> str:
     if not name:
         name = f"k{len(out.arrays)}"
         out.arrays[name] = array
-    return f"@{name}@[{_index(array.shape, ('r', 'q', 'c'))}]"
+    return f"@{name}@[{c_index(array.shape, ('r', 'q', 'c'))}]"
 
 
-def _index(shape: tuple[int, ...], names: tuple[str, str, str]) -> str:
+def c_index(shape: tuple[int, ...], names: tuple[str, str, str]) -> str:
     """C index of an array that broadcasts along its axes of size 1."""
     text = ""
     for size, name in zip(shape, names, strict=True):
@@ -104,9 +104,9 @@ def _index(shape: tuple[int, ...], names: tuple[str, str, str]) -> str:
 def load(number: int, kind: TensorType) -> str:
     """C expression that reads element (h, w, c) of input `number` as float."""
     if kind.storage != "bits":
-        read = f"in{number}[{_index(kind.shape, ('h', 'w', 'c'))}]"
+        read = f"in{number}[{c_index(kind.shape, ('h', 'w', 'c'))}]"
         return read if kind.storage == "f32" else f"(float){read}"
-    pixel = _index((kind.shape[0], kind.shape[1], 1), ("h", "w", "c"))
+    pixel = c_index((kind.shape[0], kind.shape[1], 1), ("h", "w", "c"))
     channel = "c" if kind.shape[2] > 1 else "0u"
     words = kind.words_per_pixel * kind.planes
     return f"(float)bnn2c_code(&in{number}[({pixel}) * {words}u], {channel}, {kind.words_per_pixel}u, {kind.planes}u)"

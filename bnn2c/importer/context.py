@@ -21,8 +21,9 @@ FLOAT = np.dtype(np.float32)
 class Context:
     """Builds the graph; knows which ONNX node is being imported."""
 
-    def __init__(self, builder: Builder) -> None:
+    def __init__(self, builder: Builder, sign_zero: int | None = None) -> None:
         self.builder = builder
+        self.sign_zero = sign_zero
         self.origin = ""
         self.hint = ""
         self._placed: dict[tuple[str, bytes, tuple[int, ...]], str] = {}

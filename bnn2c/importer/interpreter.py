@@ -137,7 +137,7 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
         CompileError: every problem of the model at once.
     """
     builder = Builder(name)
-    ctx = Context(builder)
+    ctx = Context(builder, options.sign_zero)
     scope: Scope = initialisers(model.graph)
     real_inputs = [i for i in model.graph.input if i.name not in scope]
     for info in real_inputs:

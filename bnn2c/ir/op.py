@@ -58,6 +58,10 @@ class Op:
         """Arena bytes the kernel needs while it runs, besides its operands."""
         return 0
 
+    def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """Upper bound of the stack that the kernel's calls use."""
+        return 768
+
     def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
         """True when the kernel's scratch may begin where its first input lies, if nothing reads that input later."""
         return False

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import class_sharing, sliced_channels
+from bnn2c.kernels import class_sharing, sliced_channels, sliced_planes
 from bnn2c.kernels.shape import Array, ConvShape
 from bnn2c.packing import pack_words
 
@@ -84,14 +84,20 @@ class Sliced:
 
 def class_thresholds(op: BinaryConv2d, shape: ConvShape) -> Array | None:
     """Thresholds `m > t` per padding class, int32 [classes, O]; None when thresholds vary within a padding class."""
-    if op.thresholds is None or op.row_class is None or op.col_class is None or op.thresholds.shape[3] != 1:
+    levels = class_levels(op, shape)
+    return None if levels is None or levels.shape[2] != 1 else np.asarray(levels[:, :, 0] - 1, np.int32)
+
+
+def class_levels(op: BinaryConv2d, shape: ConvShape) -> Array | None:
+    """Thresholds `acc >= t` per padding class, int32 [classes, O, levels]; None when they vary within a padding class."""
+    if op.thresholds is None or op.row_class is None or op.col_class is None:
         return None
     rows, cols = shape.row_classes(), shape.col_classes()
     row_of, col_of = _representatives(rows, op.row_class), _representatives(cols, op.col_class)
     if row_of is None or col_of is None:
         return None
-    chosen = op.thresholds[..., 0][row_of][:, col_of]
-    return np.asarray(chosen.reshape(-1, chosen.shape[-1]) - 1, np.int32)
+    chosen = op.thresholds[row_of][:, col_of]
+    return np.asarray(chosen.reshape(-1, *chosen.shape[2:]), np.int32)
 
 
 def _representatives(outer: Array, inner: Array) -> list[int] | None:
@@ -203,7 +209,51 @@ class ClassSharing:
         return 4 * self.layer.scratch_words
 
 
-Kernel = Sliced | Popcount | ClassSharing
+class SlicedPlanes:
+    """Output-channel lanes, several planes."""
+
+    name = "sliced_planes"
+    header = sliced_planes.HEADER
+    struct = sliced_planes.STRUCT
+
+    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
+        self.op, self.kind, self.shape = op, kind, shape_of(op, kind)
+
+    @classmethod
+    def refuses(cls, op: BinaryConv2d, kind: TensorType) -> str | None:
+        """Why the family cannot run the layer, or None."""
+        shape = shape_of(op, kind)
+        if -shape.out_c % 32 * shape.taps * len(op.weights) > 8 * MAX_WASTED_BYTES:
+            return "few output channels leave most lanes empty"
+        if sliced_planes.plan(op.coefficients) is None or op.largest >= 1 << (sliced_channels.MAX_PLANES - 1):
+            return "factors that are not powers of two, or too many weights"
+        if op.thresholds is not None and class_levels(op, shape) is None:
+            return "a threshold per position"
+        return sliced_channels.supports(shape)
+
+    def constants(self) -> dict[str, Array]:
+        """Plan, encoded weights, counter presets, border classes."""
+        return sliced_planes.pack(self.shape, self.op.weights, self.op.coefficients, class_levels(self.op, self.shape))
+
+    def initializer(self, names: Mapping[str, str]) -> str:
+        """C initialiser of the parameter struct."""
+        levels = 0 if self.op.thresholds is None else self.op.thresholds.shape[3]
+        return sliced_planes.initializer(self.shape, self.op.coefficients, self.kind.planes, levels, names)
+
+    def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
+        """The C statement."""
+        return f"bnn2c_sliced_planes_{result}({params}, {source}, {scratch}, {out});"
+
+    def consumes_input(self) -> bool:
+        """The input is only read."""
+        return False
+
+    def scratch_bytes(self) -> int:
+        """Patches and carries."""
+        return 4 * sliced_planes.scratch_words(self.shape, self.kind.planes)
+
+
+Kernel = Sliced | SlicedPlanes | Popcount | ClassSharing
 _CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
 
 
@@ -218,4 +268,5 @@ def choose(op: BinaryConv2d, kind: TensorType) -> Kernel:
 def _packed(op: BinaryConv2d, kind: TensorType) -> Kernel:
     if op.family == ClassSharing.name:
         return ClassSharing(op, kind)
-    return Popcount(op, kind) if Sliced.refuses(op, kind) else Sliced(op, kind)
+    families: tuple[type[Sliced | SlicedPlanes], ...] = (Sliced, SlicedPlanes)
+    return next((f(op, kind) for f in families if f.refuses(op, kind) is None), None) or Popcount(op, kind)

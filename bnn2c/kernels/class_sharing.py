@@ -25,8 +25,6 @@ _COSTS = {
 
 def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
     """None, or the reason why this family cannot run the layer."""
-    if shape.stride_h != 1 or shape.stride_w != 1:
-        return "stride other than 1"
     if _classes(shape)[1] > 6 or _classes(shape)[0] > 16:
         return "more than 6 border classes of columns or 16 of rows"
     if patch_words(shape.taps) > 255 * 64:
@@ -61,7 +59,7 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     """Constants and C text of a layer.
 
     weight_bits uint8 [out_c, kernel_h, kernel_w, in_c]; thresholds int32 [classes, out_c] (output bit = m > t; -1:
-    always, >= taps: never).  Scratch: unions of border lanes, carries of a class, patch.
+    always, >= taps: never).  Scratch: unions of border lanes, carries of a class, patch, phases.
     """
     if thresholds is None:
         raise ValueError("class_sharing has no raw output")
@@ -86,8 +84,15 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     row_classes, col_classes = _classes(shape)
     numbers = f"{row_classes}u, {planes}u, {digits_of_bound(shape)}u, {carries}u"
     template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $lists, $order, $bounds}}"
-    scratch = (row_classes << col_classes) + carries + patch_words(shape.taps)
-    return Layer(arrays, template, scratch * words_per_lane)
+    vectors = (row_classes << col_classes) + carries + patch_words(shape.taps)
+    return Layer(arrays, template, vectors * words_per_lane + _phase_words(shape))
+
+
+def _phase_words(shape: ConvShape) -> int:
+    """Words of the phases of a strided layer's input."""
+    strides = shape.stride_h * shape.stride_w
+    plane = -(-(-(-shape.in_h // shape.stride_h) * -(-shape.in_w // shape.stride_w)) // 32)
+    return strides * shape.in_c * plane if strides > 1 else 0
 
 
 def _bounds(shape: ConvShape, groups: Array, surplus: Array, thresholds: Array) -> Array:
@@ -118,7 +123,8 @@ def cost(shape: ConvShape, target: str) -> Cost:
     bounds = groups * GROUP * (2 + row_classes * digits_of_bound(shape))
     lists = groups * (9 * blocks + 3 * CLASSES)
     scratch = (row_classes << col_classes) + shape.taps // 32 + 20 + patch_words(shape.taps)
-    return Cost(round(instructions), round(lists + bounds) + shape.out_h + shape.out_w, 4 * scratch)
+    flash = round(lists + bounds) + shape.out_h + shape.out_w
+    return Cost(round(instructions), flash, 4 * (scratch + _phase_words(shape)))
 
 
 def call(params: str, source: str, scratch: str, out: str, result: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2c.analysis.steps import Array, Steps
 from bnn2c.expr import Arg, Expr, apply, const
+from bnn2c.expr.affine import slope
 from bnn2c.ir import Node
 from bnn2c.lowering.state import Lazy, Pool, State
 from bnn2c.ops.quantize import Quantize
@@ -89,12 +90,14 @@ def _emit_codes(state: State, lazy: Lazy, steps: Steps, codes: Array, values: Ar
     root = pool.inner.root if pool else lazy.root
     if pool is None and _is_identity(state, root, steps, codes):
         return root
-    record(state, steps, node, values)
+    chain = (pool.inner.origin if pool else ()) + lazy.origin
+    origin = chain or state.origin_of(lazy, node)
+    record(state, steps, replace(node, origin=origin), values)
     planes = max(1, int(values.shape[1] - 1).bit_length())
     op = Quantize(steps.breaks, codes, steps.classes.rows, steps.classes.cols, planes)
     if steps.breaks.shape[-1] == 0:
         op = replace(op, breaks=np.full((*steps.breaks.shape[:3], 1), np.inf), codes=np.repeat(codes, 2, axis=-1))
-    name = state.builder.emit(op, [root], f"{node.output}_code", node.origin, _reasons(state, root, steps, values))
+    name = state.builder.emit(op, [root], f"{node.output}_code", origin, _reasons(state, root, steps, values))
     if pool is None:
         return name
     mask = pool_mask(codes, steps, directions(state, pool.inner))
@@ -111,17 +114,23 @@ def _is_identity(state: State, root: str, steps: Steps, codes: Array) -> bool:
 
 def record(state: State, steps: Steps, node: Node, values: Array) -> None:
     """Count what was evaluated and warn about rounding and constant channels."""
-    constant = int((steps.values == steps.values[..., :1]).all(axis=(0, 1, 3)).sum())
+    constant = np.flatnonzero((steps.values == steps.values[..., :1]).all(axis=(0, 1, 3))).tolist()
+    three_valued = values.shape == (1, 3) and np.array_equal(values[0], [1, 0, -1])
     state.statistics.evaluated += steps.evaluated
     state.statistics.sensitive += steps.sensitive
-    name = node.origin[0] if node.origin else node.output
-    row = {"layer": name, "evaluated": steps.evaluated, "sensitive": steps.sensitive, "constant_channels": constant}
-    state.statistics.rows.append(row)
+    facts = {
+        "evaluated_pairs": steps.evaluated,
+        "rounding_pairs": steps.sensitive,
+        "rounding": [{"channel": channel, "value": value} for channel, value in steps.rounding],
+        "dead_channels": constant,
+        "sign_zero": three_valued,
+    }
+    state.statistics.rows.append({"layer": node.origin[-1] if node.origin else node.output, **facts})
     if constant:
-        state.warn("BNN015", f"{constant} of {steps.values.shape[2]} channels are constant", node)
+        state.warn("BNN015", f"{len(constant)} of {steps.values.shape[2]} channels are constant", node)
     if steps.sensitive:
         state.warn("BNN013", f"float32 rounding decides {steps.sensitive} of {steps.evaluated} reachable values", node)
-    if values.shape == (1, 3) and np.array_equal(values[0], [1, 0, -1]):
+    if three_valued:
         hint = "--sign-zero=+1 or -1 says what training meant and halves the work"
         state.warn("BNN017", "sign(0) = 0 can occur: kept three-valued, exactly as ONNX defines it", node, hint=hint)
 
@@ -181,9 +190,12 @@ def directions(state: State, lazy: Lazy) -> Array | None:
     if lazy.bare:
         return np.ones(lazy.shape[2], np.int64)
     domain = state.domains.get(lazy.root)
-    if domain is None:
+    if domain is not None:
+        return monotone_directions(lazy, domain)
+    factor = slope(lazy.expr)
+    if factor is None or factor.shape[:2] != (1, 1) or (factor == 0).any():
         return None
-    return monotone_directions(lazy, domain)
+    return np.broadcast_to(np.sign(factor[0, 0]).astype(np.int64), (lazy.shape[2],))
 
 
 def monotone_directions(lazy: Lazy, domain: Array) -> Array | None:

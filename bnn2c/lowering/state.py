@@ -24,7 +24,10 @@ INTEGER_DOMAINS = {"u8": (0, 255), "i8": (-128, 127)}
 
 @dataclass(frozen=True)
 class Lazy:
-    """A real tensor that is not computed yet: `expr` of one root value of the same shape; `origin` names the chain's nodes."""
+    """A real tensor that is not computed yet: `expr` of one root value of the same shape.
+
+    `origin` names the ONNX nodes that the expression stands for.
+    """
 
     root: str
     expr: Expr
@@ -100,7 +103,7 @@ class State:
 
     def _materialise(self, lazy: Lazy, node: Node) -> str:
         if lazy.root in self.pools:
-            lazy = Lazy(self.pool_value(lazy.root), lazy.expr, lazy.shape)
+            lazy = Lazy(self.pool_value(lazy.root), lazy.expr, lazy.shape, lazy.origin)
         if lazy.bare and self.builder.types[lazy.root].storage == "f32":
             return lazy.root
         return self.builder.emit(Map(lazy.expr, lazy.shape), [lazy.root], node.output, self.origin_of(lazy, node))
@@ -128,13 +131,13 @@ class State:
     def combined(self, op: Map, lazies: list[Lazy], node: Node) -> Lazy:
         """An elementwise expression of lazy tensors: still lazy on one root, emitted on several."""
         roots = list(dict.fromkeys(lazy.root for lazy in lazies))
+        origin = tuple(dict.fromkeys([name for lazy in lazies for name in lazy.origin] + list(node.origin)))
         if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
-            origin = tuple(dict.fromkeys([name for lazy in lazies for name in lazy.origin] + list(node.origin)))
             return Lazy(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op.shape, origin)
         values = [self.value_of(lazy, node) for lazy in lazies]
         names = list(dict.fromkeys(name for name, _ in values))
         args = [substitute(expr, [Arg(names.index(name))]) for name, expr in values]
-        name = self.builder.emit(Map(substitute(op.expr, args), op.shape, op.storage), names, node.output, node.origin)
+        name = self.builder.emit(Map(substitute(op.expr, args), op.shape, op.storage), names, node.output, origin)
         return Lazy(name, Arg(0), op.shape)
 
     def value_of(self, lazy: Lazy, node: Node) -> tuple[str, Expr]:
@@ -145,7 +148,7 @@ class State:
 
     def warn(self, code: str, message: str, node: Node, why: str = "", hint: str = "") -> None:
         """Record a warning about a layer."""
-        name = node.origin[0] if node.origin else node.output
+        name = node.origin[-1] if node.origin else node.output
         self.warnings.append(
             Diagnostic(code, message, node=name, op=node.op.kind, why=why, hint=hint, severity="warning")
         )

@@ -87,7 +87,7 @@ def _max_pool(state: State, node: Node, op: MaxPool) -> Lazy:
         pooled = state.builder.emit(codes, [levels.code], f"{node.output}_code", node.origin)
         state.domains[pooled] = state.domains[levels.code]
         return lazy_levels(state, Levels(pooled, levels.values))
-    if lazy.root not in state.pools and lazy.root in state.domains and directions(state, lazy) is not None:
+    if lazy.root not in state.pools and directions(state, lazy) is not None:
         return _deferred(state, node, op, lazy)
     return _root(state, state.builder.emit(op, [state.real(lazy, node)], node.output, node.origin))
 

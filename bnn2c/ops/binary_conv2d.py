@@ -100,6 +100,10 @@ class BinaryConv2d(Op):
         """The patch of one pixel, and what else the kernel needs."""
         return choose(self, inputs[0]).scratch_bytes()
 
+    def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """The vertical counters of the class-sharing family are as wide as its lanes."""
+        return 1280 + 1024 * self.lane_words if self.family else super().stack_bytes(inputs)
+
     def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
         """Whether the patch may take the input's place."""
         return choose(self, inputs[0]).consumes_input()

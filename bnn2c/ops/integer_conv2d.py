@@ -67,3 +67,7 @@ class IntegerConv2d(Op):
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """One window as int16, each group's part rounded up to 16 elements."""
         return 2 * self.groups * (-(-self.weights[0].size // 16) * 16)
+
+    def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """Eight tables of 16 sums."""
+        return 1536

@@ -55,3 +55,7 @@ class QuantizedConv2d(Op):
     def kernel(self, inputs: Sequence[TensorType]) -> str:
         """The convolution's kernel."""
         return self.conv.kernel(inputs)
+
+    def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """The convolution's; the quantiser runs after it."""
+        return self.conv.stack_bytes(inputs)

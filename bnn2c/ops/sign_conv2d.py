@@ -60,3 +60,7 @@ class SignConv2d(Op):
 
         words = self.constants(inputs)["weights"].shape[1]
         return {"window": window_initializer(self.window, inputs[0].shape), "words": words}
+
+    def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """Eight tables of 16 sums."""
+        return 1536

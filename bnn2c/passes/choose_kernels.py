@@ -3,8 +3,8 @@
 Class sharing is the fastest family for maps of 32 pixels and more; it wants bit planes per channel and takes 2.4 bits of flash a
 weight. Bit-sliced channels take one bit a weight and packed pixels. The choice minimises predicted instructions over the
 graph: start from the best family of each layer by itself, then revert layers whose gain does not pay for the conversions
-around them, until nothing changes. `--optimize size` keeps one bit a weight; `balanced` spends flash only on layers that take a
-fifth of the binary work or more.
+around them, until nothing changes. `--optimize size` keeps one bit a weight; `balanced` accepts the larger
+flash (weights and code) only when it saves at least BALANCED_GAIN instructions per extra byte.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.targets import Target
 
-BALANCED_SHARE = 0.2
+BALANCED_GAIN = 100
+CODE_BYTES = 13_000
 CONVERSION_PER_WORD = 20
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Predicted instructions of a layer in both families."""
+    """Predicted instructions of a layer in both families, and the extra flash of sharing."""
 
     sliced: int
     sharing: int
+    extra_bytes: int
 
 
 def choose_kernels(graph: Graph, target: Target, optimize: str) -> Graph:
@@ -35,15 +37,20 @@ def choose_kernels(graph: Graph, target: Target, optimize: str) -> Graph:
     if optimize == "size":
         return graph
     candidates = _candidates(graph, cost_key(target))
-    if optimize == "balanced":
-        total = sum(c.sliced for c in candidates.values())
-        candidates = {n: c for n, c in candidates.items() if c.sliced >= BALANCED_SHARE * total}
     chosen = {name for name, c in candidates.items() if c.sharing < c.sliced}
     while True:
         kept = {name for name in chosen if _pays(graph, name, candidates[name], chosen)}
         if kept == chosen:
-            return _convert(graph, chosen, class_sharing.lane_words(target.isa))
+            break
         chosen = kept
+    if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in chosen]):
+        return graph
+    return _convert(graph, chosen, class_sharing.lane_words(target.isa))
+
+
+def _worth_its_flash(chosen: list[Candidate]) -> bool:
+    saved = sum(c.sliced - c.sharing for c in chosen)
+    return saved >= BALANCED_GAIN * (CODE_BYTES + sum(c.extra_bytes for c in chosen))
 
 
 def cost_key(target: Target) -> str:
@@ -64,8 +71,9 @@ def _candidates(graph: Graph, key: str) -> dict[str, Candidate]:
         if ClassSharing.refuses(node.op, kind) or Sliced.refuses(node.op, kind):
             continue
         shape = shape_of(node.op, kind)
-        costs = (sliced_channels.cost(shape, key).instructions, class_sharing.cost(shape, key).instructions)
-        found[node.output] = Candidate(*costs)
+        small, fast = sliced_channels.cost(shape, key), class_sharing.cost(shape, key)
+        extra = fast.flash_bytes - small.flash_bytes
+        found[node.output] = Candidate(small.instructions, fast.instructions, extra)
     return found
 
 

@@ -34,4 +34,5 @@ def _fused(node: Node, producers: dict[str, Node], readers: dict[str, int]) -> N
     if not isinstance(source.op, (Conv2d, SignConv2d, IntegerConv2d)):
         return node
     op = QuantizedConv2d(source.op, node.op)
-    return Node(node.output, op, source.inputs, source.origin + node.origin, source.why + node.why)
+    origin = tuple(dict.fromkeys(source.origin + node.origin))
+    return Node(node.output, op, source.inputs, origin, source.why + node.why)

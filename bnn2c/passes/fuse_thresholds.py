@@ -35,7 +35,8 @@ def _fused(graph: Graph, node: Node, producers: dict[str, Node], readers: dict[s
     op = quantised(source.op, node.op)
     if op is None:
         return node
-    return Node(node.output, op, source.inputs, source.origin + node.origin, source.why + node.why)
+    origin = tuple(dict.fromkeys(source.origin + node.origin))
+    return Node(node.output, op, source.inputs, origin, source.why + node.why)
 
 
 def _outputs(graph: Graph) -> set[str]:

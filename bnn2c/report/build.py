@@ -17,6 +17,7 @@ Json = dict[str, Any]
 _CODE_BYTES_PER_KERNEL = 420
 _CODE_BYTES_PER_LAYER = 48
 
+_FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax"})
 _HEAD = ("prefix", "model_sha256", "target", "inputs", "outputs")
 _LAYER_COUNTS = ("binary_macs", "real_macs", "weight_bytes")
 
@@ -61,6 +62,7 @@ def _layer(layer: Mapping[str, Any], facts: Mapping[str, Any]) -> Json:
         **layer,
         **counts,
         "evaluated_pairs": int(facts.get("evaluated_pairs", 0)),
+        "rounding_pairs": int(facts.get("rounding_pairs", len(lists["rounding"]))),
         "sign_zero": bool(facts.get("sign_zero", False)),
         **lists,
     }
@@ -111,11 +113,17 @@ def _verdict(sizes: Json, limits: Limits) -> Json:
 def _exactness(layers: Sequence[Json]) -> Json:
     return {
         "evaluated_pairs": sum(layer["evaluated_pairs"] for layer in layers),
+        "rounding_pairs": sum(layer["rounding_pairs"] for layer in layers),
         "rounding": [{"layer": layer["name"], **pair} for layer in layers for pair in layer["rounding"]],
         "dead_channels": sum(len(layer["dead_channels"]) for layer in layers),
         "sign_zero": [layer["name"] for layer in layers if layer["sign_zero"]],
-        "real_layers": [layer["name"] for layer in layers if layer["real_macs"]],
+        "real_layers": [layer["name"] for layer in layers if _sums_reals(layer)],
     }
+
+
+def _sums_reals(layer: Json) -> bool:
+    """Whether the layer adds up float32 numbers, in an order of its own."""
+    return bool(layer["real_macs"]) or not _FLOAT_SUMS.isdisjoint((layer.get("op"), layer.get("kernel")))
 
 
 def _warning(warning: Diagnostic | Mapping[str, str]) -> Json:

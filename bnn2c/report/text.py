@@ -45,7 +45,7 @@ def layer_rows(data: Json) -> list[tuple[str, ...]]:
 def exactness_lines(data: Json) -> Iterator[str]:
     """Sentences that say what equality with the ONNX model rests on."""
     exactness = data["exactness"]
-    pairs, rounding = exactness["evaluated_pairs"], len(exactness["rounding"])
+    pairs, rounding = exactness["evaluated_pairs"], exactness["rounding_pairs"]
     yield f"{plural(pairs, '(channel, value) pair')} evaluated in the reference's own arithmetic give the thresholds."
     if rounding:
         yield f"{plural(rounding, 'pair')} where float32 and float64 disagree: float32 decides (listed below)."

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify_model"]
 
+_EXAMINED = 4  # further samples that differ are mismatches without a search for the cause
 Runner = Callable[["Compiled", str, Vectors], "TargetRun"]
 
 
@@ -90,7 +91,8 @@ def _compared(
     largest = 0.0
     for sample, (outputs, reference) in enumerate(zip(got, expected, strict=True)):
         if not close(outputs, reference, allowed):
-            finding = judge.judge(sample, outputs)
+            look = judge.judge if len(mismatches) < _EXAMINED else judge.unexamined
+            finding = look(sample, outputs)
             (roundings if finding.rounding else mismatches).append(finding.data(sample))
             if finding.rounding:
                 continue

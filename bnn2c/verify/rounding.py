@@ -47,7 +47,8 @@ class Finding:
 
     Attributes:
         rounding: only decisions within the rounding error differ; otherwise it is a mismatch.
-        stage: the link: `c`, `lowering`, `reference`, or `precision` when each link holds and the sum of all does not.
+        stage: the link that breaks: `c`, `lowering` or `reference`; or `precision`: no decision differs, and float32
+            rounding alone takes the outputs further apart than the tolerance allows.
         tensor: the ONNX tensor (or node) of the first difference; empty when a link holds exactly.
         reference: value there in the reference (of that link), `got`: value there on the other side.
         elements: number of decisions that were taken as the other side took them.
@@ -95,6 +96,10 @@ class Judge:
         self._allowed = list(allowed)
         self._upstream: dict[int, list[Finding]] = {}
 
+    def unexamined(self, sample: int, got: Sequence[Array]) -> Finding:
+        """A mismatch without a look at its cause."""
+        return self._output_difference("not examined", got, self._expected[sample])
+
     def judge(self, sample: int, got: Sequence[Array]) -> Finding:
         """Classify the sample whose C outputs are `got`."""
         if sample not in self._upstream:
@@ -119,7 +124,7 @@ class Judge:
         """Compare a graph with the target, flipping near ties if need be."""
         flips = search(graph, inputs, partial(close, reference=target, allowed=self._allowed))
         if flips is None:
-            return self._output_difference(stage, target, results(graph, evaluate(graph, inputs, Flips())))
+            return self._unexplained(stage, graph, evaluate(graph, inputs, Flips()), target)
         return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))
 
     def _reference_link(self, sample: int) -> Finding:
@@ -139,7 +144,18 @@ class Judge:
                 first = self._tensor(graph, next(iter(follow.taken)))
                 return Finding(True, "reference", first, elements=sum(follow.taken.values()))
         found = self._searched("reference", graph, inputs, expected)
-        return found if found.rounding or seen is None else self._first_tensor(seen, oracle) or found
+        if found.rounding or found.stage == "precision" or seen is None:
+            return found
+        return self._first_tensor(seen, oracle) or found
+
+    def _unexplained(self, stage: str, graph: Graph, values: Values, target: Sequence[Array]) -> Finding:
+        """A mismatch; whether the float32 error bound of the outputs covers it is said, and changes nothing."""
+        covered = True
+        for port, other in zip(graph.outputs, target, strict=True):
+            value, error = values[port.value].value.astype(np.float64), values[port.value].error
+            gap = np.abs(value.ravel() - np.ravel(other))
+            covered &= bool((gap <= np.broadcast_to(error, value.shape).ravel()).all())
+        return self._output_difference("precision" if covered else stage, target, results(graph, values))
 
     def _output_difference(self, stage: str, got: Sequence[Array], reference: Sequence[Array]) -> Finding:
         """The first differing element of the outputs (the largest difference when all are within tolerance)."""

@@ -59,7 +59,7 @@ def load_vectors(path: Path, manifest: Mapping[str, Any], options: Options) -> V
     held = [_samples(arrays, key, port, problems) for key, port in stored]
     if 0 < len(held) < len(keys):
         problems.append(_problem(f"the file holds {len(held)} of {len(keys)} outputs", "store all of them or none"))
-    problems += _counts([*inputs, *held])
+    problems = problems or _counts([*inputs, *held])
     if problems:
         raise CompileError(problems)
     given, feeds = _both_forms(inputs, arrays, manifest, options)
@@ -96,12 +96,15 @@ def _read(path: Path) -> dict[str, Array]:
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array; write it with numpy.savez(path, input=...)")
+            raise ValueError("it holds a single array without a name")
         with file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CompileError.single("BNN022", f"cannot read {path.name}: {reason}") from error
+        if "pickle" in str(reason):
+            reason = "it is not an .npz file, or holds Python objects"
+        hint = "write it with numpy.savez(path, input=...)"
+        raise CompileError.single("BNN022", f"cannot read {path.name}: {reason}", hint=hint) from error
 
 
 def _samples(arrays: Mapping[str, Array], key: str, port: Mapping[str, Any], problems: list[Diagnostic]) -> Array:
@@ -109,13 +112,15 @@ def _samples(arrays: Mapping[str, Array], key: str, port: Mapping[str, Any], pro
     shape = tuple(port["shape"])
     empty = np.zeros((0, *shape))
     if key not in arrays:
-        held = ", ".join(sorted(arrays))
-        problems.append(_problem(f"the file has no array {key!r} for {port['name']}", f"it holds {held}"))
+        held = ", ".join(sorted(arrays)) or "nothing"
+        hint = f"name the arrays input, input1, … in the order of the graph; the file holds {held}"
+        problems.append(_problem(f"the file has no array {key!r} for the tensor {port['name']}", hint))
         return empty
     found = arrays[key]
     if found.ndim == 0 or _core(found.shape[1:]) != _core(shape) or found.dtype.kind not in "biuf":
-        wanted = " x ".join(map(str, ("n", *shape)))
-        problems.append(_problem(f"{key} is {found.dtype}{list(found.shape)}; {port['name']} needs [{wanted}]"))
+        wanted = ", ".join(map(str, ("samples", *(shape[1:] if shape[:1] == (1,) else shape))))
+        message = f"the array {key!r} is {found.dtype} {list(found.shape)}; the tensor {port['name']} needs [{wanted}]"
+        problems.append(_problem(message))
         return empty
     return found.reshape(len(found), *shape)
 

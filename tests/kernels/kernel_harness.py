@@ -106,7 +106,12 @@ def _layout(layout: str, family: ModuleType, bits: Array) -> Array:
 
 
 def run_cases(
-    family: ModuleType, cases: list[Case], folder: Path, command: tuple[str, ...] = SANITIZED, lane_words: int = 1
+    family: ModuleType,
+    cases: list[Case],
+    folder: Path,
+    command: tuple[str, ...] = SANITIZED,
+    lane_words: int = 1,
+    emulator: tuple[str, ...] = (),
 ) -> list[Case]:
     """Compiles and runs all cases in one program; returns those with a wrong result."""
     text = f"#define BNN2C_LANE_WORDS {lane_words}\n"
@@ -116,5 +121,5 @@ def run_cases(
     (folder / "cases.c").write_text(text + "  return 0;\n}\n")
     program = str(folder / "cases")
     subprocess.run([*command, f"-I{RUNTIME}", str(folder / "cases.c"), "-o", program], check=True, timeout=300)
-    output = subprocess.run([program], check=True, capture_output=True, text=True, timeout=300).stdout
+    output = subprocess.run([*emulator, program], check=True, capture_output=True, text=True, timeout=300).stdout
     return [cases[int(line)] for line in output.split()]

@@ -34,6 +34,11 @@ def _special() -> list[Case]:
         conv((4, 70), (5, 6), (3, 3), pad=(1, 1, 1, 1)),
         conv((40, 1), (5, 6), (3, 1), pad=(1, 0, 1, 0)),
         conv((6, 6), (64, 8), (5, 5), pad=(2, 2, 2, 2)),
+        conv((8, 8), (7, 5), (3, 3), pad=(1, 1, 1, 1), stride=(2, 2)),
+        conv((9, 37), (5, 4), (3, 3), pad=(0, 1, 2, 1), stride=(1, 2)),
+        conv((13, 11), (4, 6), (2, 2), stride=(2, 2)),
+        conv((15, 16), (6, 4), (3, 5), pad=(1, 2, 1, 2), stride=(3, 4), dilation=(2, 1)),
+        conv((16, 16), (33, 4), (1, 1), stride=(2, 2)),
         ConvShape.dense(130, 9),
     ]
     return [Case(shape, seed=i) for i, shape in enumerate(shapes)]
@@ -56,6 +61,6 @@ def test_list_of_one_class_holds_all_inputs() -> None:
     assert sorted(inputs) == list(range(3000))
 
 
-def test_refuses_stride() -> None:
-    """Strides are left to other families."""
-    assert class_sharing.supports(conv((8, 8), (4, 4), stride=(2, 2))) == "stride other than 1"
+def test_refuses_groups() -> None:
+    """Grouped convolutions are left to other families."""
+    assert class_sharing.supports(ConvShape(4, 4, 8, 4, 4, 8, groups=2)) == "grouped convolution"

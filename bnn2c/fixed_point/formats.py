@@ -1,0 +1,44 @@
+"""Formats of fixed-point numbers: element type and scale, `real = scale * q`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INTEGER_LIMITS = {"i16": (-32767, 32767), "i8": (-127, 127), "u8": (0, 255)}
+
+
+class NotFixed(Exception):
+    """An operation that has no fixed-point form; the message says why."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a real tensor is stored: `real = scale * q` with q of `storage` (i16, i8 or u8), saturated."""
+
+    storage: str
+    scale: float
+
+    @property
+    def low(self) -> int:
+        """Smallest q; the range is symmetric for signed types."""
+        return INTEGER_LIMITS[self.storage][0]
+
+    @property
+    def high(self) -> int:
+        """Largest q."""
+        return INTEGER_LIMITS[self.storage][1]
+
+
+@dataclass(frozen=True)
+class Number:
+    """An integer step of a program: `real = scale * v`, `low <= v <= high` proved."""
+
+    step: int
+    scale: float
+    low: int
+    high: int
+
+    @property
+    def size(self) -> int:
+        """Largest magnitude."""
+        return max(-self.low, self.high, 1)

@@ -1,0 +1,114 @@
+"""Straight-line integer programs for one element: what a fixed-point elementwise operation executes, in numpy and in C.
+
+Every step is exact integer arithmetic on int32 (int64 where a step says `wide`); the compiler that builds a program
+proves bounds, so that nothing overflows. `>>` is an arithmetic shift: floor division by a power of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2c.analysis.steps import Array, Classes
+
+INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One value of the program.
+
+    Attributes:
+        fn: a key of `FUNCTIONS`.
+        args: numbers of the steps it reads.
+        numbers: scalar parameters.
+        arrays: constants of shape [row classes or 1, column classes or 1, C or 1], or a table.
+        wide: a sum in int64, or the narrowing of one to int32.
+    """
+
+    fn: str
+    args: tuple[int, ...] = ()
+    numbers: tuple[int, ...] = ()
+    arrays: tuple[Array, ...] = ()
+    wide: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in order; the last one is the result. Constants are restricted to the representatives of `classes`."""
+
+    steps: tuple[Step, ...]
+    classes: Classes
+
+    def run(self, inputs: Sequence[Array]) -> Array:
+        """All elements at once, in int64."""
+        values: list[Array] = []
+        for step in self.steps:
+            if step.fn == "load":
+                values.append(inputs[step.numbers[0]].astype(np.int64))
+                continue
+            arrays = [a if step.fn in TABLES else self.spread(a) for a in step.arrays]
+            found = FUNCTIONS[step.fn]([values[i] for i in step.args], arrays, step.numbers)
+            values.append(np.asarray(found, np.int64))
+        return values[-1]
+
+    def spread(self, constant: Array) -> Array:
+        """A constant at every row and column."""
+        array = constant.astype(np.int64)
+        array = array[self.classes.rows] if array.shape[0] > 1 else array
+        return array[:, self.classes.cols] if array.shape[1] > 1 else array
+
+
+Values = Sequence[Array]
+Scalars = Sequence[int]
+TABLES = ("table", "lookup")
+
+
+def _sum(x: Values, k: Values, n: Scalars) -> Array:
+    total = k[-1] << n[0]
+    for value, factor in zip(x, k, strict=False):
+        total = total + value * factor
+    return np.asarray(total)
+
+
+def _narrow(x: Values, k: Values, n: Scalars) -> Array:
+    """`(x + half) >> shift` between low and high."""
+    half = (1 << n[0]) >> 1 if n[3] else 0
+    return np.clip((x[0] + half) >> n[0], n[1], n[2])
+
+
+def _table(x: Values, k: Values, n: Scalars) -> Array:
+    """Linear interpolation between 257 entries; x is 0 … 65535."""
+    table, place, part = k[0].astype(np.int64), x[0] >> 8, x[0] & 255
+    return np.asarray(table[place] + (((table[place + 1] - table[place]) * part + 128) >> 8))
+
+
+def _quotient(x: Values, k: Values, n: Scalars) -> Array:
+    """`(x << shift) / y` towards zero; the largest number of the right sign for y = 0."""
+    top, bottom = x[0] << n[0], np.where(x[1] == 0, 1, x[1])
+    whole = np.abs(top) // np.abs(bottom) * np.sign(top) * np.sign(bottom)
+    return np.where(x[1] == 0, np.sign(top) * INT32, whole)
+
+
+FUNCTIONS: dict[str, Callable[[Values, Values, Scalars], Array]] = {
+    "sum": _sum,
+    "narrow": _narrow,
+    "table": _table,
+    "lookup": lambda x, k, n: k[0][x[0] + n[0]],
+    "product": lambda x, k, n: x[0] * x[1],
+    "quotient": _quotient,
+    "abs": lambda x, k, n: np.abs(x[0]),
+    "min": lambda x, k, n: np.minimum(x[0], x[1]),
+    "max": lambda x, k, n: np.maximum(x[0], x[1]),
+    "select": lambda x, k, n: np.where(x[0] != 0, x[1], x[2]),
+    "sign": lambda x, k, n: np.sign(x[0]),
+    "ge": lambda x, k, n: np.asarray(x[0] >= 0),
+    "gt": lambda x, k, n: np.asarray(x[0] > 0),
+    "eq": lambda x, k, n: np.asarray(x[0] == 0),
+    "not": lambda x, k, n: np.asarray(x[0] == 0),
+    "and": lambda x, k, n: np.asarray((x[0] != 0) & (x[1] != 0)),
+    "or": lambda x, k, n: np.asarray((x[0] != 0) | (x[1] != 0)),
+    "xor": lambda x, k, n: np.asarray((x[0] != 0) ^ (x[1] != 0)),
+}

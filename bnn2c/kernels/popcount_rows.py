@@ -1,0 +1,74 @@
+"""Population count of patch XOR weight row, where the machine counts bits; runtime_c/bnn2c_popcount_rows.h."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, lanes
+
+HEADER = "bnn2c_popcount_rows.h"
+STRUCT = "bnn2c_popcount_rows"
+IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
+RESULTS = ("bits", "i16", "i32")
+COUNTING = {"neon", "zbb", "popcnt"}
+
+
+def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
+    """None, or the reason why this family cannot (or should not) run the layer."""
+    if not COUNTING & set(target_features):
+        return "the target has no instruction that counts bits"
+    if shape.taps > 32766:
+        return "more than 32766 weights per output channel"
+    return shape.limit_error()
+
+
+def geometry(words_per_lane: int) -> tuple[int, int, int]:
+    """Rows counted together, words of a chunk and of a unit; words_per_lane is 4 with NEON (BNN2C_ROWS)."""
+    return (8, 16, 4) if words_per_lane == 4 else (4, 1, 1)
+
+
+def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> Layer:
+    """Constants and C text; weight_bits uint8 [out_c, kernel_h, kernel_w, in_c], thresholds int32 [classes, out_c]."""
+    rows, chunk, unit = geometry(words_per_lane)
+    blocks = -(-shape.out_c // rows)
+    arrays: dict[str, Array] = {
+        "weights": _interleave(lanes(weight_bits.reshape(shape.out_c, -1)), rows, chunk, unit),
+        "row_class": shape.row_classes(),
+        "col_class": shape.col_classes(),
+    }
+    name = "0"
+    if thresholds is not None:
+        table = np.full((len(thresholds), blocks * rows), 32767, np.int16)  # spare channels are always 0
+        table[:, : shape.out_c] = np.clip(thresholds, -1, shape.taps)
+        arrays["thresholds"], name = table, "$thresholds"
+    words = (shape.taps + 32 * unit - 1) // (32 * unit) * unit
+    return Layer(arrays, f"{{{shape.c_initializer('$row_class', '$col_class')}, $weights, {name}}}", words)
+
+
+def _interleave(rows: Array, together: int, chunk: int, unit: int) -> Array:
+    """Words [out_c, words] in the order of the header: per block full chunks [rows][chunk], then units [rows][unit]."""
+    words = -(-rows.shape[1] // unit) * unit
+    padded = np.zeros((-(-len(rows) // together) * together, words), np.uint32)
+    padded[: len(rows), : rows.shape[1]] = rows
+    full = words // chunk * chunk
+    parts = []
+    for block in padded.reshape(-1, together, words):
+        parts.append(block[:, :full].reshape(together, -1, chunk).transpose(1, 0, 2).reshape(-1))
+        parts.append(block[:, full:].reshape(together, -1, unit).transpose(1, 0, 2).reshape(-1))
+    return np.concatenate(parts)
+
+
+def cost(shape: ConvShape, target: str) -> Cost:
+    """Predicted cost; `target` "zbb", "aarch64", "armv7" or "x86"."""
+    per_word, per_row = {"zbb": (4.45, 5), "aarch64": (0.9, 3), "armv7": (1.1, 5), "x86": (3.3, 5)}.get(target, (25, 5))
+    words = -(-shape.taps // 32)
+    pixel = shape.out_c * (words * per_word + per_row) + 20 * words + 40
+    flash = shape.out_c * (4 * words + 2 * int(shape.row_classes().max() + 1) * int(shape.col_classes().max() + 1))
+    return Cost(round(shape.out_h * shape.out_w * pixel), flash + shape.out_h + shape.out_w, 4 * (words + 3))
+
+
+def call(params: str, source: str, scratch: str, out: str, result: str) -> str:
+    """C call; `result` is "bits", "i16" or "i32", the other arguments are C expressions (params: a pointer)."""
+    return f"bnn2c_popcount_rows_{result}({params}, {source}, {scratch}, {out});"

@@ -1,0 +1,259 @@
+/* bnn2c_popcount_rows.h - binary convolution by counting bits, for machines that have an instruction for it.
+ *
+ * m = population count of (patch XOR weight row).  BNN2C_ROWS output channels are counted together so that a patch word
+ * is loaded once for all of them: 8 with NEON (vcnt on 16 bytes), 4 with a scalar instruction (Zbb cpop, x86 popcnt).
+ * Without either the compiler's function is correct but slow: choose bnn2c_sliced_channels.
+ *
+ * Weights: [ceil(out_c / rows)] blocks, each the full chunks [chunk][rows][chunk words] followed by the rest
+ * [unit][rows][unit words]; chunk and unit are 16 and 4 words with NEON, both 1 word otherwise.  Rows end with zeros.
+ * Thresholds: [classes][out_c rounded up to rows]; output bit = m > t.  Timing does not depend on data.
+ */
+#ifndef BNN2C_POPCOUNT_ROWS_H
+#define BNN2C_POPCOUNT_ROWS_H
+
+#include "bnn2c_compiler.h"
+#include "bnn2c_conv_shape.h"
+#include "bnn2c_lane_counts.h"
+#include "bnn2c_patch.h"
+
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#define BNN2C_ROWS 8u
+#define BNN2C_ROW_UNIT 4u
+#else
+#define BNN2C_ROWS 4u
+#define BNN2C_ROW_UNIT 1u
+#endif
+
+typedef struct {
+  bnn2c_conv_shape shape;
+  const uint32_t *weights;
+  const int16_t *thresholds; /* not read for raw counts */
+} bnn2c_popcount_rows;
+
+#if defined(__ARM_NEON)
+
+#if defined(__aarch64__)
+BNN2C_INLINE uint8x16x4_t bnn2c_load64(const uint32_t *from) { return vld1q_u8_x4((const uint8_t *)from); }
+#else
+BNN2C_INLINE uint8x16x4_t bnn2c_load64(const uint32_t *from) {
+  uint8x16x4_t value;
+  value.val[0] = vreinterpretq_u8_u32(vld1q_u32(from));
+  value.val[1] = vreinterpretq_u8_u32(vld1q_u32(from + 4));
+  value.val[2] = vreinterpretq_u8_u32(vld1q_u32(from + 8));
+  value.val[3] = vreinterpretq_u8_u32(vld1q_u32(from + 12));
+  return value;
+}
+#endif
+
+/* Bits per byte that differ in 64 bytes, four bytes summed. */
+BNN2C_INLINE uint8x16_t bnn2c_differ64(uint8x16x4_t a, const uint32_t *w) {
+  const uint8x16x4_t row = bnn2c_load64(w);
+  const uint8x16_t low = vaddq_u8(vcntq_u8(veorq_u8(a.val[0], row.val[0])), vcntq_u8(veorq_u8(a.val[1], row.val[1])));
+  const uint8x16_t high = vaddq_u8(vcntq_u8(veorq_u8(a.val[2], row.val[2])), vcntq_u8(veorq_u8(a.val[3], row.val[3])));
+  return vaddq_u8(low, high);
+}
+
+/* Sums of the lanes of eight vectors. */
+BNN2C_INLINE uint16x8_t bnn2c_sum_rows(const uint16x8_t *sum) {
+#if defined(__aarch64__)
+  const uint16x8_t a = vpaddq_u16(vpaddq_u16(sum[0], sum[1]), vpaddq_u16(sum[2], sum[3]));
+  const uint16x8_t b = vpaddq_u16(vpaddq_u16(sum[4], sum[5]), vpaddq_u16(sum[6], sum[7]));
+  return vpaddq_u16(a, b);
+#else
+  uint16x4_t half[8];
+  uint16x4_t pair[4];
+  for (unsigned i = 0u; i < 8u; i++) {
+    half[i] = vpadd_u16(vget_low_u16(sum[i]), vget_high_u16(sum[i]));
+  }
+  for (unsigned i = 0u; i < 4u; i++) {
+    pair[i] = vpadd_u16(half[2u * i], half[2u * i + 1u]);
+  }
+  return vcombine_u16(vpadd_u16(pair[0], pair[1]), vpadd_u16(pair[2], pair[3]));
+#endif
+}
+
+typedef uint16x8_t bnn2c_row_counts;
+
+/* Mismatches of `rows` of the eight rows of a block; `w`: the first of them. */
+BNN2C_INLINE void bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first,
+                                   unsigned rows, uint16x8_t *sum) {
+  w += 16u * first;
+  BNN2C_UNROLL(8)
+  for (unsigned r = 0u; r < rows; r++) {
+    sum[r] = vdupq_n_u16(0u);
+  }
+  for (; words >= 16u; words -= 16u) {
+    const uint8x16x4_t act = bnn2c_load64(patch);
+    BNN2C_UNROLL(8)
+    for (unsigned r = 0u; r < rows; r++) {
+      sum[r] = vpadalq_u8(sum[r], bnn2c_differ64(act, w));
+      w += 16;
+      BNN2C_KEEP(w);
+    }
+    w += 16u * (8u - rows);
+    patch += 16;
+  }
+  w -= 12u * first;
+  for (; words != 0u; words -= 4u) {
+    const uint8x16_t act = vreinterpretq_u8_u32(vld1q_u32(patch));
+    BNN2C_UNROLL(8)
+    for (unsigned r = 0u; r < rows; r++) {
+      sum[r] = vpadalq_u8(sum[r], vcntq_u8(veorq_u8(act, vreinterpretq_u8_u32(vld1q_u32(w)))));
+      w += 4;
+    }
+    w += 4u * (8u - rows);
+    patch += 4;
+  }
+}
+
+/* Mismatches of eight rows; ARMv7 has registers for four at a time. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+  uint16x8_t sum[8];
+#if defined(__aarch64__)
+  bnn2c_count_some(patch, w, words, 0u, 8u, sum);
+#else
+  bnn2c_count_some(patch, w, words, 0u, 4u, sum);
+  bnn2c_count_some(patch, w, words, 4u, 4u, sum + 4);
+#endif
+  return bnn2c_sum_rows(sum);
+}
+
+/* Bit r is set where row r has more than t[r] mismatches. */
+BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
+  static const uint16_t bit[8] = {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u};
+  const uint16x8_t set = vandq_u16(vcgtq_s16(vreinterpretq_s16_u16(counts), vld1q_s16(t)), vld1q_u16(bit));
+#if defined(__aarch64__)
+  return vaddvq_u16(set);
+#else
+  const uint16x4_t two = vpadd_u16(vget_low_u16(set), vget_high_u16(set));
+  const uint16x4_t one = vpadd_u16(two, two);
+  return vget_lane_u16(vpadd_u16(one, one), 0);
+#endif
+}
+
+BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
+  uint16_t all[8];
+  vst1q_u16(all, counts);
+  return all[row];
+}
+
+#else
+
+typedef struct {
+  uint32_t row[BNN2C_ROWS];
+} bnn2c_row_counts;
+
+BNN2C_INLINE uint32_t bnn2c_popcount(uint32_t x) {
+#if defined(__GNUC__)
+  return (uint32_t)__builtin_popcount(x);
+#else
+  x -= (x >> 1) & 0x55555555u;
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  return (((x + (x >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
+#endif
+}
+
+/* Mismatches of four rows. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+  bnn2c_row_counts counts = {{0u, 0u, 0u, 0u}};
+  const uint32_t *const end = patch + words;
+  BNN2C_UNROLL(8)
+  while (patch != end) {
+    counts.row[0] += bnn2c_popcount(*patch ^ w[0]);
+    counts.row[1] += bnn2c_popcount(*patch ^ w[1]);
+    counts.row[2] += bnn2c_popcount(*patch ^ w[2]);
+    counts.row[3] += bnn2c_popcount(*patch ^ w[3]);
+    w += 4;
+    patch++;
+  }
+  return counts;
+}
+
+BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
+  uint32_t bits = 0u;
+  BNN2C_UNROLL(4)
+  for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
+    bits |= (((int32_t)counts.row[r] > t[r]) ? 1u : 0u) << r;
+  }
+  return bits;
+}
+
+BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) { return counts.row[row]; }
+
+#endif
+
+/* The thresholded bits of one pixel. */
+BNN2C_NOINLINE BNN2C_STEADY uint32_t *bnn2c_popcount_bits_pixel(const uint32_t *weights, const int16_t *thresholds,
+                                                               const uint32_t *patch, uint32_t words,
+                                                               uint32_t channels, uint32_t *out) {
+  uint32_t bits = 0u;
+  for (uint32_t channel = 0u; channel < channels; channel += BNN2C_ROWS) {
+    bits |= bnn2c_rows_above(bnn2c_count_rows(patch, weights, words), thresholds + channel) << (channel % 32u);
+    weights += BNN2C_ROWS * words;
+    if ((channel % 32u == 32u - BNN2C_ROWS) || (channel + BNN2C_ROWS >= channels)) {
+      *out = bits;
+      out++;
+      bits = 0u;
+    }
+  }
+  return out;
+}
+
+/* The counts of one pixel. */
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_popcount_counts_pixel(const uint32_t *weights, const uint32_t *patch,
+                                                            uint32_t words, uint32_t channels,
+                                                            bnn2c_channel_output *out) {
+  for (uint32_t channel = 0u; channel < channels; channel += BNN2C_ROWS) {
+    const bnn2c_row_counts counts = bnn2c_count_rows(patch, weights, words);
+    weights += BNN2C_ROWS * words;
+    for (unsigned r = 0u; (r < BNN2C_ROWS) && (channel + r < channels); r++) {
+      if (out->i16 != 0) {
+        *out->i16++ = (int16_t)bnn2c_row_count(counts, r);
+      } else {
+        *out->i32++ = (int32_t)bnn2c_row_count(counts, r);
+      }
+    }
+  }
+}
+
+BNN2C_KERNEL void bnn2c_popcount_rows_run(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
+                                          bnn2c_channel_output out) {
+  const uint32_t stride = ((uint32_t)p->shape.out_c + BNN2C_ROWS - 1u) / BNN2C_ROWS * BNN2C_ROWS;
+  for (uint32_t y = 0u; y < p->shape.out_h; y++) {
+    for (uint32_t x = 0u; x < p->shape.out_w; x++) {
+      const uint32_t of = (uint32_t)p->shape.row_class[y] * p->shape.col_classes + p->shape.col_class[x];
+      uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, scratch);
+      for (; words % BNN2C_ROW_UNIT != 0u; words++) {
+        scratch[words] = 0u;
+      }
+      if (out.bits != 0) {
+        out.bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, scratch, words, p->shape.out_c,
+                                             out.bits);
+      } else {
+        bnn2c_popcount_counts_pixel(p->weights, scratch, words, p->shape.out_c, &out);
+      }
+    }
+  }
+}
+
+/* nhwc_bits -> nhwc_bits, thresholded; _i16 and _i32: mismatches [out_h][out_w][out_c]. */
+BNN2C_KERNEL void bnn2c_popcount_rows_bits(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
+                                           uint32_t *out) {
+  const bnn2c_channel_output to = {out, 0, 0};
+  bnn2c_popcount_rows_run(p, in, scratch, to);
+}
+
+BNN2C_KERNEL void bnn2c_popcount_rows_i16(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
+                                          int16_t *out) {
+  const bnn2c_channel_output to = {0, out, 0};
+  bnn2c_popcount_rows_run(p, in, scratch, to);
+}
+
+BNN2C_KERNEL void bnn2c_popcount_rows_i32(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
+                                          int32_t *out) {
+  const bnn2c_channel_output to = {0, 0, out};
+  bnn2c_popcount_rows_run(p, in, scratch, to);
+}
+
+#endif /* BNN2C_POPCOUNT_ROWS_H */

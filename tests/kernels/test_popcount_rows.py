@@ -1,0 +1,44 @@
+"""popcount_rows against numpy: shapes, padding, strides, odd channel counts; NEON under qemu-user."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_harness import Case, conv, run_cases
+
+from bnn2c.kernels import popcount_rows
+from bnn2c.kernels.shape import ConvShape
+
+CHANNELS = [(1, 1), (3, 5), (31, 33), (48, 96), (130, 12)]
+GRID = itertools.product(CHANNELS, [(0, 0, 0, 0), (1, 0, 0, 2)], [(1, 1), (1, 2)])
+DENSE = [ConvShape.dense(n, o) for n, o in [(1, 1), (33, 40), (784, 33), (1024, 16), (2100, 9), (8200, 3)]]
+SHAPES = [conv((4, 5), channels, (3, 3), pad=pad, stride=stride) for channels, pad, stride in GRID] + DENSE
+CASES = [Case(shape, ("bits", "bits", "i16", "i32")[i % 4], i) for i, shape in enumerate(SHAPES)]
+CASES += [Case(shape, "bits") for shape in DENSE]
+
+
+def test_equals_reference(tmp_path: Path) -> None:
+    """The scalar form, with sanitizers."""
+    assert run_cases(popcount_rows, CASES, tmp_path) == []
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("machine", ["aarch64-linux-gnu", "arm-linux-gnueabihf"])
+def test_neon_equals_reference(machine: str, tmp_path: Path) -> None:
+    """The NEON form in user-mode emulation."""
+    emulator = "qemu-aarch64" if machine.startswith("aarch64") else "qemu-arm"
+    if not shutil.which(f"{machine}-gcc") or not shutil.which(emulator):
+        pytest.skip("no cross compiler or emulator")
+    flags = () if emulator == "qemu-aarch64" else ("-mfpu=neon", "-march=armv7-a")
+    command = (f"{machine}-gcc", "-std=c99", "-O2", "-static", *flags)
+    assert run_cases(popcount_rows, CASES, tmp_path, command, 4, (emulator,)) == []
+
+
+def test_refuses_targets_without_counting() -> None:
+    """Where counting bits is a library call the family is not offered."""
+    assert popcount_rows.supports(ConvShape.dense(8, 8), ()) is not None
+    assert np.array_equal(popcount_rows.geometry(4), (8, 16, 4))
