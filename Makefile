@@ -35,7 +35,7 @@ lint: setup-test ## ruff and mypy
 	$(PY) -m mypy
 
 corpus: setup-test ## every exported model of CORPUS: verified, refused or mismatch
-	BNN2C_CORPUS="$(CORPUS)" $(PY) -m pytest -q -m corpus
+	$(PY) scripts/corpus.py --corpus "$(CORPUS)"
 
 fuzz: setup-test ## random networks through the whole chain
 	$(PY) -m pytest -q -n $(JOBS) -m fuzz

@@ -51,7 +51,8 @@ def plan_memory(graph: Graph) -> Plan:
     buffers = {b.name: b for b in _lifetimes(graph, owner, ports)}
     shared = _scratch_on_inputs(graph, owner, buffers)
     placed = {b.name: b for b in _pack([*buffers.values(), *_scratch(graph, shared)])}
-    places = {v: (*ports[o], start[v]) if o in ports else ("arena", 0, placed[o].offset + start[v]) for v, o in owner.items()}
+    places = {v: (*ports[o], start[v]) for v, o in owner.items() if o in ports}
+    places |= {v: ("arena", 0, placed[o].offset + start[v]) for v, o in owner.items() if o not in ports}
     scratch = {b.first: b.offset for b in placed.values() if b.name.startswith("scratch ")}
     scratch |= {number: placed[name].offset for number, name in shared.items()}
     size = max((b.offset + b.size for b in placed.values()), default=0)
@@ -59,7 +60,7 @@ def plan_memory(graph: Graph) -> Plan:
 
 
 def _owners(graph: Graph) -> tuple[dict[str, str], dict[str, int], frozenset[str]]:
-    """The value whose bytes each value uses (its own, its source's, or its input's in place), and from which byte on."""
+    """The value whose bytes each value uses (its own, its source's, its input's in place), and from which byte on."""
     start = {port.value: 0 for port in graph.inputs}
     owner = {port.value: port.value for port in graph.inputs}
     last = _last_uses(graph)

@@ -10,6 +10,9 @@ from bnn2c.options import KEYWORDS
 
 MAX_LENGTH = 40
 
+# Macros that the headers of the generated code, errno.h, stdio.h or compilers in GNU mode may define.
+MACROS = frozenset("NULL EOF I assert complex errno i386 imaginary linux offsetof stderr stdin stdout unix".split())
+
 
 def identifier(text: str, fallback: str = "value") -> str:
     """A valid C identifier of ASCII letters, digits and underscores, at most 40 characters, never a keyword."""
@@ -19,17 +22,20 @@ def identifier(text: str, fallback: str = "value") -> str:
         name = fallback
     if name[0].isdigit():
         name = f"n{name}"
-    return f"{name}_" if name in KEYWORDS else name
+    reserved = name in KEYWORDS or name in MACROS or name.lower().startswith("bnn2c")
+    return f"{name}_" if reserved else name
 
 
 def unique(texts: list[str], fallback: str = "value") -> list[str]:
-    """Distinct identifiers for a list of names, in order."""
+    """Distinct identifiers for a list of names, in order; distinct in upper case too, for macros."""
     found: list[str] = []
+    taken: set[str] = set()
     for text in texts:
         base = identifier(text, fallback)
         name, n = base, 2
-        while name in found:
+        while name.upper() in taken:
             name, n = f"{base}_{n}", n + 1
+        taken.add(name.upper())
         found.append(name)
     return found
 
@@ -37,13 +43,8 @@ def unique(texts: list[str], fallback: str = "value") -> list[str]:
 def comment(text: str, length: int = 70) -> str:
     """Text that cannot end or nest a C comment, continue a line, or start a trigraph."""
     ascii_text = text[:400].encode("ascii", "replace").decode()
-    clean = (
-        re.sub(r"[^ -~]", " ", ascii_text)
-        .replace("*/", "* /")
-        .replace("/*", "/ *")
-        .replace("\\", "/")
-        .replace("??", "? ?")
-    )
+    plain = re.sub(r"[^ -~]", " ", ascii_text).replace("\\", "/")
+    clean = re.sub(r"\*(?=/)|/(?=\*)|\?(?=\?)", r"\g<0> ", plain)
     return clean if len(clean) <= length else f"{clean[: length - 3]}..."
 
 

@@ -11,13 +11,25 @@ from typing import Literal
 
 from bnn2c.errors import CompileError, Diagnostic
 
-__all__ = ["DEFAULT_MAX_NODES", "DEFAULT_MAX_TENSOR_BYTES", "OPTIMIZE", "Optimize", "Options"]
+__all__ = [
+    "CALIBRATE_METHODS",
+    "DEFAULT_MAX_NODES",
+    "DEFAULT_MAX_TENSOR_BYTES",
+    "OPTIMIZE",
+    "REAL",
+    "Optimize",
+    "Options",
+    "Real",
+]
 
 Optimize = Literal["size", "balanced", "speed"]
 OPTIMIZE: tuple[Optimize, ...] = ("size", "balanced", "speed")
+Real = Literal["auto", "float32", "int16", "int8"]
+REAL: tuple[Real, ...] = ("auto", "float32", "int16", "int8")
+CALIBRATE_METHODS = ("minmax", "percentile", "mse")
 
 DEFAULT_MAX_TENSOR_BYTES = 256 * 1024 * 1024
-DEFAULT_MAX_NODES = 200_000
+DEFAULT_MAX_NODES = 50_000
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}", re.ASCII)
 _KEYWORD_TEXT = """
@@ -43,9 +55,13 @@ class Options:
         input_offset: see input_scale.
         selftest: .npz file whose vectors become known-answer tests in C; None writes none.
         sign_zero: what sign(0) meant in training, +1 or -1; None keeps the ONNX value 0.
+        real: number format of real tensors: `float32`, fixed point `int16` or `int8`, or `auto`: int16 on a target
+            without FPU when there are calibration vectors, else float32.
+        calibrate: .npz file of inputs from which the scales of fixed-point tensors are found.
+        calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
         dump_ir: folder for the text form of the graph after each pass; None writes none.
         max_tensor_bytes: a larger tensor is refused (BNN009).
-        max_nodes: a graph with more nodes, after inlining, is refused (BNN009).
+        max_nodes: a graph with more nodes, functions inlined and loops unrolled, is refused (BNN009).
     """
 
     target: str = "portable"
@@ -55,6 +71,9 @@ class Options:
     input_offset: float = 0.0
     selftest: Path | None = None
     sign_zero: int | None = None
+    real: Real = "auto"
+    calibrate: Path | None = None
+    calibrate_method: str = "minmax"
     dump_ir: Path | None = None
     max_tensor_bytes: int = DEFAULT_MAX_TENSOR_BYTES
     max_nodes: int = DEFAULT_MAX_NODES
@@ -93,6 +112,11 @@ class Options:
     def _choice_problems(self) -> Iterator[Diagnostic]:
         if self.optimize not in OPTIMIZE:
             yield Diagnostic("BNN019", f"--optimize {self.optimize!r} is not one of {', '.join(OPTIMIZE)}")
+        if self.real not in REAL:
+            yield Diagnostic("BNN019", f"--real {self.real!r} is not one of {', '.join(REAL)}")
+        if self.calibrate_method not in CALIBRATE_METHODS:
+            known = ", ".join(CALIBRATE_METHODS)
+            yield Diagnostic("BNN019", f"--calibrate-method {self.calibrate_method!r} is not one of {known}")
         if self.sign_zero not in (None, 1, -1):
             yield Diagnostic("BNN019", f"--sign-zero {self.sign_zero} is neither +1 nor -1")
         for option in ("max_tensor_bytes", "max_nodes"):

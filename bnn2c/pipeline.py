@@ -11,9 +11,12 @@ from typing import Any
 import onnx
 
 from bnn2c import naming
+from bnn2c.advice import advice
 from bnn2c.emit import emit
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
+from bnn2c.fixed_point import number_formats
 from bnn2c.importer import import_graph, load_model
+from bnn2c.importer.limits import exhaustion_refused
 from bnn2c.ir import Graph
 from bnn2c.ir.check import ir_check
 from bnn2c.ir.graph import outputs
@@ -27,10 +30,19 @@ from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
+from bnn2c.passes.in_bodies import in_bodies
+from bnn2c.passes.narrow_copies import narrow_copies
+from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.targets import load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
-AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fuse_thresholds, fuse_pixels, fuse_maps)
+AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (
+    narrow_copies,
+    roll_loops,
+    in_bodies(fuse_thresholds),
+    in_bodies(fuse_pixels),
+    in_bodies(fuse_maps),
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,7 @@ class Compiled:
         return outputs(self.final, inputs)
 
 
+@exhaustion_refused()
 def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options | None = None) -> Compiled:
     """Compile a model.
 
@@ -67,7 +80,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     options = options or Options()
     target = load_target(options.target)
     prefix = naming.model_name(source, options.name)
-    model = load_model(source)
+    model = load_model(source, options)
     dump = Dump(options.dump_ir)
     imported = dump("imported", import_graph(model, options, prefix))
     graph = imported
@@ -75,6 +88,9 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
         graph = dump(before.__name__, before(graph))
     graph, state = lower(graph)
     dump("lower", graph)
+    formats = number_formats(graph, imported, options, target)
+    graph = dump("fixed_point", formats.graph)
+    state.warnings += formats.warnings
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
     graph = dump("choose_kernels", choose_kernels(graph, target, options.optimize))
@@ -82,6 +98,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     files, layers, pool = emit(graph, plan, prefix, facts_of(prefix, digest, target, options))
     manifest = manifest_of(graph, plan, prefix, digest, target, layers, pool, files)
+    state.warnings += advice(graph, target)
     return Compiled(files, manifest, report_of(graph, layers, plan, state), imported, graph, options)
 
 

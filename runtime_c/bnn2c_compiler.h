@@ -11,6 +11,10 @@
 #ifndef BNN2C_COMPILER_H
 #define BNN2C_COMPILER_H
 
+#ifndef BNN2C_CODE_SECTION
+#define BNN2C_CODE_SECTION
+#endif
+
 #if defined(__GNUC__)
 #define BNN2C_INLINE static inline __attribute__((always_inline, unused))
 #define BNN2C_NOINLINE BNN2C_CODE_SECTION static __attribute__((noinline, unused))

@@ -33,29 +33,46 @@ typedef struct {
 } bnn2c_integer_conv2d_t;
 
 /* Copies the window to int16 `patch` [group][tap][channel of the group]; taps outside the input become 0, and so do
- * the elements that round the patch of a group up to a multiple of 16. */
-#define BNN2C_INTEGER_CONV2D_PATCH(suffix, type)                                                                    \
+ * the elements that round the patch of a group up to a multiple of 16. Neighbouring taps of a row inside the input lie
+ * side by side when there is one group and no dilation. */
+#define BNN2C_INTEGER_CONV2D_PATCH(suffix, type)                                                                     \
+  BNN2C_INLINE int16_t *bnn2c_integer_conv2d_copy_##suffix(const type *from, uint32_t count, int16_t *patch) {       \
+    for (uint32_t c = 0u; c < count; c++) {                                                                          \
+      patch[c] = (from != NULL) ? (int16_t)from[c] : (int16_t)0;                                                     \
+    }                                                                                                                \
+    return patch + count;                                                                                            \
+  }                                                                                                                  \
+  BNN2C_KERNEL int16_t *bnn2c_integer_conv2d_row_##suffix(const bnn2c_integer_conv2d_t *p, const type *in,           \
+                                                          uint32_t row, uint32_t left, uint32_t group,               \
+                                                          int16_t *patch) {                                          \
+    const uint32_t width = (uint32_t)p->in_c / p->groups;                                                            \
+    const int whole = (p->groups == 1u) && (p->dilation_w == 1u) && (row < p->in_h) && (left < p->in_w) &&           \
+                      ((left + p->kernel_w) <= p->in_w);                                                             \
+    const type *line = &in[(size_t)((row < p->in_h) ? row : 0u) * p->in_w * p->in_c];                                \
+    if (whole != 0) {                                                                                                \
+      return bnn2c_integer_conv2d_copy_##suffix(&line[(size_t)left * p->in_c], p->kernel_w * width, patch);          \
+    }                                                                                                                \
+    for (uint32_t kx = 0u; kx < p->kernel_w; kx++) {                                                                 \
+      const uint32_t col = left + kx * p->dilation_w;                                                                \
+      const int inside = (row < p->in_h) && (col < p->in_w);                                                         \
+      const type *pixel = inside ? &line[(size_t)col * p->in_c + group * width] : NULL;                              \
+      patch = bnn2c_integer_conv2d_copy_##suffix(pixel, width, patch);                                               \
+    }                                                                                                                \
+    return patch;                                                                                                    \
+  }                                                                                                                  \
   BNN2C_KERNEL void bnn2c_integer_conv2d_patch_##suffix(const bnn2c_integer_conv2d_t *p, const type *in, uint32_t y, \
-                                                        uint32_t x, int16_t *patch) {                               \
-    const uint32_t width = (uint32_t)p->in_c / p->groups;                                                           \
-    for (uint32_t g = 0u; g < p->groups; g++) {                                                                     \
-      for (uint32_t ky = 0u; ky < p->kernel_h; ky++) {                                                              \
-        const uint32_t row = y * p->stride_h + ky * p->dilation_h - p->pad_top; /* wraps when negative */           \
-        for (uint32_t kx = 0u; kx < p->kernel_w; kx++) {                                                            \
-          const uint32_t col = x * p->stride_w + kx * p->dilation_w - p->pad_left;                                  \
-          const int inside = (row < p->in_h) && (col < p->in_w);                                                    \
-          const type *pixel = inside ? &in[((size_t)row * p->in_w + col) * p->in_c + g * width] : NULL;             \
-          for (uint32_t c = 0u; c < width; c++) {                                                                   \
-            *patch = (pixel != NULL) ? (int16_t)pixel[c] : (int16_t)0;                                              \
-            patch++;                                                                                                \
-          }                                                                                                         \
-        }                                                                                                           \
-      }                                                                                                             \
-      for (uint32_t k = p->run; (k % 16u) != 0u; k++) {                                                             \
-        *patch = 0;                                                                                                 \
-        patch++;                                                                                                    \
-      }                                                                                                             \
-    }                                                                                                               \
+                                                        uint32_t x, int16_t *patch) {                                \
+    const uint32_t top = y * p->stride_h - p->pad_top; /* wraps when negative */                                     \
+    const uint32_t left = x * p->stride_w - p->pad_left;                                                             \
+    for (uint32_t g = 0u; g < p->groups; g++) {                                                                      \
+      for (uint32_t ky = 0u; ky < p->kernel_h; ky++) {                                                               \
+        patch = bnn2c_integer_conv2d_row_##suffix(p, in, top + ky * p->dilation_h, left, g, patch);                  \
+      }                                                                                                              \
+      for (uint32_t k = p->run; (k % 16u) != 0u; k++) {                                                              \
+        *patch = 0;                                                                                                  \
+        patch++;                                                                                                     \
+      }                                                                                                              \
+    }                                                                                                                \
   }
 BNN2C_INTEGER_CONV2D_PATCH(u8, uint8_t)
 BNN2C_INTEGER_CONV2D_PATCH(i8, int8_t)
@@ -91,15 +108,30 @@ BNN2C_KERNEL void bnn2c_integer_conv2d_add(const int16_t *patch, uint32_t inputs
   for (uint32_t i = 0u; i < inputs / 4u; i++) {
     bnn2c_integer_conv2d_table(&patch[i * 4u], table[i]);
   }
-  if (inputs == 16u) {
-    for (uint32_t o = 0u; o < outputs; o++) {
-      sums[o] += bnn2c_integer_conv2d_half(table, weights[o * words]);
+  for (uint32_t o = 0u; o < outputs; o++) {
+    int32_t sum = bnn2c_integer_conv2d_half(table, *weights);
+    if (inputs > 16u) {
+      sum += bnn2c_integer_conv2d_half(&table[4], *weights >> 16);
     }
-  } else {
-    for (uint32_t o = 0u; o < outputs; o++) {
-      const uint32_t word = weights[o * words];
-      sums[o] += bnn2c_integer_conv2d_half(table, word) + bnn2c_integer_conv2d_half(&table[4], word >> 16);
+    sums[o] += sum;
+    weights += words;
+  }
+}
+
+/* The same for the first 32 weights or fewer: the sums begin here. */
+BNN2C_KERNEL void bnn2c_integer_conv2d_first(const int16_t *patch, uint32_t inputs, const uint32_t *weights,
+                                             uint32_t words, uint32_t outputs, int32_t *sums) {
+  int32_t table[8][16];
+  for (uint32_t i = 0u; i < inputs / 4u; i++) {
+    bnn2c_integer_conv2d_table(&patch[i * 4u], table[i]);
+  }
+  for (uint32_t o = 0u; o < outputs; o++) {
+    int32_t sum = bnn2c_integer_conv2d_half(table, *weights);
+    if (inputs > 16u) {
+      sum += bnn2c_integer_conv2d_half(&table[4], *weights >> 16);
     }
+    sums[o] = sum;
+    weights += words;
   }
 }
 
@@ -108,13 +140,11 @@ BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_bits(const bnn2c_integer_conv2d_t *
   const uint32_t *weights = (const uint32_t *)p->weights;
   const uint32_t words = (p->run + 31u) / 32u;
   const uint32_t outputs = (uint32_t)p->out_c / p->groups;
-  for (uint32_t o = 0u; o < p->out_c; o++) {
-    out[o] = 0;
-  }
   for (uint32_t g = 0u; g < p->groups; g++) {
-    for (uint32_t k = 0u; k < p->run; k += 32u) {
-      const uint32_t left = p->run - k;
-      bnn2c_integer_conv2d_add(&patch[k], (left > 16u) ? 32u : 16u, &weights[k / 32u], words, outputs, out);
+    bnn2c_integer_conv2d_first(patch, (p->run > 16u) ? 32u : 16u, weights, words, outputs, out);
+    for (uint32_t k = 32u; k < p->run; k += 32u) {
+      const uint32_t inputs = ((p->run - k) > 16u) ? 32u : 16u;
+      bnn2c_integer_conv2d_add(&patch[k], inputs, &weights[k / 32u], words, outputs, out);
     }
     patch += (p->run + 15u) & ~(uint32_t)15u;
     weights += (size_t)outputs * words;

@@ -2,9 +2,13 @@
  *
  * bnn2c_lanes holds 32 * BNN2C_LANE_WORDS lanes: a uint32_t, or a vector (4 words for NEON, MVE and SSE2, 8 for AVX2) by
  * the vector extension of gcc and clang; it needs no more than the alignment of uint32_t.  The generated code defines
- * BNN2C_LANE_WORDS for its target, because the arena depends on it.  Two carries travel as a pair whose form suits
- * the machine: plain words where a full adder is 3 instructions or fewer; elsewhere (first,
- * first ^ second) as in bnn2c_carry_save.h.
+ * BNN2C_LANE_WORDS for its target, because the arena depends on it.  Two carries travel as a pair
+ * whose form suits the machine: plain where a full adder is 3 instructions or fewer; elsewhere as (first,
+ * first ^ second), for which two chained full adders need 8 gates instead of 10 (the MDFA of Demenkov, Kojevnikov,
+ * Kulikov and Yaroslavtsev, 2010).  With z the sum so far:
+ *   half = z ^ a.other             sum of z and both words of a
+ *   changed = (a.first ^ z) | a.other;  carry 1 = half ^ changed
+ *   carry 1 ^ carry 2 = changed ^ ((b.first ^ half) & ~b.other)
  */
 #ifndef BNN2C_LANES_H
 #define BNN2C_LANES_H

@@ -167,27 +167,55 @@ BNN2C_NOINLINE void bnn2c_copy_clamped(uint32_t *to, const uint32_t *plane, int3
   }
 }
 
-/* One tap, all channels, when rows of input and output have the same length: one distance for all lanes.  Whole lane
- * vectors may be read beyond the channel's plane, but not beyond the input. */
+/* `count` vectors of the patch from planes `words` words apart, all bits from bit `shift` of from[0] on. */
+BNN2C_INLINE void bnn2c_copy_wide(bnn2c_lanes *to, const uint32_t *from, uint32_t words, uint32_t shift,
+                                  bnn2c_lanes mask, uint32_t count) {
+  const bnn2c_lanes *const end = to + count;
+  if (shift == 0u) {
+    for (; to != end; to++) {
+      *to = *(const bnn2c_lanes *)from & mask;
+      from += words;
+    }
+  } else {
+    for (; to != end; to++) {
+      *to = ((*(const bnn2c_lanes *)from >> shift) | (*(const bnn2c_lanes *)(from + 1) << (32u - shift))) & mask;
+      from += words;
+    }
+  }
+}
+
+/* The channels whose vectors, read whole from word `first` of their plane on, stay inside the input. */
+BNN2C_INLINE void bnn2c_safe_channels(int32_t words, int32_t first, int32_t channels, int32_t *from, int32_t *to) {
+  const int32_t last = words * channels - first - BNN2C_LANE_WORDS; /* c * words < last */
+  *from = (first >= 0) ? 0 : ((words - 1 - first) / words);
+  *to = (last <= 0) ? 0 : ((last + words - 1) / words);
+}
+
+/* One tap, all channels, when rows of input and output have the same length: one distance for all lanes.  Vectors may
+ * be read beyond the channel's plane, where the mask clears them, but not beyond the input. */
 BNN2C_NOINLINE BNN2C_STEADY bnn2c_lanes *bnn2c_gather_wide_tap(const bnn2c_plane_image *image, uint32_t channels,
                                                               int32_t offset, const uint32_t *mask, bnn2c_lanes *to,
                                                               uint32_t *room) {
-  const int32_t words = image->words;
   const int32_t first = (offset >= 0) ? (offset / 32) : -((31 - offset) / 32);
   const uint32_t shift = (uint32_t)(offset - 32 * first);
-  const int32_t all = words * (int32_t)channels;
-  const bnn2c_lanes lanes = *(const bnn2c_lanes *)mask;
-  for (int32_t at = 0; at != all; at += words) {
-    if ((at + first >= 0) && (at + first + BNN2C_LANE_WORDS < all)) {
-      const uint32_t *const from = image->planes + at + first;
-      const bnn2c_lanes low = *(const bnn2c_lanes *)from >> shift;
-      const bnn2c_lanes high = (*(const bnn2c_lanes *)(from + 1) << 1) << (31u - shift);
-      *to = (low | high) & lanes;
+  const uint32_t words = (uint32_t)image->words;
+  int32_t safe_from;
+  int32_t safe_to;
+  bnn2c_safe_channels(image->words, first, (int32_t)channels, &safe_from, &safe_to);
+  for (uint32_t c = 0u; c != channels;) {
+    const uint32_t *const plane = image->planes + c * words;
+    uint32_t count = 1u;
+    if (((int32_t)c >= safe_from) && ((int32_t)c < safe_to)) {
+      count = (uint32_t)safe_to - c;
+      count = (count < channels - c) ? count : (channels - c);
+      count = (count < *room) ? count : *room;
+      bnn2c_copy_wide(to, plane + first, words, shift, *(const bnn2c_lanes *)mask, count);
     } else {
-      bnn2c_copy_clamped((uint32_t *)to, image->planes + at, first, words, shift, mask);
+      bnn2c_copy_clamped((uint32_t *)to, plane, first, image->words, shift, mask);
     }
-    to++;
-    (*room)--;
+    c += count;
+    to += count;
+    *room -= count;
     if (*room == 0u) {
       to++;
       *room = BNN2C_PATCH_RUN;

@@ -1,7 +1,7 @@
 /* bnn2c_popcount_rows.h - binary convolution by counting bits, for machines that have an instruction for it.
  *
  * m = population count of (patch XOR weight row).  BNN2C_ROWS output channels are counted together so that a patch word
- * is loaded once for all of them: 8 with NEON (vcnt on 16 bytes), 4 with a scalar instruction (Zbb cpop, x86 popcnt).
+ * is loaded once for all of them, by NEON (vcnt on 16 bytes) or a scalar instruction (Zbb cpop, x86 popcnt).
  * Without either the compiler's function is correct but slow: choose bnn2c_sliced_channels.
  *
  * Weights: [ceil(out_c / rows)] blocks, each the full chunks [chunk][rows][chunk words] followed by the rest
@@ -18,12 +18,11 @@
 
 #if defined(__ARM_NEON)
 #include <arm_neon.h>
-#define BNN2C_ROWS 8u
 #define BNN2C_ROW_UNIT 4u
 #else
-#define BNN2C_ROWS 4u
 #define BNN2C_ROW_UNIT 1u
 #endif
+#define BNN2C_ROWS 8u
 
 typedef struct {
   bnn2c_conv_shape shape;
@@ -33,44 +32,30 @@ typedef struct {
 
 #if defined(__ARM_NEON)
 
+/* Loads 64 bytes and moves on. */
+BNN2C_INLINE uint8x16x4_t bnn2c_load64(const uint32_t **from) {
 #if defined(__aarch64__)
-BNN2C_INLINE uint8x16x4_t bnn2c_load64(const uint32_t *from) { return vld1q_u8_x4((const uint8_t *)from); }
+  const uint8x16x4_t value = vld1q_u8_x4((const uint8_t *)*from);
+  *from += 16;
+  BNN2C_KEEP(*from);
 #else
-BNN2C_INLINE uint8x16x4_t bnn2c_load64(const uint32_t *from) {
   uint8x16x4_t value;
-  value.val[0] = vreinterpretq_u8_u32(vld1q_u32(from));
-  value.val[1] = vreinterpretq_u8_u32(vld1q_u32(from + 4));
-  value.val[2] = vreinterpretq_u8_u32(vld1q_u32(from + 8));
-  value.val[3] = vreinterpretq_u8_u32(vld1q_u32(from + 12));
+  BNN2C_UNROLL(4)
+  for (unsigned i = 0u; i < 4u; i++) {
+    value.val[i] = vreinterpretq_u8_u32(vld1q_u32(*from));
+    *from += 4;
+    BNN2C_KEEP(*from);
+  }
+#endif
   return value;
 }
-#endif
 
 /* Bits per byte that differ in 64 bytes, four bytes summed. */
-BNN2C_INLINE uint8x16_t bnn2c_differ64(uint8x16x4_t a, const uint32_t *w) {
+BNN2C_INLINE uint8x16_t bnn2c_differ64(uint8x16x4_t a, const uint32_t **w) {
   const uint8x16x4_t row = bnn2c_load64(w);
   const uint8x16_t low = vaddq_u8(vcntq_u8(veorq_u8(a.val[0], row.val[0])), vcntq_u8(veorq_u8(a.val[1], row.val[1])));
   const uint8x16_t high = vaddq_u8(vcntq_u8(veorq_u8(a.val[2], row.val[2])), vcntq_u8(veorq_u8(a.val[3], row.val[3])));
   return vaddq_u8(low, high);
-}
-
-/* Sums of the lanes of eight vectors. */
-BNN2C_INLINE uint16x8_t bnn2c_sum_rows(const uint16x8_t *sum) {
-#if defined(__aarch64__)
-  const uint16x8_t a = vpaddq_u16(vpaddq_u16(sum[0], sum[1]), vpaddq_u16(sum[2], sum[3]));
-  const uint16x8_t b = vpaddq_u16(vpaddq_u16(sum[4], sum[5]), vpaddq_u16(sum[6], sum[7]));
-  return vpaddq_u16(a, b);
-#else
-  uint16x4_t half[8];
-  uint16x4_t pair[4];
-  for (unsigned i = 0u; i < 8u; i++) {
-    half[i] = vpadd_u16(vget_low_u16(sum[i]), vget_high_u16(sum[i]));
-  }
-  for (unsigned i = 0u; i < 4u; i++) {
-    pair[i] = vpadd_u16(half[2u * i], half[2u * i + 1u]);
-  }
-  return vcombine_u16(vpadd_u16(pair[0], pair[1]), vpadd_u16(pair[2], pair[3]));
-#endif
 }
 
 typedef uint16x8_t bnn2c_row_counts;
@@ -79,20 +64,27 @@ typedef uint16x8_t bnn2c_row_counts;
 BNN2C_INLINE void bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first,
                                    unsigned rows, uint16x8_t *sum) {
   w += 16u * first;
-  BNN2C_UNROLL(8)
-  for (unsigned r = 0u; r < rows; r++) {
-    sum[r] = vdupq_n_u16(0u);
-  }
-  for (; words >= 16u; words -= 16u) {
-    const uint8x16x4_t act = bnn2c_load64(patch);
+  if (words >= 16u) {
+    const uint8x16x4_t act = bnn2c_load64(&patch);
     BNN2C_UNROLL(8)
     for (unsigned r = 0u; r < rows; r++) {
-      sum[r] = vpadalq_u8(sum[r], bnn2c_differ64(act, w));
-      w += 16;
-      BNN2C_KEEP(w);
+      sum[r] = vpaddlq_u8(bnn2c_differ64(act, &w));
     }
     w += 16u * (8u - rows);
-    patch += 16;
+    words -= 16u;
+  } else {
+    BNN2C_UNROLL(8)
+    for (unsigned r = 0u; r < rows; r++) {
+      sum[r] = vdupq_n_u16(0u);
+    }
+  }
+  for (; words >= 16u; words -= 16u) {
+    const uint8x16x4_t act = bnn2c_load64(&patch);
+    BNN2C_UNROLL(8)
+    for (unsigned r = 0u; r < rows; r++) {
+      sum[r] = vpadalq_u8(sum[r], bnn2c_differ64(act, &w));
+    }
+    w += 16u * (8u - rows);
   }
   w -= 12u * first;
   for (; words != 0u; words -= 4u) {
@@ -108,16 +100,30 @@ BNN2C_INLINE void bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uin
 }
 
 /* Mismatches of eight rows; ARMv7 has registers for four at a time. */
+#if defined(__aarch64__)
 BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
   uint16x8_t sum[8];
-#if defined(__aarch64__)
   bnn2c_count_some(patch, w, words, 0u, 8u, sum);
-#else
-  bnn2c_count_some(patch, w, words, 0u, 4u, sum);
-  bnn2c_count_some(patch, w, words, 4u, 4u, sum + 4);
-#endif
-  return bnn2c_sum_rows(sum);
+  return vpaddq_u16(vpaddq_u16(vpaddq_u16(sum[0], sum[1]), vpaddq_u16(sum[2], sum[3])),
+                    vpaddq_u16(vpaddq_u16(sum[4], sum[5]), vpaddq_u16(sum[6], sum[7])));
 }
+#else
+BNN2C_INLINE uint16x4_t bnn2c_count_four(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first) {
+  uint16x8_t sum[4];
+  uint16x4_t half[4];
+  bnn2c_count_some(patch, w, words, first, 4u, sum);
+  BNN2C_UNROLL(4)
+  for (unsigned i = 0u; i < 4u; i++) {
+    half[i] = vpadd_u16(vget_low_u16(sum[i]), vget_high_u16(sum[i]));
+  }
+  return vpadd_u16(vpadd_u16(half[0], half[1]), vpadd_u16(half[2], half[3]));
+}
+
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+  const uint16x4_t low = bnn2c_count_four(patch, w, words, 0u);
+  return vcombine_u16(low, bnn2c_count_four(patch, w, words, 4u));
+}
+#endif
 
 /* Bit r is set where row r has more than t[r] mismatches. */
 BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
@@ -154,17 +160,18 @@ BNN2C_INLINE uint32_t bnn2c_popcount(uint32_t x) {
 #endif
 }
 
-/* Mismatches of four rows. */
+/* Mismatches of eight rows. */
 BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
-  bnn2c_row_counts counts = {{0u, 0u, 0u, 0u}};
+  bnn2c_row_counts counts = {{0u}};
   const uint32_t *const end = patch + words;
-  BNN2C_UNROLL(8)
+  BNN2C_UNROLL(4)
   while (patch != end) {
-    counts.row[0] += bnn2c_popcount(*patch ^ w[0]);
-    counts.row[1] += bnn2c_popcount(*patch ^ w[1]);
-    counts.row[2] += bnn2c_popcount(*patch ^ w[2]);
-    counts.row[3] += bnn2c_popcount(*patch ^ w[3]);
-    w += 4;
+    const uint32_t act = *patch;
+    BNN2C_UNROLL(8)
+    for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
+      counts.row[r] += bnn2c_popcount(act ^ w[r]);
+    }
+    w += BNN2C_ROWS;
     patch++;
   }
   return counts;
@@ -172,7 +179,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint
 
 BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
   uint32_t bits = 0u;
-  BNN2C_UNROLL(4)
+  BNN2C_UNROLL(8)
   for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
     bits |= (((int32_t)counts.row[r] > t[r]) ? 1u : 0u) << r;
   }

@@ -1,27 +1,27 @@
 /* bnn2c_sliced_channels.h - binary convolution, bit-sliced over output channels; one flash bit per weight.
  *
- * One word holds the same weight of 32 output channels.  The activation bit is broadcast to all lanes, and vertical
- * counters (one word per binary digit, 32 counters side by side) add up the mismatches: no population count, and the
- * comparison with the threshold is the top digit of a counter that starts at 2^(planes - 1) - 1 - t.
+ * One bnn2c_lanes holds the same weight of 32 * BNN2C_LANE_WORDS output channels.  The activation bit is broadcast to
+ * all lanes, and vertical counters (one word per binary digit, a counter per lane) add up the mismatches: no population
+ * count, and the comparison with the threshold is the top digit of a counter that starts at 2^(planes - 1) - 1 - t.
  *
- * Encoding.  The adders of bnn2c_carry_save.h want pairs of inputs as (first, first ^ second), the first XORed with the
- * running sum.  For the lowest digit these words
- * are XOR sums of weight and activation bits, so weights (at compile time) and activations (once per pixel) are stored
- * in that form: even positions hold the parity of the stream up to and including the position, odd positions the
- * parity of the pair.  An input costs 2.5 gates at the lowest digit and 1.9 above, besides two loads.
+ * Encoding.  The adders of bnn2c_lanes.h want pairs of inputs as (first, first ^ second), the first XORed with the
+ * running sum.  For the lowest digit these words are XOR sums of weight and activation bits, so weights (at compile
+ * time) and activations (once per pixel) are stored in that form: even positions hold the parity of the stream up to
+ * and including the position, odd positions the parity of the pair.  An input costs 2.5 gates at the lowest digit and
+ * 1.9 above, besides two loads.
  *
- * Weights: [ceil(out_c / 32)][patch words * 32] words, encoded as above along the stream of (kernel row, kernel
- * column, input channel) positions, the stream padded with zeros to a multiple of 32.
- * Preset: [classes][ceil(out_c / 32)][planes] words: digit d of the start value, per output channel lane; all zero for
- * raw counts.  planes: digits of the counter.  Timing does not depend on data.
+ * Weights: [blocks of lanes][patch words * 32] lanes, encoded as above along the stream of (kernel row, kernel column,
+ * input channel) positions, the stream padded with zeros to a multiple of 32.
+ * Preset: [classes][blocks][planes] lanes: digit d of the start value per output channel; all zero for raw counts.
+ * planes: digits of the counter.  Timing does not depend on data.
  */
 #ifndef BNN2C_SLICED_CHANNELS_H
 #define BNN2C_SLICED_CHANNELS_H
 
-#include "bnn2c_carry_save.h"
 #include "bnn2c_compiler.h"
 #include "bnn2c_conv_shape.h"
 #include "bnn2c_lane_counts.h"
+#include "bnn2c_lanes.h"
 #include "bnn2c_patch.h"
 
 typedef struct {
@@ -31,72 +31,92 @@ typedef struct {
   const uint32_t *preset;  /* start values of the counters */
 } bnn2c_sliced_channels;
 
-/* Words of scratch: the patch, and one carry per patch word. */
-#define BNN2C_SLICED_CHANNELS_SCRATCH_WORDS(kernel_h, kernel_w, in_c) \
-  (2u * (((uint32_t)(kernel_h) * (uint32_t)(kernel_w) * (uint32_t)(in_c) + 31u) / 32u))
 #define BNN2C_SLICED_CHANNELS_MAX_PLANES 20
 
+/* The activations of 32 inputs: their bits, or for vectors 32 words that are all ones or zeros (one load each). */
+#if BNN2C_LANE_WORDS == 1
+typedef uint32_t bnn2c_activations;
+BNN2C_INLINE uint32_t bnn2c_activation(bnn2c_activations act, unsigned at) { return bnn2c_broadcast(act, at); }
+#else
+typedef const uint32_t *bnn2c_activations;
+BNN2C_INLINE uint32_t bnn2c_activation(bnn2c_activations act, unsigned at) { return act[at]; }
+#endif
+
 /* Lowest digit of four inputs: weights and activation in encoded form. */
-BNN2C_INLINE bnn2c_carry_pair bnn2c_add_inputs4(uint32_t *sum, const uint32_t *w, uint32_t act, unsigned at) {
-  bnn2c_carry_pair carry;
-  const uint32_t differ0 = w[at + 1u] ^ bnn2c_broadcast(act, at + 1u);
-  const uint32_t changed = (w[at] ^ bnn2c_broadcast(act, at)) | differ0;
-  const uint32_t half = *sum ^ differ0;
-  const uint32_t differ1 = w[at + 3u] ^ bnn2c_broadcast(act, at + 3u);
+BNN2C_INLINE bnn2c_lane_pair bnn2c_add_inputs4(bnn2c_lanes *sum, const bnn2c_lanes *w, bnn2c_activations act,
+                                               unsigned at) {
+  bnn2c_lane_pair carry;
+  const bnn2c_lanes differ0 = w[at + 1u] ^ bnn2c_activation(act, at + 1u);
+#if BNN2C_SHORT_ADDER
+  const bnn2c_lanes first0 = w[at] ^ bnn2c_activation(act, at) ^ *sum;
+  carry.first = bnn2c_full_add(sum, first0, first0 ^ differ0);
+  const bnn2c_lanes differ1 = w[at + 3u] ^ bnn2c_activation(act, at + 3u);
+  const bnn2c_lanes first1 = w[at + 2u] ^ bnn2c_activation(act, at + 2u) ^ *sum;
+  carry.other = bnn2c_full_add(sum, first1, first1 ^ differ1);
+#else
+  const bnn2c_lanes changed = (w[at] ^ bnn2c_activation(act, at)) | differ0;
+  const bnn2c_lanes half = *sum ^ differ0;
+  const bnn2c_lanes differ1 = w[at + 3u] ^ bnn2c_activation(act, at + 3u);
   carry.first = half ^ changed;
-  carry.differ = changed ^ ((w[at + 2u] ^ bnn2c_broadcast(act, at + 2u)) & ~differ1);
+  carry.other = changed ^ ((w[at + 2u] ^ bnn2c_activation(act, at + 2u)) & ~differ1);
   *sum = half ^ differ1;
+#endif
   return carry;
 }
 
-BNN2C_INLINE bnn2c_carry_pair bnn2c_add_inputs8(uint32_t *c, const uint32_t *w, uint32_t act, unsigned at) {
-  const bnn2c_carry_pair low = bnn2c_add_inputs4(&c[0], w, act, at);
-  const bnn2c_carry_pair high = bnn2c_add_inputs4(&c[0], w, act, at + 4u);
-  return bnn2c_add_pairs(&c[1], low, high);
+BNN2C_INLINE bnn2c_lane_pair bnn2c_add_inputs8(bnn2c_lanes *c, const bnn2c_lanes *w, bnn2c_activations act,
+                                               unsigned at) {
+  const bnn2c_lane_pair low = bnn2c_add_inputs4(&c[0], w, act, at);
+  const bnn2c_lane_pair high = bnn2c_add_inputs4(&c[0], w, act, at + 4u);
+  return bnn2c_add_lane_pairs(&c[1], low, high);
 }
 
-BNN2C_INLINE bnn2c_carry_pair bnn2c_add_inputs16(uint32_t *c, const uint32_t *w, uint32_t act, unsigned at) {
-  const bnn2c_carry_pair low = bnn2c_add_inputs8(c, w, act, at);
-  const bnn2c_carry_pair high = bnn2c_add_inputs8(c, w, act, at + 8u);
-  return bnn2c_add_pairs(&c[2], low, high);
+BNN2C_INLINE bnn2c_lane_pair bnn2c_add_inputs16(bnn2c_lanes *c, const bnn2c_lanes *w, bnn2c_activations act,
+                                               unsigned at) {
+  const bnn2c_lane_pair low = bnn2c_add_inputs8(c, w, act, at);
+  const bnn2c_lane_pair high = bnn2c_add_inputs8(c, w, act, at + 8u);
+  return bnn2c_add_lane_pairs(&c[2], low, high);
 }
 
-/* Digits 0..4 of all inputs in c[0..4]; carries of weight 32, one per patch word, in `carries`. */
-BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_count(const uint32_t *weights, const uint32_t *patch,
-                                                             uint32_t words, uint32_t *digits, uint32_t *carries) {
-  uint32_t c[5] = {0u, digits[1], digits[2], digits[3], digits[4]};
-  const uint32_t *const end = patch + words;
+/* Digits 0..4 of all inputs in c[0..4]; carries of weight 32, one per patch word, in `carries`.  patch: activations. */
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_count(const bnn2c_lanes *weights, const uint32_t *patch,
+                                                             uint32_t words, bnn2c_lanes *digits,
+                                                             bnn2c_lanes *carries) {
+  bnn2c_lanes c[5] = {BNN2C_NO_LANES, digits[1], digits[2], digits[3], digits[4]};
+  const bnn2c_lanes *const end = carries + words;
   do {
-    const uint32_t act = *patch;
-    const bnn2c_carry_pair low = bnn2c_add_inputs16(c, weights, act, 0u);
-    const bnn2c_carry_pair high = bnn2c_add_inputs16(c, weights, act, 16u);
-    *carries = bnn2c_add_pair(&c[4], bnn2c_add_pairs(&c[3], low, high));
-    carries++;
+#if BNN2C_LANE_WORDS == 1
+    const bnn2c_activations act = *patch;
     patch++;
+#else
+    const bnn2c_activations act = patch;
+    patch += 32;
+#endif
+    const bnn2c_lane_pair low = bnn2c_add_inputs16(c, weights, act, 0u);
+    const bnn2c_lane_pair high = bnn2c_add_inputs16(c, weights, act, 16u);
+    *carries = bnn2c_add_lane_pair(&c[4], bnn2c_add_lane_pairs(&c[3], low, high));
+    carries++;
     weights += 32;
-  } while (patch != end);
+  } while (carries != end);
   for (unsigned d = 0u; d < 5u; d++) {
     digits[d] = c[d];
   }
 }
 
 /* Adds `count` words to one digit; leaves the carries in front of `words` and returns how many there are. */
-BNN2C_INLINE uint32_t bnn2c_reduce_digit(uint32_t *digit, uint32_t *words, uint32_t count) {
-  uint32_t sum = *digit;
-  const uint32_t *from = words;
-  uint32_t *to = words;
+BNN2C_INLINE uint32_t bnn2c_reduce_digit(bnn2c_lanes *digit, bnn2c_lanes *words, uint32_t count) {
+  bnn2c_lanes sum = *digit;
+  const bnn2c_lanes *from = words;
+  bnn2c_lanes *to = words;
   for (uint32_t pairs = count / 2u; pairs != 0u; pairs--) {
-    const uint32_t differ = from[0] ^ from[1];
-    const uint32_t carry = (from[0] & from[1]) | (differ & sum);
-    sum ^= differ;
+    bnn2c_lanes carry = sum;
+    sum = bnn2c_add_digit(from[0], from[1], &carry);
     *to = carry;
     to++;
     from += 2;
   }
   if ((count & 1u) != 0u) {
-    const uint32_t last = *from;
-    *to = last & sum;
-    sum ^= last;
+    *to = bnn2c_add_lanes(&sum, *from);
     to++;
   }
   *digit = sum;
@@ -104,26 +124,24 @@ BNN2C_INLINE uint32_t bnn2c_reduce_digit(uint32_t *digit, uint32_t *words, uint3
 }
 
 /* Adds the lowest digit of the preset, for which the encoding of the lowest digit has no room. */
-BNN2C_INLINE void bnn2c_add_lowest_preset(uint32_t *digits, uint32_t preset, uint32_t planes) {
-  uint32_t carry = preset;
+BNN2C_INLINE void bnn2c_add_lowest_preset(bnn2c_lanes *digits, bnn2c_lanes preset, uint32_t planes) {
+  bnn2c_lanes carry = preset;
   for (uint32_t d = 0u; d < planes; d++) {
-    const uint32_t sum = digits[d] ^ carry;
-    carry &= digits[d];
-    digits[d] = sum;
+    carry = bnn2c_add_lanes(&digits[d], carry);
   }
 }
 
-/* All digits of the counters of 32 output channels. */
-BNN2C_NOINLINE void bnn2c_sliced_channels_block(const bnn2c_sliced_channels *p, const uint32_t *preset, uint32_t block,
-                                                uint32_t words, uint32_t *scratch, uint32_t *digits) {
-  uint32_t *const carries = scratch + words;
+/* All digits of the counters of one block of output channels. */
+BNN2C_NOINLINE void bnn2c_sliced_channels_block(const bnn2c_lanes *weights, const bnn2c_lanes *preset, uint32_t planes,
+                                                uint32_t words, const uint32_t *patch, bnn2c_lanes *carries,
+                                                bnn2c_lanes *digits) {
   uint32_t count = words;
-  for (uint32_t d = 1u; d < p->planes; d++) {
+  for (uint32_t d = 1u; d < planes; d++) {
     digits[d] = preset[d];
   }
-  bnn2c_sliced_channels_count(p->weights + block * words * 32u, scratch, words, digits, carries);
-  bnn2c_add_lowest_preset(digits, preset[0], p->planes);
-  for (uint32_t d = 5u; d < p->planes; d++) {
+  bnn2c_sliced_channels_count(weights, patch, words, digits, carries);
+  bnn2c_add_lowest_preset(digits, preset[0], planes);
+  for (uint32_t d = 5u; d < planes; d++) {
     count = bnn2c_reduce_digit(&digits[d], carries, count);
   }
 }
@@ -143,33 +161,75 @@ BNN2C_NOINLINE void bnn2c_encode_patch(uint32_t *patch, uint32_t words) {
   }
 }
 
-/* All output channels of one pixel from its encoded patch. */
-BNN2C_KERNEL void bnn2c_sliced_channels_pixel(const bnn2c_sliced_channels *p, uint32_t class_index, uint32_t words,
-                                              uint32_t *scratch, bnn2c_channel_output *out) {
-  const uint32_t blocks = ((uint32_t)p->shape.out_c + 31u) / 32u;
-  const uint32_t *preset = p->preset + class_index * blocks * p->planes;
-  uint32_t digits[BNN2C_SLICED_CHANNELS_MAX_PLANES];
-  for (uint32_t block = 0u; block < blocks; block++) {
-    const uint32_t left = p->shape.out_c - 32u * block;
-    const uint32_t channels = (left < 32u) ? left : 32u;
-    bnn2c_sliced_channels_block(p, preset + block * p->planes, block, words, scratch, digits);
+#if BNN2C_LANE_WORDS > 1
+/* Every bit of the stream as a word of ones or zeros. */
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_widen_patch(const uint32_t *patch, uint32_t words, uint32_t *wide) {
+  static const uint32_t number[32] = {0u,  1u,  2u,  3u,  4u,  5u,  6u,  7u,  8u,  9u,  10u, 11u, 12u, 13u, 14u, 15u,
+                                      16u, 17u, 18u, 19u, 20u, 21u, 22u, 23u, 24u, 25u, 26u, 27u, 28u, 29u, 30u, 31u};
+  bnn2c_lanes *to = (bnn2c_lanes *)wide;
+  for (uint32_t i = 0u; i < words; i++) {
+    const bnn2c_lanes word = BNN2C_NO_LANES + patch[i];
+    BNN2C_UNROLL(8)
+    for (uint32_t bit = 0u; bit < 32u; bit += (uint32_t)BNN2C_LANE_WORDS) {
+      *to = BNN2C_NO_LANES - ((word >> *(const bnn2c_lanes *)&number[bit]) & 1u);
+      to++;
+    }
+  }
+}
+#endif
+
+/* Writes the results of one block: at most `channels` of its lanes. */
+BNN2C_INLINE void bnn2c_store_block(bnn2c_channel_output *out, const bnn2c_lanes *digits, uint32_t planes,
+                                    uint32_t channels) {
+  for (uint32_t word = 0u; (word < (uint32_t)BNN2C_LANE_WORDS) && (channels > 32u * word); word++) {
+    const uint32_t left = channels - 32u * word;
     if (out->bits != 0) {
-      *out->bits = digits[p->planes - 1u];
+      *out->bits = ((const uint32_t *)&digits[planes - 1u])[word];
       out->bits++;
     } else {
-      bnn2c_store_counts(out, digits, p->planes, channels);
+      uint32_t narrow[BNN2C_SLICED_CHANNELS_MAX_PLANES];
+      for (uint32_t d = 0u; d < planes; d++) {
+        narrow[d] = ((const uint32_t *)&digits[d])[word];
+      }
+      bnn2c_store_counts(out, narrow, planes, (left < 32u) ? left : 32u);
     }
   }
 }
 
+/* All output channels of one pixel from its activations. */
+BNN2C_KERNEL void bnn2c_sliced_channels_pixel(const bnn2c_sliced_channels *p, uint32_t class_index, uint32_t words,
+                                              const uint32_t *patch, bnn2c_lanes *carries,
+                                              bnn2c_channel_output *out) {
+  const uint32_t lanes = 32u * (uint32_t)BNN2C_LANE_WORDS;
+  const uint32_t blocks = ((uint32_t)p->shape.out_c + lanes - 1u) / lanes;
+  const bnn2c_lanes *preset = (const bnn2c_lanes *)p->preset + class_index * blocks * p->planes;
+  const bnn2c_lanes *weights = (const bnn2c_lanes *)p->weights;
+  bnn2c_lanes digits[BNN2C_SLICED_CHANNELS_MAX_PLANES];
+  for (uint32_t block = 0u; block < blocks; block++) {
+    bnn2c_sliced_channels_block(weights, preset, p->planes, words, patch, carries, digits);
+    bnn2c_store_block(out, digits, p->planes, p->shape.out_c - lanes * block);
+    preset += p->planes;
+    weights += 32u * words;
+  }
+}
+
+/* scratch: carries, patch, with vectors the activations of every input. */
 BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                             bnn2c_channel_output out) {
+  const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
+  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
+  uint32_t *const patch = (uint32_t *)(carries + (inputs + 31u) / 32u);
   for (uint32_t y = 0u; y < p->shape.out_h; y++) {
     for (uint32_t x = 0u; x < p->shape.out_w; x++) {
       const uint32_t row = (uint32_t)p->shape.row_class[y] * p->shape.col_classes;
-      const uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, scratch);
-      bnn2c_encode_patch(scratch, words);
-      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, scratch, &out);
+      const uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, patch);
+      const uint32_t *activations = patch;
+      bnn2c_encode_patch(patch, words);
+#if BNN2C_LANE_WORDS > 1
+      bnn2c_widen_patch(patch, words, patch + words);
+      activations = patch + words;
+#endif
+      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, activations, carries, &out);
     }
   }
 }

@@ -23,17 +23,33 @@ typedef struct {
   const uint16_t *col_class;
 } bnn2c_threshold_t;
 
+/* `count` <= 32 float comparisons as one word. */
+BNN2C_INLINE uint32_t bnn2c_threshold_word_f32(const float *in, const float *breaks, uint32_t step, uint32_t count) {
+  uint32_t word = 0u;
+  for (uint32_t c = 0u; c < count; c++) {
+    word |= ((in[c] >= *breaks) ? UINT32_C(1) : UINT32_C(0)) << c;
+    breaks += step;
+  }
+  return word;
+}
+
+/* Integer comparisons: x >= t is the sign of t - 1 - x. Breaks and inputs are below 2^30, so that nothing overflows. */
+#define BNN2C_THRESHOLD_WORD(suffix, type)                                                                           \
+  BNN2C_INLINE uint32_t bnn2c_threshold_word_##suffix(const type *in, const int32_t *breaks, uint32_t step,          \
+                                                      uint32_t count) {                                              \
+    uint32_t word = 0u;                                                                                              \
+    for (uint32_t c = 0u; c < count; c++) {                                                                          \
+      word = (word >> 1) | ((uint32_t)(*breaks - 1 - (int32_t)in[c]) & UINT32_C(0x80000000));                        \
+      breaks += step;                                                                                                \
+    }                                                                                                                \
+    return word >> (32u - count);                                                                                    \
+  }
+BNN2C_THRESHOLD_WORD(i32, int32_t)
+BNN2C_THRESHOLD_WORD(i16, int16_t)
+BNN2C_THRESHOLD_WORD(i8, int8_t)
+BNN2C_THRESHOLD_WORD(u8, uint8_t)
+
 #define BNN2C_THRESHOLD(suffix, type, wide)                                                                         \
-  /* `count` <= 32 comparisons as one word. */                                                                      \
-  BNN2C_INLINE uint32_t bnn2c_threshold_word_##suffix(const type *in, const wide *breaks, uint32_t step,            \
-                                                      uint32_t count) {                                             \
-    uint32_t word = 0u;                                                                                             \
-    for (uint32_t c = 0u; c < count; c++) {                                                                         \
-      word |= (((wide)in[c] >= *breaks) ? UINT32_C(1) : UINT32_C(0)) << c;                                          \
-      breaks += step;                                                                                               \
-    }                                                                                                               \
-    return word;                                                                                                    \
-  }                                                                                                                 \
   /* All channels of pixel (y, x). */                                                                               \
   BNN2C_KERNEL void bnn2c_threshold_##suffix##_at(const bnn2c_threshold_t *p, uint32_t y, uint32_t x,               \
                                                   const type *in, uint32_t *out) {                                  \

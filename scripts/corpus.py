@@ -121,14 +121,16 @@ def page(lines: Sequence[Line], target: str) -> str:
     counts = Counter(line.kind for line in lines)
     summary = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     rows = [f"| {' | '.join(row)} |" for row in (HEAD, ["---", "---", *["---:"] * 7], *(line.cells for line in lines))]
+    notes = [f"* {line.model}, {line.result}: {line.detail}" for line in lines if line.kind in FAILURES]
     return (
         "<!-- Written by `make corpus`. -->\n\n# Corpus\n\n"
         f"Networks as real exporters write them, compiled for `{target}`, run, and compared with the reference\n"
         f"outputs stored beside them: {summary}.\n\n"
         "*verified*: every sample agrees. *rounding n*: n samples differ only because the reference decides a tie\n"
         "by rounding (shown by replaying its decisions; docs/cli.md has the definition). *refused*: with these\n"
-        "diagnostics.\n\n"
-        + "\n".join(rows)
+        "diagnostics. *MISMATCH n*: see below the table; stage `precision` means that no decision differs and that\n"
+        "float32 rounding in the reference and in C takes a real output more than 1e-5 of its range apart.\n\n"
+        + "\n".join([*rows, "", *notes]).rstrip()
         + "\n"
     )
 

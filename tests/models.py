@@ -148,19 +148,27 @@ def batch_norm(n: Net, x: str, layer: Layer) -> str:
     return n.add("BatchNormalization", x, layer.gamma, layer.beta, layer.mean, layer.var, epsilon=EPSILON)
 
 
-def mlp(seed: int = 0, widths: Sequence[int] = (100, 33, 17, 10), opset: int = 17) -> onnx.ModelProto:
-    """sign -> dense -> BN -> sign -> … -> dense -> bias."""
+def mlp(
+    seed: int = 0, widths: Sequence[int] = (100, 33, 17, 10), opset: int = 17, decide: bool = False
+) -> onnx.ModelProto:
+    """sign -> dense -> BN -> sign -> … -> dense -> bias [-> whether it is positive]."""
     rng, n = np.random.default_rng(seed), Net(opset)
     x = n.add("Sub", n.input([1, widths[0]]), 0.5)
     for fan_in, fan_out in zip(widths[:-2], widths[1:-1], strict=True):
         layer = random_layer(rng, fan_out, fan_in)
         x = batch_norm(n, n.add("MatMul", n.add("Sign", x), layer.weights.T), layer)
     last = random_layer(rng, *widths[:-3:-1])
-    x = n.chain(n.add("Sign", x), ("MatMul", last.weights.T), ("Add", last.beta))
-    return n.model(x)
+    return _finish(n, n.chain(n.add("Sign", x), ("MatMul", last.weights.T), ("Add", last.beta)), decide)
 
 
-def cnn(seed: int = 0, *, size: int = 12, real_first: bool = False, channels: Sequence[int] = (1, 17, 33)) -> onnx.ModelProto:
+def _finish(n: Net, logits: str, decide: bool) -> onnx.ModelProto:
+    return n.model(n.add("Greater", logits, 0.0), element=TensorProto.BOOL) if decide else n.model(logits)
+
+
+def cnn(
+    seed: int = 0, *, size: int = 12, channels: Sequence[int] = (1, 17, 33), real_first: bool = False,
+    decide: bool = False,
+) -> onnx.ModelProto:  # fmt: skip
     """Conv blocks of 3x3 with zero padding and max pooling, then a dense layer; the first layer binary or real."""
     rng, n = np.random.default_rng(seed), Net()
     x = n.add("Sub", n.input([1, channels[0], size, size]), 0.5)
@@ -173,7 +181,7 @@ def cnn(seed: int = 0, *, size: int = 12, real_first: bool = False, channels: Se
         size //= 2
     last = random_layer(rng, 10, channels[-1] * size * size)
     x = n.chain(n.add("Flatten", n.add("Sign", x)), ("MatMul", last.weights.T), ("Add", last.beta))
-    return n.model(x)
+    return _finish(n, x, decide)
 
 
 def compiled(model: onnx.ModelProto | bytes, **options: Any) -> Compiled:

@@ -62,7 +62,7 @@ def _chosen(data: dict[str, Any]) -> dict[str, Any]:
 def _print_layers(data: dict[str, Any], why: bool) -> None:
     from bnn2c.report.text import LAYER_HEADER, layer_rows, total_row
 
-    print_table(LAYER_HEADER, [*layer_rows(data), total_row(data)], right=("#", *LAYER_HEADER[4:]))
+    print_table(LAYER_HEADER, [*layer_rows(data), total_row(data)], right=("#", *LAYER_HEADER[5:]))
     for layer in data["layers"] if why else ():
         typer.echo("\n".join(_why(layer)))
 

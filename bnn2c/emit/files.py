@@ -20,7 +20,9 @@ from bnn2c.ir import Graph, Port
 from bnn2c.memory import Plan
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
-C_DTYPES = {"float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t", "bool": "uint8_t"}
+C_DTYPES = {
+    "float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "bool": "uint8_t"
+}  # fmt: skip
 OWN_STACK_BYTES = 256
 
 
@@ -92,18 +94,20 @@ def stack_bytes(layers: Sequence[Layer]) -> int:
 
 
 def _shared_declarations(layers: list[Layer]) -> tuple[list[Layer], list[str]]:
-    """Layers with equal declarations (the steps of an unrolled loop) use the first one's."""
+    """Layers with equal declarations (the steps of an unrolled loop) use the first one's; a loop's body comes before it."""
     seen: dict[str, str] = {}
-    found: list[Layer] = []
     declared: list[str] = []
-    for layer in layers:
+
+    def share(layer: Layer) -> Layer:
+        layer = replace(layer, body=tuple(share(inner) for inner in layer.body))
         text = render_macro(layer, "declare")
         key = re.sub(rf"\b{layer.id}\b", "@", text)
         if key not in seen and text.strip():
             seen[key] = layer.id
             declared.append(text)
-        found.append(replace(layer, id=seen.get(key, layer.id)))
-    return found, declared
+        return replace(layer, id=seen.get(key, layer.id))
+
+    return [share(layer) for layer in layers], declared
 
 
 def render_macro(layer: Layer, macro: str) -> str:
@@ -127,6 +131,7 @@ def ports_table(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
                 "c_type": C_DTYPES[port.dtype],
                 "count": count,
                 "shape": list(port.shape),
+                "scale": port.scale,
             }
         )
     return found

@@ -10,6 +10,10 @@ from bnn2c import naming
 from bnn2c.emit.arrays import ArrayPool
 from bnn2c.ir import Cost, Graph, Node, Op, TensorType
 from bnn2c.memory import Plan
+from bnn2c.ops.loop import Loop
+
+MAX_NAMES = 12
+C_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1, "uint32_t": 4}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Layer:
         const: C identifier of each constant array.
         params: what the operation tells its template.
         scratch: `uint32_t *` expression, or NULL.
+        body: the layers that a loop repeats.
     """
 
     index: int
@@ -47,6 +52,7 @@ class Layer:
     cost: Cost
     kernel: str
     headers: tuple[str, ...]
+    body: tuple[Layer, ...] = ()
 
     def part(self, name: str, inputs: Sequence[Operand], ptr: str) -> Layer:
         """One of the operations that a composite operation consists of; its constants carry the part's name."""
@@ -55,55 +61,76 @@ class Layer:
         const = {k.removeprefix(f"{name}_"): v for k, v in self.const.items() if k.startswith(f"{name}_")}
         output = Operand(ptr, op.infer(types))
         params = op.params(types)
-        return replace(self, op=op, id=f"{self.id}_{name}", inputs=tuple(inputs), output=output, const=const, params=params)
+        ident = f"{self.id}_{name}"
+        return replace(self, op=op, id=ident, inputs=tuple(inputs), output=output, const=const, params=params)
 
     @property
     def label(self) -> str:
-        """Comment text: what the call computes."""
-        return naming.comment(f"{self.op.kind}: {', '.join(self.node.origin) or self.name}")
+        """Comment text: what the call computes; the names of many nodes are left to the manifest."""
+        shown = self.node.origin[:MAX_NAMES]
+        more = len(self.node.origin) - len(shown)
+        names = ", ".join(shown) + (f" and {more} more" if more else "")
+        return naming.comment(f"{self.op.kind}: {names or self.name}")
 
 
 def make_layers(graph: Graph, plan: Plan, prefix: str, pool: ArrayPool) -> list[Layer]:
     """Layers in execution order; reshapes that need no code are left out."""
-    inputs = naming.unique([p.name for p in graph.inputs], "input")
-    outputs = naming.unique([p.name for p in graph.outputs], "output")
-    layers: list[Layer] = []
-    for number, node in enumerate(graph.nodes):
-        if node.output in plan.elided:
-            continue
+    inputs = [f"in->{name}" for name in naming.unique([p.name for p in graph.inputs], "input")]
+    outputs = [f"out->{name}" for name in naming.unique([p.name for p in graph.outputs], "output")]
+    return _Maker(graph, plan, {"input": inputs, "output": outputs}, pool).layers(f"{prefix}_l")
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the layers of a graph whose inputs and outputs have the C names `ports`."""
+
+    graph: Graph
+    plan: Plan
+    ports: Mapping[str, Sequence[str]]
+    pool: ArrayPool
+
+    def layers(self, prefix: str) -> list[Layer]:
+        """All layers; their identifiers are the prefix and a number."""
+        running = [k for k, node in enumerate(self.graph.nodes) if node.output not in self.plan.elided]
+        return [self._layer(number, index, f"{prefix}{index}") for index, number in enumerate(running)]
+
+    def _layer(self, number: int, index: int, ident: str) -> Layer:
+        node, graph = self.graph.nodes[number], self.graph
         types = graph.input_types(node)
-        ident = f"{prefix}_l{len(layers)}"
-        const = {key: pool.add(f"{ident}_{key}", data) for key, data in node.op.constants(types).items()}
-        layers.append(
-            Layer(
-                index=len(layers),
-                id=ident,
-                op=node.op,
-                name=node.origin[0] if node.origin else node.output,
-                node=node,
-                inputs=tuple(
-                    Operand(_pointer(graph, plan, n, inputs, outputs, True), graph.types[n]) for n in node.inputs
-                ),
-                output=Operand(_pointer(graph, plan, node.output, inputs, outputs, False), graph.types[node.output]),
-                const=const,
-                params=node.op.params(types),
-                scratch=_arena("uint32_t", plan.scratch[number]) if number in plan.scratch else "NULL",
-                cost=node.op.cost(types),
-                kernel=node.op.kernel(types),
-                headers=node.op.headers(types),
-            )
+        offset = self.plan.scratch.get(number)
+        return Layer(
+            index=index,
+            id=ident,
+            op=node.op,
+            name=node.origin[0] if node.origin else node.output,
+            node=node,
+            inputs=tuple(Operand(self._pointer(n, True), graph.types[n]) for n in node.inputs),
+            output=Operand(self._pointer(node.output, False), graph.types[node.output]),
+            const={key: self.pool.add(f"{ident}_{key}", data) for key, data in node.op.constants(types).items()},
+            params=node.op.params(types),
+            scratch="NULL" if offset is None else _arena("uint32_t", offset),
+            cost=node.op.cost(types),
+            kernel=node.op.kernel(types),
+            headers=node.op.headers(types),
+            body=self._body(node.op, ident) if isinstance(node.op, Loop) else (),
         )
-    return layers
 
+    def _body(self, loop: Loop, ident: str) -> tuple[Layer, ...]:
+        """The layers of a loop; its operands are the pointers x0 … and y0 …."""
+        names = {
+            "input": [f"x{k}" for k in range(len(loop.body.inputs))],
+            "output": [f"y{k}" for k in range(len(loop.body.outputs))],
+        }
+        return tuple(_Maker(loop.body, loop.plan, names, self.pool).layers(f"{ident}_"))
 
-def _pointer(graph: Graph, plan: Plan, value: str, inputs: list[str], outputs: list[str], read: bool) -> str:
-    """C expression for a value's address."""
-    place, port, first = plan.places[value]
-    kind = graph.types[value]
-    if place == "arena":
-        return _arena(f"const {kind.c_type}" if read else kind.c_type, first)
-    name = f"in->{inputs[port]}" if place == "input" else f"out->{outputs[port]}"
-    return f"&{name}[{first * kind.size // kind.nbytes}]" if first else name
+    def _pointer(self, value: str, read: bool) -> str:
+        """C expression for a value's address."""
+        place, port, first = self.plan.places[value]
+        kind = self.graph.types[value]
+        if place == "arena":
+            return _arena(f"const {kind.c_type}" if read else kind.c_type, first)
+        name = self.ports[place][port]
+        return f"&{name}[{first // C_BYTES[kind.c_type]}]" if first else name
 
 
 def _arena(c_type: str, offset: int) -> str:

@@ -16,6 +16,7 @@ from bnn2c.ir import Graph, Port
 from bnn2c.kernels import class_sharing
 from bnn2c.lowering.state import State
 from bnn2c.memory import ALIGNMENT, Plan
+from bnn2c.ops.softmax import Softmax
 from bnn2c.options import Options
 from bnn2c.targets import Target
 
@@ -57,7 +58,7 @@ def manifest_of(
         "model_sha256": digest,
         "target": target.name,
         "inputs": _interface(graph.inputs, "input"),
-        "outputs": _interface(graph.outputs, "output"),
+        "outputs": [row | _range(graph, port) for row, port in zip(_interface(graph.outputs, "output"), graph.outputs, strict=True)],
         "arena_bytes": plan.size,
         "arena_align": ALIGNMENT,
         "stack_bytes": stack_bytes(layers),
@@ -68,7 +69,7 @@ def manifest_of(
 
 
 def _interface(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
-    sizes = {"float32": 4, "int32": 4}
+    sizes = {"float32": 4, "int32": 4, "int16": 2}
     named = ports_table(ports, fallback)
     return [
         {
@@ -77,9 +78,16 @@ def _interface(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
             "dtype": port.dtype,
             "shape": list(port.shape),
             "bytes": int(np.prod(port.shape, dtype=int)) * sizes.get(port.dtype, 1),
+            **({} if port.scale is None else {"scale": port.scale}),
         }
         for port, row in zip(ports, named, strict=True)
     ]
+
+
+def _range(graph: Graph, port: Port) -> dict[str, float]:
+    """The range of the function that ends the network, where it is known: probabilities lie in 0 … 1."""
+    node = next((n for n in graph.nodes if n.output == port.value), None)
+    return {"range": 1.0} if node is not None and isinstance(node.op, Softmax) and not node.op.logarithm else {}
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
@@ -103,11 +111,33 @@ def report_of(graph: Graph, layers: list[Layer], plan: Plan, state: State) -> di
     rows = {str(row["layer"]): row for row in state.statistics.rows}
     found = []
     for layer in layers:
-        row = next((rows.pop(o) for o in layer.node.origin if o in rows), {})
+        known = [o for o in layer.node.origin if o in rows]
+        row = _together([rows.pop(o) for o in (known if layer.body else known[:1])])
         found.append({"why": list(layer.node.why), **row})
+    names = {layer.node.output: layer.name for layer in layers}
     buffers = [
-        {"name": b.name, "offset": b.offset, "bytes": b.size, "first": sum(running[: b.first]), "last": last}
+        {
+            "name": _buffer_name(b.name, names),
+            "offset": b.offset,
+            "bytes": b.size,
+            "first": sum(running[: b.first]),
+            "last": last,
+        }
         for b in plan.buffers
         for last in [max(0, sum(running[: b.last + 1]) - 1)]
     ]
     return {"layers": found, "warnings": state.warnings, "memory": buffers}
+
+
+def _together(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The facts of a layer; those of the steps of a loop are added."""
+    found = dict(rows[0]) if rows else {}
+    for row in rows[1:]:
+        found |= {key: value + row[key] for key, value in found.items() if isinstance(value, int | list)}
+    return found
+
+
+def _buffer_name(name: str, layers: dict[str, str]) -> str:
+    """What a reader calls a buffer: the layer that writes it."""
+    value = name.removeprefix("scratch ")
+    return name[: -len(value)] + layers.get(value, value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnn2c.analysis.steps import Classes, classes_of
+from bnn2c.analysis.steps import Array, Classes, classes_of
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, fold
 from bnn2c.ir.types import TensorType
@@ -90,6 +90,20 @@ def _constant(out: Printed, value: Real) -> str:
         name = f"k{len(out.arrays)}"
         out.arrays[name] = array
     return f"@{name}@[{c_index(array.shape, ('r', 'q', 'c'))}]"
+
+
+def class_maps(classes: Classes) -> dict[str, Array]:
+    """uint16 class numbers of the rows and of the columns, where constants differ between them."""
+    numbered = (("rows", classes.shape[0], classes.rows), ("cols", classes.shape[1], classes.cols))
+    return {name: numbers.astype(np.uint16) for name, count, numbers in numbered if count > 1}
+
+
+def element_lines(classes: Classes, statements: Sequence[str], result: str, kind: TensorType) -> list[str]:
+    """C statements that compute and store one element at (h, w, c); r and q are its row and column class."""
+    lookups = ("const uint32_t r = @rows@[h];", "const uint32_t q = @cols@[w];")
+    used = [line for line, count in zip(lookups, classes.shape[:2], strict=True) if count > 1]
+    cast = "" if kind.storage == "f32" else f"({kind.c_type})"
+    return [*used, *statements, f"*out = {cast}{result};"]
 
 
 def c_index(shape: tuple[int, ...], names: tuple[str, str, str]) -> str:

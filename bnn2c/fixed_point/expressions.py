@@ -17,7 +17,7 @@ from bnn2c.expr import Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.forms import Base, Form, form_of
-from bnn2c.fixed_point.program import INT32, Program, Step
+from bnn2c.fixed_point.program import INT32, QUOTIENT_LIMIT, Program, Step
 from bnn2c.fixed_point.sums import ALL, HALF, NONE, scaled_sum
 
 Ranges = Mapping[int, tuple[float, float]]
@@ -197,7 +197,7 @@ def _quotient(c: Compiler, base: Base, scale: float) -> Number:
     step = c.add(Step("quotient", (one.step, two.step), (15,)))
     exact = one.scale / two.scale * 2.0**-15
     shift = max(0, int(np.ceil(np.log2(scale / exact))))
-    return c.narrowed(step, INT32 >> 1, exact * 2.0**shift, -SIZE, SIZE, min(shift, 29), half=1)
+    return c.narrowed(step, QUOTIENT_LIMIT, exact * 2.0**shift, -SIZE, SIZE, min(shift, 29), half=1)
 
 
 def compute(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-INTEGER_LIMITS = {"i16": (-32767, 32767), "i8": (-127, 127), "u8": (0, 255)}
+INTEGER_LIMITS = {"i32": (-(2**31) + 1, 2**31 - 1), "i16": (-32767, 32767), "i8": (-127, 127), "u8": (0, 255)}
 
 
 class NotFixed(Exception):
@@ -27,6 +27,11 @@ class Format:
     def high(self) -> int:
         """Largest q."""
         return INTEGER_LIMITS[self.storage][1]
+
+    @property
+    def reach(self) -> int:
+        """Largest magnitude, also of integers that were not made here: -128 in i8."""
+        return self.high + (self.low < 0)
 
 
 @dataclass(frozen=True)

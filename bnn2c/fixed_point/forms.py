@@ -16,6 +16,7 @@ from bnn2c.analysis.steps import Array, Classes
 from bnn2c.expr import Apply, Arg, Const, Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import fold
+from bnn2c.fixed_point.formats import NotFixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,8 @@ def form_of(expr: Expr, classes: Classes) -> Form:
     def leaf(e: Expr) -> object:
         if isinstance(e, Const):
             value = np.asarray(e.value, np.float64)
+            if not np.isfinite(value).all():
+                raise NotFixed("a constant is not finite")
             return Form({}, classes.pick(value) if value.size > 1 else value.reshape(1, 1, 1), e)
         assert isinstance(e, Arg)
         return single(Base(e, index=e.index), e)

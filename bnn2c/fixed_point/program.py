@@ -14,6 +14,7 @@ import numpy as np
 from bnn2c.analysis.steps import Array, Classes
 
 INT32 = 2**31 - 1
+QUOTIENT_LIMIT = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,10 @@ def _table(x: Values, k: Values, n: Scalars) -> Array:
 
 
 def _quotient(x: Values, k: Values, n: Scalars) -> Array:
-    """`(x << shift) / y` towards zero; the largest number of the right sign for y = 0."""
+    """`(x << shift) / y` towards zero; 2^30 with the sign of x for y = 0."""
     top, bottom = x[0] << n[0], np.where(x[1] == 0, 1, x[1])
     whole = np.abs(top) // np.abs(bottom) * np.sign(top) * np.sign(bottom)
-    return np.where(x[1] == 0, np.sign(top) * INT32, whole)
+    return np.where(x[1] == 0, np.sign(top) * QUOTIENT_LIMIT, whole)
 
 
 FUNCTIONS: dict[str, Callable[[Values, Values, Scalars], Array]] = {

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2c.analysis.steps import Array
-from bnn2c.fixed_point.formats import Number
+from bnn2c.fixed_point.formats import NotFixed, Number
 from bnn2c.fixed_point.program import INT32, Step
 
 HALF, NONE, ALL = 0.5, 0.0, 1.0
 LARGEST_ERROR = 2.0
 WIDE_BITS = 61
+FARTHEST = 2.0**30
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,14 @@ class ScaledSum:
     """`sum_i round(ratio_i * 2^shift) * v_i + round(offset * 2^shift)` as one step.
 
     Attributes:
-        step: the sum; its rounding constant is included unless it is wide.
+        step: the sum, rounding constant included.
         shift: binary digits behind the point.
         bound: largest magnitude of the sum.
-        half: the rounding constant is not included yet.
     """
 
     step: Step
     shift: int
     bound: int
-    half: bool
 
 
 def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array, rounding: float) -> ScaledSum:
@@ -46,6 +45,9 @@ def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array
         offset: real constant, in units of the result.
         rounding: what is added before the shift: HALF rounds to nearest, NONE down, ALL up.
     """
+    offset = np.clip(offset, -FARTHEST, FARTHEST)
+    if any(float(np.abs(r).max()) >= FARTHEST for r in ratios):
+        raise NotFixed("a factor is too large for the calibrated range of its result")
     largest = float(np.abs(offset).max(initial=0)) + 1.0
     largest += sum(float(np.abs(r).max()) * n.size for r, n in zip(ratios, numbers, strict=True))
     slack = sum(n.size for n in numbers) + 1
@@ -80,7 +82,7 @@ def _narrow_sum(
     bias = np.rint(offset * 2.0**shift).astype(np.int64) + _added(shift, rounding)
     factors = _factors(ratios, shift)
     step = Step("sum", tuple(n.step for n in numbers), (0,), (*factors, bias))
-    return ScaledSum(step, shift, _bound(numbers, factors, bias), half=False)
+    return ScaledSum(step, shift, _bound(numbers, factors, bias))
 
 
 def _wide_sum(
@@ -94,7 +96,7 @@ def _wide_sum(
     bias = np.rint(real / 2.0**spare).astype(np.int64)
     factors = _factors(ratios, shift)
     step = Step("sum", tuple(n.step for n in numbers), (spare,), (*factors, bias), wide=True)
-    return ScaledSum(step, shift, _bound(numbers, factors, bias << spare), half=False)
+    return ScaledSum(step, shift, _bound(numbers, factors, bias << spare))
 
 
 def _bound(numbers: Sequence[Number], factors: Sequence[Array], bias: Array) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from bnn2c.errors import CompileError
+from bnn2c.importer.limits import array_of
 from bnn2c.importer.tensors import Array, Tensor, View
 
 
@@ -66,10 +67,13 @@ def attributes(proto: onnx.NodeProto) -> dict[str, Any]:
     """Attribute values as Python objects; strings decoded, tensors as arrays, graphs as they are."""
     found: dict[str, Any] = {}
     for item in proto.attribute:
-        value = onnx.helper.get_attribute_value(item)
+        try:
+            value = onnx.helper.get_attribute_value(item)
+        except ValueError as error:
+            raise CompileError.single("BNN003", f"attribute {item.name}: {error}", node=proto.name) from error
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         elif isinstance(value, onnx.TensorProto):
-            value = onnx.numpy_helper.to_array(value)
+            value = array_of(value)
         found[item.name] = value
     return found

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bnn2c.expr import Arg, Expr, apply, const
 from bnn2c.expr.functions import FUNCTIONS
+from bnn2c.importer.limits import Limits
 from bnn2c.importer.tensors import Array, Tensor, View, compress, is_permutation, shape3
 from bnn2c.ir import Op
 from bnn2c.ir.builder import Builder
@@ -21,16 +22,21 @@ FLOAT = np.dtype(np.float32)
 class Context:
     """Builds the graph; knows which ONNX node is being imported."""
 
-    def __init__(self, builder: Builder, sign_zero: int | None = None) -> None:
+    def __init__(self, builder: Builder, limits: Limits) -> None:
         self.builder = builder
-        self.sign_zero = sign_zero
+        self.limits = limits
         self.origin = ""
         self.hint = ""
         self._placed: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
 
     def emit(self, op: Op, inputs: Sequence[str]) -> str:
         """Append an operation that belongs to the current ONNX node."""
-        return self.builder.emit(op, inputs, self.hint, [self.origin] if self.origin else [])
+        self.limits.step()
+        name = self.builder.emit(op, inputs, self.hint, [self.origin] if self.origin else [])
+        self.limits.room(self.shape(name), self.origin or self.hint)
+        if 0 in self.shape(name):
+            raise ValueError("a tensor has no elements")
+        return name
 
     def shape(self, value: str) -> tuple[int, int, int]:
         """Physical shape of a value."""
@@ -74,6 +80,7 @@ class Context:
         if len(known) == len(tensors):
             return np.asarray(FUNCTIONS[fn].numpy(*(t.astype(np.float32) for t in known))).astype(dtype)
         shape = np.broadcast_shapes(*(t.shape for t in tensors))
+        self.limits.room(shape, self.origin or self.hint)
         order, physical = self._arrangement(tensors, shape)
         inverse = np.empty(order.size, np.int64)
         inverse[order] = np.arange(order.size)

@@ -16,12 +16,14 @@ from onnx import helper, numpy_helper
 
 from bnn2c.errors import CompileError
 from bnn2c.importer.call import attributes
+from bnn2c.importer.limits import array_of
 
 QUANTISER_DOMAINS = (
     "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general", "finn", "qonnx.custom_op.channels_last",
     "qonnx.custom_op.channels_last.batch_normalization",
 )  # fmt: skip
 Constants = dict[str, np.ndarray]
+MAX_THRESHOLDS = 4096
 
 
 class Rewriter:
@@ -132,6 +134,8 @@ def multi_threshold(r: Rewriter) -> None:
     """`out_bias + out_scale * #{j : x >= T[c, j]}`, channels on axis 1 (NCHW) or last (NHWC)."""
     x = r.node.input[0]
     steps = np.asarray(r.known(1, "the thresholds"), np.float32)
+    if steps.ndim != 2 or steps.shape[1] > MAX_THRESHOLDS:
+        raise ValueError(f"thresholds {list(steps.shape)} are not a matrix of at most {MAX_THRESHOLDS} columns")
     last = r.attrs.get("data_layout", "NCHW") == "NHWC"
     shape = "" if last or len(steps) == 1 else _channel_shape(r, x)
     total = r.const(0.0)
@@ -213,20 +217,46 @@ def _rewrite_for(node: onnx.NodeProto) -> Callable[[Rewriter], None] | None:
 
 def expand_custom(model: onnx.ModelProto) -> None:
     """Replace custom nodes in place; raises the diagnostics of those that cannot be expressed."""
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if _small(t)}
+    constants = {t.name: array_of(t) for t in model.graph.initializer if _small(t)}
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 13)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        if node.op_type == "Constant" and node.output and node.attribute and node.attribute[0].name == "value":
+            constants[node.output[0]] = array_of(node.attribute[0].t)
         rewrite = _rewrite_for(node)
         if rewrite is None:
             nodes.append(node)
             continue
-        rewriter = Rewriter(node, constants, opset)
-        rewrite(rewriter)
-        nodes.extend(rewriter.nodes)
+        nodes.extend(_rewritten(rewrite, node, constants, opset))
     _replace(model, nodes)
+
+
+def replace_sign(model: onnx.ModelProto, at_zero: int) -> None:
+    """Give every Sign of the graph the value that training meant at 0: `x >= 0 ? 1 : -1`, or `x > 0 ? 1 : -1`."""
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type != "Sign" or node.domain not in ("", "ai.onnx"):
+            nodes.append(node)
+            continue
+        r = Rewriter(node, {}, 13)
+        zero = r.const(0.0)
+        side = r.at_least(node.input[0], zero) if at_zero > 0 else r.add("Less", zero, node.input[0])
+        r.add("Where", side, r.const(1.0), r.const(-1.0), output=node.output[0])
+        nodes.extend(r.nodes)
+    _replace(model, nodes)
+
+
+def _rewritten(
+    rewrite: Callable[[Rewriter], None], node: onnx.NodeProto, constants: Constants, opset: int
+) -> list[onnx.NodeProto]:
+    """The nodes that replace one; a node without the operands it must have is an invalid one."""
+    rewriter = Rewriter(node, constants, opset)
+    try:
+        rewrite(rewriter)
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        message = f"{node.op_type} is not what its definition says: {error}"
+        raise CompileError.single("BNN003", message, node=node.name, op=node.op_type) from error
+    return rewriter.nodes
 
 
 def _small(tensor: onnx.TensorProto) -> bool:

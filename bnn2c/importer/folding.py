@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import prod
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from bnn2c.importer.limits import subgraphs
 from bnn2c.importer.tensors import Array
 
-MAX_FOLDED_ELEMENTS = 1 << 27
+SMALL_NODE_BYTES = 4096
+# The result would change from run to run, or text and pictures would be decoded with what the file says.
+REFUSED = frozenset(
+    ["Bernoulli", "ImageDecoder", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "RegexFullMatch", "StringNormalizer", "StringSplit", "StringConcat", "TfIdfVectorizer"]
+)
+# The sizes of their results follow from the sizes of their operands alone, at most as their product.
+BOUNDED = frozenset(
+    ["Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Exp", "Floor", "Gather", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Transpose", "Unsqueeze", "Where", "Xor"]
+)
+UNTOLD = frozenset(["Compress", "NonZero", "Unique", "NonMaxSuppression"])
 
 
-def fold(proto: onnx.NodeProto, operands: Sequence[Array | None], opset: int) -> list[Array]:
+class FoldingRefused(ValueError):
+    """The node cannot be evaluated at compile time, with the reason."""
+
+
+def fold(proto: onnx.NodeProto, operands: Sequence[Array | None], opset: int, limit: int) -> list[Array]:
     """The node's outputs.
 
+    Args:
+        proto: the node.
+        operands: its operands, None for those that are absent.
+        opset: version of the standard operators.
+        limit: most elements of a result.
+
     Raises:
-        NotImplementedError: the evaluator does not know the operator.
-        ValueError: the operands do not fit.
+        FoldingRefused: the result is random, text, or too large.
+        Exception: whatever the evaluator raises when it does not know the operator or the operands do not fit.
     """
-    names = [n for n, a in zip(proto.input, operands, strict=True) if a is not None]
     feeds = {n: a for n, a in zip(proto.input, operands, strict=True) if a is not None}
-    session = _session(proto.SerializeToString(), tuple(dict.fromkeys(names)), opset)
-    found = session.run(None, feeds)
+    if proto.op_type in REFUSED or any(a.dtype.kind in "OSU" for a in feeds.values()) or any(subgraphs(proto)):
+        raise FoldingRefused("its result is random, text, or computed by a subgraph")
+    if proto.op_type not in BOUNDED or prod(a.size or 1 for a in feeds.values()) > limit:
+        _check_sizes(proto, feeds, opset, limit)
+    with np.errstate(all="ignore"):
+        found = _run(proto, feeds, opset)
     return [np.asarray(a) for a in found]
 
 
-@cache
+def _run(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:
+    """Evaluate; sessions of small nodes are kept, since loops evaluate them again and again."""
+    session = _cached if proto.ByteSize() <= SMALL_NODE_BYTES else _session
+    return list(session(proto.SerializeToString(deterministic=True), tuple(feeds), opset).run(None, dict(feeds)))
+
+
 def _session(serialised: bytes, names: tuple[str, ...], opset: int) -> ReferenceEvaluator:
     proto = onnx.NodeProto.FromString(serialised)
     inputs = [helper.make_tensor_value_info(n, onnx.TensorProto.UNDEFINED, None) for n in names]
     outputs = [helper.make_tensor_value_info(n, onnx.TensorProto.UNDEFINED, None) for n in proto.output if n]
     graph = helper.make_graph([proto], "constant", inputs, outputs)
     return ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]))
+
+
+_cached = lru_cache(maxsize=512)(_session)
+
+
+def _check_sizes(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int, limit: int) -> None:
+    """Refuse results of more than `limit` elements before they are made; ONNX's own shape inference tells their sizes."""
+    kinds = {n: helper.np_dtype_to_tensor_dtype(a.dtype) for n, a in feeds.items()}
+    inputs = [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in feeds.items()]
+    known = [numpy_helper.from_array(a, n) for n, a in feeds.items() if a.size <= SMALL_NODE_BYTES]
+    outputs = [onnx.ValueInfoProto(name=n) for n in proto.output if n]
+    graph = helper.make_graph([proto], "constant", inputs, outputs, known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    found = shape_inference.infer_shapes(model, data_prop=True)
+    for info in found.graph.output:
+        shape = info.type.tensor_type.shape
+        told = info.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in shape.dim)
+        if not told and proto.op_type not in UNTOLD:
+            raise FoldingRefused("the size of its result cannot be told")
+        if told and prod(d.dim_value for d in shape.dim) > limit:
+            raise FoldingRefused(f"its result {[d.dim_value for d in shape.dim]} has more than {limit} elements")

@@ -18,7 +18,6 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.options import Options
 
-MAX_ELEMENTS = 1 << 26
 STORAGE = {"float32": "f32", "uint8": "u8", "int8": "i8", "int32": "i32", "bool": "u8"}
 
 
@@ -39,6 +38,7 @@ def declare_input(ctx: Context, info: onnx.ValueInfoProto, options: Options, cou
         raise CompileError.single("BNN006", f"input {info.name} is not a tensor", node=info.name)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     shape = _static_shape(info)
+    ctx.limits.room(shape, f"input {info.name}")
     scaled = options.input_scale is not None
     if scaled and (c_dtype(dtype) != "float32" or count > 1):
         raise CompileError.single(
@@ -69,10 +69,6 @@ def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
                 "BNN007", f"axis {axis} of input {info.name} is '{label}'", node=info.name, hint=hint
             )
         dims.append(max(size, 1))
-    if np.prod(dims, dtype=object) > MAX_ELEMENTS:
-        raise CompileError.single(
-            "BNN009", f"input {info.name} {dims} has more than {MAX_ELEMENTS} elements", node=info.name
-        )
     return tuple(dims)
 
 
@@ -93,4 +89,6 @@ def declare_output(ctx: Context, info: onnx.ValueInfoProto, tensor: Tensor) -> N
 
 def _outside(info: onnx.ValueInfoProto, view: View) -> str:
     declared: Any = info.type.tensor_type.elem_type
+    if declared and declared not in onnx.helper.get_all_tensor_dtypes():
+        raise CompileError.single("BNN006", f"output {info.name} is not a tensor of a known type", node=info.name)
     return c_dtype(onnx.helper.tensor_dtype_to_np_dtype(declared) if declared else view.dtype)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from bnn2c.errors import CompileError, Diagnostic
 from bnn2c.importer.call import Call, attributes
@@ -14,6 +13,7 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.folding import fold
 from bnn2c.importer.handlers import handler_for
 from bnn2c.importer.inputs import declare_input, declare_output
+from bnn2c.importer.limits import Limits, array_of, as_integer
 from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir import Graph
 from bnn2c.ir.builder import Builder
@@ -36,9 +36,12 @@ class Interpreter:
             names = [n for n in proto.input if n]
             if any(n not in scope for n in names):
                 continue
+            self.ctx.limits.step()
             try:
                 results = self.node(proto, scope)
             except CompileError as error:
+                if self.ctx.limits.exhausted:
+                    raise
                 self.problems.extend(error.diagnostics)
                 continue
             scope.update({n: t for n, t in zip(proto.output, results, strict=False) if n})
@@ -47,27 +50,35 @@ class Interpreter:
         """The outputs of one node."""
         operands = tuple(scope[n] if n else None for n in proto.input)
         call = Call(proto, operands, attributes(proto), self.opset)
-        self.ctx.origin, self.ctx.hint = call.name, proto.output[0] or call.name
-        if proto.op_type in ("If", "Loop"):
-            return self.control(call, scope)
+        self.ctx.origin, self.ctx.hint = call.name, next((o for o in proto.output if o), call.name)
         if proto.domain not in ("", "ai.onnx"):
             raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported")
-        if not any(isinstance(t, View) for t in operands):
+        try:
+            results = self.outputs(call, scope)
+            for tensor in results:
+                self.ctx.limits.room(tensor.shape, call.name)
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
+            raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {error}") from error
+        return results
+
+    def outputs(self, call: Call, scope: Scope) -> Sequence[Tensor]:
+        """Control flow is unrolled, constants are folded, everything else has a handler."""
+        if call.op in ("If", "Loop"):
+            return self.control(call, scope)
+        if not any(isinstance(t, View) for t in call.inputs):
             return self.constant(call)
-        handler = handler_for(proto.op_type)
+        handler = handler_for(call.op)
         if handler is None:
             raise call.refuse(
-                "BNN005", f"operator {proto.op_type} is not supported", hint="`bnn2c ops` lists what is supported"
+                "BNN005", f"operator {call.op} is not supported", hint="`bnn2c ops` lists what is supported"
             )
-        try:
-            return handler(self.ctx, call)
-        except (ValueError, IndexError, KeyError, TypeError, AssertionError) as error:
-            raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {error}") from error
+        return handler(self.ctx, call)
 
     def constant(self, call: Call) -> Sequence[Tensor]:
         """Fold a node whose operands are all known."""
         try:
-            return fold(call.proto, [t for t in call.inputs if not isinstance(t, View)], self.opset)
+            operands = [t for t in call.inputs if not isinstance(t, View)]
+            return fold(call.proto, operands, self.opset, self.ctx.limits.elements)
         except Exception as error:
             raise call.refuse("BNN005", f"constant {call.op} cannot be evaluated: {error}") from error
 
@@ -75,18 +86,23 @@ class Interpreter:
         """`If` with a known condition and `Loop` with a known trip count are unrolled."""
         if call.op == "If":
             chosen = call.constant(0, "which branch runs")
+            if chosen is None:
+                raise call.refuse("BNN003", "the condition is missing")
             branch = call.attrs["then_branch" if bool(np.all(chosen)) else "else_branch"]
             return self.body(branch, scope, {})
         trips = call.constant(0, "the trip count")
-        if trips is None or int(np.reshape(trips, ())) > 10_000:
+        if trips is None or as_integer(trips) > 10_000:
             raise call.refuse("BNN008", "Loop needs a constant trip count below 10,000")
-        return self.loop(call, scope, int(np.reshape(trips, ())))
+        enter = call.constant(1, "whether the Loop starts")
+        return self.loop(call, scope, as_integer(trips) if enter is None or bool(np.all(enter)) else 0)
 
     def loop(self, call: Call, scope: Scope, trips: int) -> Sequence[Tensor]:
         """Unroll; scan outputs are joined along a new first axis."""
         body = call.attrs["body"]
         carried = [t for t in call.inputs[2:] if t is not None]
         scans: list[list[Tensor]] = []
+        if trips < 1 and len(call.proto.output) > len(carried):
+            raise call.refuse("BNN006", "a Loop without a step has empty results")
         for trip in range(trips):
             names = [i.name for i in body.input]
             fed = dict(zip(names, [np.asarray(trip, np.int64), np.asarray(True), *carried], strict=True))
@@ -112,16 +128,20 @@ class Interpreter:
     def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """Import a subgraph that sees the enclosing names."""
         scope = {**outer, **initialisers(graph), **fed}
+        before = len(self.problems)
         self.run(graph.node, scope)
         missing = [o.name for o in graph.output if o.name not in scope]
         if missing:
-            raise CompileError(tuple(self.problems))
+            unknown = CompileError.single("BNN003", f"output {missing[0]} of a subgraph is not computed")
+            found = self.problems[before:]
+            del self.problems[before:]
+            raise CompileError(found) if found else unknown
         return [scope[o.name] for o in graph.output]
 
 
 def initialisers(graph: onnx.GraphProto) -> Scope:
     """Constant tensors of a graph."""
-    return {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    return {t.name: array_of(t) for t in graph.initializer}
 
 
 def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Scope | None = None) -> Graph:
@@ -137,7 +157,7 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
         CompileError: every problem of the model at once.
     """
     builder = Builder(name)
-    ctx = Context(builder, options.sign_zero)
+    ctx = Context(builder, Limits(options))
     scope: Scope = initialisers(model.graph)
     real_inputs = [i for i in model.graph.input if i.name not in scope]
     for info in real_inputs:

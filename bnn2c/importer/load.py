@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import external_data_helper, inliner
+from onnx import inliner
 
 from bnn2c.errors import CompileError
-from bnn2c.importer.custom import expand_custom
+from bnn2c.importer.custom import expand_custom, replace_sign
+from bnn2c.importer.external_data import load_external
+from bnn2c.importer.limits import check_limits, check_text
+from bnn2c.options import Options
 
-MAX_NODES = 100_000
-MAX_TENSOR_BYTES = 1 << 30
 MAX_FILE_BYTES = 1 << 31
+MAX_UNPACKED_BYTES = 1 << 29
+GZIP = b"\x1f\x8b"
 
 
-def load_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | None = None) -> onnx.ModelProto:
     """A checked model of standard operators only.
 
     Args:
         source: a path (`.onnx`, also gzip-compressed), the bytes of a file, or a model.
+        options: its limits are applied.
 
     Raises:
         CompileError: BNN001 … BNN004, BNN009, BNN010 with the cause.
@@ -33,24 +37,40 @@ def load_model(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
         model.CopyFrom(source)
     else:
         _parse(model, source if isinstance(source, bytes) else _read(Path(source)))
-    _limits(model)
-    _external(model, folder)
+    options = options or Options()
+    check_text(model)
+    check_limits(model, options)
+    load_external(model, folder, options.max_tensor_bytes)
     expand_custom(model)
     model = _inlined(model)
+    if options.sign_zero is not None:
+        replace_sign(model, options.sign_zero)
+    check_limits(model, options)
     _check(model)
     return model
 
 
 def _read(path: Path) -> bytes:
     try:
+        if not path.is_file() and path.exists():
+            raise CompileError.single("BNN001", f"{path} is not a file")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CompileError.single("BNN009", f"{path.name} is larger than {MAX_FILE_BYTES} bytes")
         data = path.read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (OSError, EOFError) as error:
+        return _unpacked(path) if data[:2] == GZIP else data
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise CompileError.single(
             "BNN001", f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
         ) from error
+
+
+def _unpacked(path: Path) -> bytes:
+    """A gzip-compressed file; never more than the limit is unpacked."""
+    with gzip.open(path) as file:
+        data = file.read(MAX_UNPACKED_BYTES + 1)
+    if len(data) > MAX_UNPACKED_BYTES:
+        raise CompileError.single("BNN009", f"{path.name} unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+    return data
 
 
 def _parse(model: onnx.ModelProto, data: bytes) -> None:
@@ -60,47 +80,6 @@ def _parse(model: onnx.ModelProto, data: bytes) -> None:
         raise CompileError.single("BNN002", "the file is not an ONNX model, or it is cut off") from error
     if not model.ir_version or not model.HasField("graph"):
         raise CompileError.single("BNN002", "the file holds no ONNX graph")
-
-
-def _limits(model: onnx.ModelProto) -> None:
-    """Refuse graphs that would exhaust memory before anything is computed."""
-    if len(model.graph.node) > MAX_NODES:
-        raise CompileError.single("BNN009", f"{len(model.graph.node)} nodes; the limit is {MAX_NODES}")
-    for tensor in model.graph.initializer:
-        if min(tensor.dims, default=0) < 0:
-            raise CompileError.single(
-                "BNN003", f"initializer {tensor.name} has a negative dimension {list(tensor.dims)}"
-            )
-        size = int(np.prod([int(d) for d in tensor.dims], dtype=object)) * 4
-        if size > MAX_TENSOR_BYTES:
-            raise CompileError.single(
-                "BNN009", f"tensor {tensor.name} {list(tensor.dims)} exceeds {MAX_TENSOR_BYTES} bytes"
-            )
-
-
-def _external(model: onnx.ModelProto, folder: Path | None) -> None:
-    """Load external tensors that lie inside the model's own folder."""
-    for tensor in external_data_helper._get_all_tensors(model):
-        if not external_data_helper.uses_external_data(tensor):
-            continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-        path = (folder / location).resolve() if folder else None
-        if folder is None or path is None or not path.is_relative_to(folder) or Path(location).is_absolute():
-            raise CompileError.single(
-                "BNN010", f"external data '{location}' is not inside the model's folder", node=tensor.name
-            )
-        if not path.is_file():
-            raise CompileError.single("BNN010", f"external data '{location}' does not exist", node=tensor.name)
-        _load_external(tensor, location, folder)
-
-
-def _load_external(tensor: onnx.TensorProto, location: str, folder: Path) -> None:
-    try:
-        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-    except (ValueError, OSError) as error:
-        raise CompileError.single("BNN010", f"external data '{location}': {error}", node=tensor.name) from error
-    tensor.data_location = onnx.TensorProto.DEFAULT
-    del tensor.external_data[:]
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -19,13 +19,15 @@ class Builder:
         self.nodes: list[Node] = []
         self.inputs: list[Port] = []
         self.outputs: list[Port] = []
+        self._numbers: dict[str, int] = {}
 
     def fresh(self, hint: str) -> str:
         """An unused value name that resembles `hint`."""
         base = re.sub(r"\W+", "_", hint).strip("_")[:60] or "value"
-        name, n = base, 1
+        name = base
         while name in self.types:
-            name, n = f"{base}_{n}", n + 1
+            self._numbers[base] = self._numbers.get(base, 0) + 1
+            name = f"{base}_{self._numbers[base]}"
         return name
 
     def add_input(self, port: Port, kind: TensorType) -> None:

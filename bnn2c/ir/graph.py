@@ -21,13 +21,15 @@ class Port:
         name: the ONNX tensor name.
         value: the IR value; its physical order is the C order of `shape`.
         shape: the ONNX shape with batch 1.
-        dtype: element type the C caller sees: float32, uint8, int8, int32 or bool.
+        dtype: element type the C caller sees: float32, uint8, int8, int16, int32 or bool.
+        scale: real = scale * value of a fixed-point output; None for others.
     """
 
     name: str
     value: str
     shape: tuple[int, ...]
     dtype: str
+    scale: float | None = None
 
 
 @dataclass(frozen=True)

@@ -15,5 +15,7 @@ def to_text(graph: Graph) -> str:
             f"  {node.output}: {graph.types[node.output]} = {node.op.kind}({', '.join(node.inputs)})"
             + (f" {{{attributes}}}" if attributes else "")
         )
+        body = getattr(node.op, "body", None)
+        lines += ["    " + line for line in to_text(body).splitlines()] if isinstance(body, Graph) else []
     lines += [f"  output {p.value}  # {p.name} {p.dtype}{list(p.shape)}" for p in graph.outputs]
     return "\n".join(lines) + "\n"

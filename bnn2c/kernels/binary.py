@@ -89,7 +89,7 @@ def class_thresholds(op: BinaryConv2d, shape: ConvShape) -> Array | None:
 
 
 def class_levels(op: BinaryConv2d, shape: ConvShape) -> Array | None:
-    """Thresholds `acc >= t` per padding class, int32 [classes, O, levels]; None when they vary within a padding class."""
+    """Thresholds `acc >= t` per padding class, int32 [classes, O, levels]; None when one class has several."""
     if op.thresholds is None or op.row_class is None or op.col_class is None:
         return None
     rows, cols = shape.row_classes(), shape.col_classes()

@@ -26,7 +26,7 @@ def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | Non
 
 def geometry(words_per_lane: int) -> tuple[int, int, int]:
     """Rows counted together, words of a chunk and of a unit; words_per_lane is 4 with NEON (BNN2C_ROWS)."""
-    return (8, 16, 4) if words_per_lane == 4 else (4, 1, 1)
+    return (8, 16, 4) if words_per_lane == 4 else (8, 1, 1)
 
 
 def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> Layer:

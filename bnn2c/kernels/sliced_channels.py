@@ -16,9 +16,9 @@ MAX_PLANES = 20
 
 # Instructions per weight word, per digit and channel block, per patch word, and per pixel; from QEMU counts.
 _COSTS = {
-    "cortex-m": (7.6, 18, 60, 60),
-    "cortex-m0": (13.5, 30, 90, 90),
-    "rv32": (8.6, 22, 75, 80),
+    "cortex-m": (7.3, 18, 60, 60),
+    "cortex-m0": (11, 30, 90, 90),
+    "rv32": (8.3, 22, 75, 80),
     "other": (8.0, 20, 70, 80),
 }
 
@@ -35,7 +35,9 @@ def planes_of(shape: ConvShape, thresholded: bool) -> int:
     return max(6, digits_of(shape.taps) + int(thresholded))
 
 
-def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None) -> dict[str, Array]:
+def pack(
+    shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1
+) -> dict[str, Array]:
     """Constant arrays of a layer.
 
     weight_bits: uint8 [out_c, kernel_h, kernel_w, in_c]; thresholds: int32 [classes, out_c] (output bit = m > t; -1:
@@ -51,8 +53,8 @@ def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None) -> dict
         starts = (1 << (planes - 1)) - 1 - np.clip(thresholds.astype(np.int64), -1, shape.taps)
     digits = (starts[:, :, None] >> np.arange(planes)) & 1
     return {
-        "weights": _encode(weight_bits.reshape(shape.out_c, -1)),
-        "preset": np.ascontiguousarray(lanes(np.moveaxis(digits, 1, 2).astype(np.uint8)).transpose(0, 2, 1)),
+        "weights": _widen(_encode(weight_bits.reshape(shape.out_c, -1)), words_per_lane),
+        "preset": _widen(lanes(np.moveaxis(digits, 1, 2).astype(np.uint8)).transpose(0, 2, 1), words_per_lane),
         "row_class": row_class,
         "col_class": col_class,
     }
@@ -68,9 +70,17 @@ def _encode(stream: Array) -> Array:
     return np.ascontiguousarray(lanes(np.ascontiguousarray(encoded.T)).T)
 
 
-def scratch_words(shape: ConvShape) -> int:
-    """Words of scratch: the patch, and one carry per patch word."""
-    return 2 * -(-shape.taps // 32)
+def _widen(blocks: Array, words_per_lane: int) -> Array:
+    """[..., blocks of 32, n] words to [..., blocks of lanes, n, words_per_lane], missing blocks 0."""
+    missing = -blocks.shape[-2] % words_per_lane
+    padded = np.concatenate([blocks, np.zeros((*blocks.shape[:-2], missing, blocks.shape[-1]), np.uint32)], axis=-2)
+    wide = padded.reshape(*blocks.shape[:-2], -1, words_per_lane, blocks.shape[-1])
+    return np.ascontiguousarray(np.moveaxis(wide, -2, -1))
+
+
+def scratch_words(shape: ConvShape, words_per_lane: int = 1) -> int:
+    """Words of scratch: one carry per patch word, the patch, and for vectors a word per input."""
+    return -(-shape.taps // 32) * (words_per_lane + 1 + (32 if words_per_lane > 1 else 0))
 
 
 def cost(shape: ConvShape, target: str, thresholded: bool = True) -> Cost:
@@ -92,10 +102,10 @@ def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: boo
 
 
 def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> Layer:
-    """The layer as `pack` makes it; lanes are always 32 wide."""
-    arrays = pack(shape, weight_bits, thresholds)
+    """The layer as `pack` makes it."""
+    arrays = pack(shape, weight_bits, thresholds, words_per_lane)
     template = struct_initializer(shape, {key: f"${key}" for key in arrays}, thresholds is not None)
-    return Layer(arrays, template, scratch_words(shape))
+    return Layer(arrays, template, scratch_words(shape, words_per_lane))
 
 
 def call(params: str, source: str, scratch: str, out: str, result: str) -> str:

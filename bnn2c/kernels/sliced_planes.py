@@ -17,7 +17,8 @@ Pair = tuple[int, int, int]
 def plan(coefficients: tuple[tuple[int, ...], ...]) -> list[Pair] | None:
     """(input plane, weight plane, shift) from the largest factor to the smallest.
 
-    Shifts are differences of exponents; None when some factor is not a power of two times the smallest, which must be 1.
+    Shifts are differences of exponents; None when some factor is not a power of two times the smallest, which must be
+    1.
     """
     pairs = sorted(((c, j, i) for i, row in enumerate(coefficients) for j, c in enumerate(row)), reverse=True)
     if pairs[-1][0] != 1 or any(c & (c - 1) for c, _, _ in pairs):

@@ -94,7 +94,7 @@ def _emit_codes(state: State, lazy: Lazy, steps: Steps, codes: Array, values: Ar
     origin = chain or state.origin_of(lazy, node)
     record(state, steps, replace(node, origin=origin), values)
     planes = max(1, int(values.shape[1] - 1).bit_length())
-    op = Quantize(steps.breaks, codes, steps.classes.rows, steps.classes.cols, planes)
+    op = Quantize(steps.breaks, codes, steps.classes.rows, steps.classes.cols, planes, root in state.domains)
     if steps.breaks.shape[-1] == 0:
         op = replace(op, breaks=np.full((*steps.breaks.shape[:3], 1), np.inf), codes=np.repeat(codes, 2, axis=-1))
     name = state.builder.emit(op, [root], f"{node.output}_code", origin, _reasons(state, root, steps, values))

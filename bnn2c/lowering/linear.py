@@ -11,6 +11,8 @@ where taps outside the input read the code 0 and `base` corrects for them per bo
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from bnn2c.analysis.steps import Array
@@ -24,12 +26,17 @@ from bnn2c.lowering.weights import Integers, Planes, as_integers, as_planes
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.integer_conv2d import IntegerConv2d
+from bnn2c.ops.map import Map
 from bnn2c.ops.sign_conv2d import SignConv2d
+
+MAX_SIGN_PLANES = 2
 
 
 def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     """Binary, integer, addition-only or real convolution."""
     lazy = state.lazies[node.inputs[0]]
+    if not op.weights.any():
+        return _nothing(state, node, op)
     split = as_integers(op.weights)
     op, lazy = _flattened(state, node, op, lazy)
     if split is not None:
@@ -147,16 +154,34 @@ def _integer_domain(op: IntegerConv2d, storage: str) -> Array:
 
 
 def _signs(state: State, node: Node, op: Conv2d, lazy: Lazy, split: Integers) -> Lazy:
-    """Real input: additions and subtractions when the weights are two-valued."""
-    plain = np.ndim(op.pad_value) == 0 or np.size(op.pad_value) == 1
-    if np.abs(split.integers).max() != 1 or (split.integers == 0).any() or not plain:
+    """Real input, weights that are sums of a few signs (two-valued, ternary): additions and subtractions only."""
+    planes = as_planes(split.integers)
+    if len(planes.coefficients) > MAX_SIGN_PLANES or np.size(op.pad_value) > 1:
         return _real(state, node, op, lazy)
-    bits = (split.integers < 0).astype(np.uint8)
     pad = float(np.reshape(op.pad_value, -1)[0])
-    added = SignConv2d(bits, split.scale.astype(np.float32), op.window, op.groups, pad)
-    why = ["weights are two-valued", "input values are not limited: " + describe(state, lazy)]
-    name = state.builder.emit(added, [state.real(lazy, node)], node.output, node.origin, why)
-    return Lazy(name, Arg(0), state.builder.types[name].shape)
+    why = [f"weights are {_form(split)} times a scale per channel"]
+    why.append(f"input values are not limited: {describe(state, lazy)}")
+    source = state.real(lazy, node)
+    parts = []
+    for bits, coefficient in zip(planes.bits, planes.coefficients, strict=True):
+        scale = (split.scale * coefficient / planes.divisor).astype(np.float32)
+        added = SignConv2d(bits, scale, op.window, op.groups, pad)
+        parts.append(state.builder.emit(added, [source], node.output, node.origin, why))
+    if len(parts) == 1:
+        return Lazy(parts[0], Arg(0), state.builder.types[parts[0]].shape)
+    args: list[Expr] = [Arg(i) for i in range(len(parts))]
+    total = reduce(lambda x, y: apply("add", x, y), args)
+    shape = state.builder.types[parts[0]].shape
+    name = state.builder.emit(Map(total, shape), parts, node.output, node.origin)
+    return Lazy(name, Arg(0), shape)
+
+
+def _nothing(state: State, node: Node, op: Conv2d) -> Lazy:
+    """All weights are zero: so is the result."""
+    shape = state.source.types[node.output].shape
+    state.warn("BNN015", "all weights are zero: the output of this layer is constant", node)
+    name = state.builder.emit(Map(const(0.0), shape), [], node.output, node.origin)
+    return Lazy(name, Arg(0), shape)
 
 
 def describe(state: State, lazy: Lazy) -> str:

@@ -109,7 +109,7 @@ class State:
         return self.builder.emit(Map(lazy.expr, lazy.shape), [lazy.root], node.output, self.origin_of(lazy, node))
 
     def origin_of(self, lazy: Lazy, reader: Node) -> tuple[str, ...]:
-        """The ONNX nodes that made a tensor: those of its chain, else of its root; the reader's where there are none."""
+        """The ONNX nodes that made a tensor: those of its chain, else of its root, else the reader's."""
         made = next((n.origin for n in self.builder.nodes if n.output == lazy.root), ())
         return lazy.origin or made or reader.origin
 

@@ -10,9 +10,11 @@ import numpy as np
 
 from bnn2c.expr import Arg
 from bnn2c.ir import Graph, Node, Op, Port
+from bnn2c.lowering.arg_max import lower_arg_max
 from bnn2c.lowering.levels import Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
 from bnn2c.lowering.state import Lazy, Pool, State, integer_domain, rearranged
+from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.embedding import Embedding
@@ -163,4 +165,5 @@ RULES: dict[type, Callable[[State, Node, Any], Lazy]] = {
     Rearrange: _rearrange,
     Concat: _concat,
     Embedding: _embedding,
+    ArgMax: lower_arg_max,
 }

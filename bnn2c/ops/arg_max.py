@@ -28,3 +28,8 @@ class ArgMax(Op):
         if self.last:
             return np.asarray(x.shape[2] - 1 - x[:, :, ::-1].argmax(axis=2)[:, :, None], np.int32)
         return np.asarray(x.argmax(axis=2)[:, :, None], np.int32)
+
+
+ArgMax.CASES = tuple(
+    (ArgMax(last, smallest), (TensorType((2, 1, 9)),)) for last in (False, True) for smallest in (False, True)
+)

@@ -53,3 +53,6 @@ def _parts(kernel: str, parts: list[tuple[int, int]], stride: int, lengths: list
     lengths = lengths or [run for _, run in parts]
     offsets = [sum(lengths[:i]) for i in range(len(parts))]
     return {"kernel": kernel, "parts": [(*part, stride, at) for part, at in zip(parts, offsets, strict=True)]}
+
+
+Concat.CASES = tuple((Concat(axis), (TensorType((2, 3, 4)), TensorType((2, 3, 4)))) for axis in (0, 1, 2))

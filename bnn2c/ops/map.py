@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2c.expr import Expr, evaluate
 from bnn2c.expr.affine import collapse
-from bnn2c.expr.c_code import Printed, print_c
+from bnn2c.expr.c_code import Printed, class_maps, element_lines, print_c
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
@@ -21,8 +21,8 @@ from bnn2c.ir.types import TensorType
 class Map(Op):
     """`out[h, w, c] = expr(inputs[h, w, c])`; inputs and constants broadcast to `shape` [H, W, C].
 
-    The arithmetic is float32 in the order of the expression, which is the order of the ONNX nodes; in C, chains of affine
-    operations are collapsed.
+    The arithmetic is float32 in the order of the expression, which is the order of the ONNX nodes; in C, chains of
+    affine operations are collapsed.
     """
 
     expr: Expr
@@ -52,14 +52,12 @@ class Map(Op):
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Constant arrays of the expression; class maps of rows and columns where constants differ between them."""
         printed = self.printed(inputs)
-        found: dict[str, Array] = dict(printed.arrays)
-        if printed.positional:
-            found |= {"rows": printed.classes.rows.astype(np.uint16), "cols": printed.classes.cols.astype(np.uint16)}
-        return found
+        return {**printed.arrays, **class_maps(printed.classes)}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """The printed expression."""
-        return {"body": self.printed(inputs)}
+        """The C statements of one element: class lookups, the expression, the store."""
+        body = self.printed(inputs)
+        return {"lines": element_lines(body.classes, body.statements, body.result, self.infer(inputs))}
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """Mathematical helpers; those that need the C library only where they are used."""

@@ -33,3 +33,6 @@ class MatMul(Op):
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """B*M*N*K real multiply-accumulates."""
         return Cost(real_macs=self.infer(inputs).size * inputs[0].shape[2])
+
+
+MatMul.CASES = ((MatMul(), (TensorType((2, 3, 7)), TensorType((2, 4, 7)))),)

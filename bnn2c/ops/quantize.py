@@ -13,6 +13,9 @@ from bnn2c.ir.types import TensorType
 from bnn2c.packing import pack_words
 
 
+MAX_BREAK = (1 << 30) - 1
+
+
 @dataclass(frozen=True, eq=False)
 class Quantize(Op):
     """`code = codes[row class, column class, c, j]` with j = number of breaks that are <= x.
@@ -22,6 +25,7 @@ class Quantize(Op):
         codes: uint8 [rows, cols, C, m + 1]; code 0 is the largest real value.
         row_class: class of each row, [H]; `col_class`: of each column, [W].
         planes: bits per code.
+        bounded: stored integers are below 2^30, as accumulators are; an int32 graph input is not.
     """
 
     breaks: Array
@@ -29,6 +33,7 @@ class Quantize(Op):
     row_class: Array
     col_class: Array
     planes: int = 1
+    bounded: bool = True
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """Packed codes of the input's shape."""
@@ -49,12 +54,13 @@ class Quantize(Op):
 
     def is_threshold(self, inputs: Sequence[TensorType]) -> bool:
         """One comparison per element: `bit = (x >= t) ^ invert`."""
-        return self.breaks.shape[-1] == 1 and self.planes == 1 and inputs[0].storage != "bits"
+        plain = self.breaks.shape[-1] == 1 and self.planes == 1 and inputs[0].storage != "bits"
+        return plain and (self.bounded or inputs[0].storage != "i32")
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Breaks as float32 or int32; the code table or the inverted channels; class maps of several classes."""
         integer = inputs[0].storage != "f32"
-        never = np.iinfo(np.int32).max if integer else np.inf
+        never = MAX_BREAK if integer else np.inf
         moving = self.codes[..., :1] != self.codes[..., 1:2] if self.is_threshold(inputs) else True
         finite = np.where(np.isfinite(self.breaks) & moving, self.breaks, never)
         shared = slice(0, 1) if self.shared else slice(None)

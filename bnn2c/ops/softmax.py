@@ -26,3 +26,6 @@ class Softmax(Op):
         shifted = inputs[0].astype(np.float64) - inputs[0].max(axis=2, keepdims=True)
         total = np.exp(shifted).sum(axis=2, keepdims=True)
         return np.asarray(shifted - np.log(total) if self.logarithm else np.exp(shifted) / total, np.float32)
+
+
+Softmax.CASES = tuple((Softmax(logarithm), (TensorType((2, 1, 7)),)) for logarithm in (False, True))

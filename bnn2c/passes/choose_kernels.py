@@ -1,10 +1,10 @@
 """Choose the kernel family of every binary convolution, and convert bit layouts where two neighbours disagree.
 
-Class sharing is the fastest family for maps of 32 pixels and more; it wants bit planes per channel and takes 2.4 bits of flash a
-weight. Bit-sliced channels take one bit a weight and packed pixels. The choice minimises predicted instructions over the
-graph: start from the best family of each layer by itself, then revert layers whose gain does not pay for the conversions
-around them, until nothing changes. `--optimize size` keeps one bit a weight; `balanced` accepts the larger
-flash (weights and code) only when it saves at least BALANCED_GAIN instructions per extra byte.
+Class sharing is the fastest family for maps of 32 pixels and more; it wants bit planes per channel and takes 2.4 bits
+of flash a weight. Bit-sliced channels take one bit a weight and packed pixels. The choice minimises predicted
+instructions over the graph: start from the best family of each layer by itself, then revert layers whose gain does
+not pay for the conversions around them, until nothing changes. `--optimize size` keeps one bit a weight; `balanced`
+accepts the larger flash (weights and code) only when it saves at least BALANCED_GAIN instructions per extra byte.
 """
 
 from __future__ import annotations
@@ -114,7 +114,11 @@ def _convert(graph: Graph, chosen: set[str], lane_words: int) -> Graph:
 
 
 def _converted(
-    nodes: list[Node], types: dict[str, TensorType], converted: dict[tuple[str, str], str], key: tuple[str, str], reader: Node
+    nodes: list[Node],
+    types: dict[str, TensorType],
+    converted: dict[tuple[str, str], str],
+    key: tuple[str, str],
+    reader: Node,
 ) -> str:
     """The value in the wanted layout; converted once for all readers."""
     if key not in converted:

@@ -1,7 +1,7 @@
 """Quantise the sums of a first layer pixel by pixel.
 
-`quantize(conv(x))` with one reader becomes one operation: the same sums, the same comparisons, but only one pixel of sums in
-memory. Applies to integer, addition-only and real convolutions; binary ones have their own fused thresholds.
+`quantize(conv(x))` with one reader becomes one operation: the same sums, the same comparisons, but only one pixel of
+sums in memory. Applies to integer, addition-only and real convolutions; binary ones have their own fused thresholds.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def _verdict(sizes: Json, limits: Limits) -> Json:
     ]
     limited = any(room is not None for _, _, room in rows)
     fits = not over if limited else None
-    need = f"{bytes_text(sizes['flash_bytes'])} of flash and {bytes_text(sizes['ram_bytes'])} of RAM"
+    about = "" if sizes["code_measured"] else "about "
+    need = f"{about}{bytes_text(sizes['flash_bytes'])} of flash and {bytes_text(sizes['ram_bytes'])} of RAM"
     text = {None: f"Needs {need}.", True: f"Fits: needs {need}.", False: f"Does not fit: {', '.join(over)}."}[fits]
     return {"fits": fits, "text": text, "flash_limit": limits.flash_bytes, "ram_limit": limits.ram_bytes}
 

@@ -11,10 +11,10 @@ __all__ = ["LAYER_HEADER", "exactness_lines", "layer_rows", "render_text", "shap
 
 Json = dict[str, Any]
 
-LAYER_HEADER = ("#", "layer", "op", "output", "binary MACs", "real MACs", "weights")
+LAYER_HEADER = ("#", "layer", "op", "kernel", "output", "binary MACs", "real MACs", "weights")
 
 _LISTED = 20
-_LEFT_COLUMNS = 4
+_LEFT_COLUMNS = 5
 
 
 def render_text(data: Json) -> str:
@@ -89,14 +89,15 @@ def _row(layer: Json) -> tuple[str, ...]:
     shape = shape_text(layer.get("output_shape", []))
     macs = [count_text(layer[key]) if layer[key] else "-" for key in ("binary_macs", "real_macs")]
     weights = f"{layer['weight_bytes']:,} B" if layer["weight_bytes"] else "-"
-    return (str(layer["index"]), layer["name"], layer["op"], shape, *macs, weights)
+    kernel = layer.get("kernel", "")
+    return (str(layer["index"]), layer["name"], layer["op"], "" if kernel == layer["op"] else kernel, shape, *macs, weights)
 
 
 def total_row(data: Json) -> tuple[str, ...]:
     """The sums under the rows of `layer_rows`."""
     totals = data["totals"]
     macs = [count_text(totals[key]) for key in ("binary_macs", "real_macs")]
-    return ("", "total", "", "", *macs, f"{totals['weight_bytes']:,} B")
+    return ("", "total", "", "", "", *macs, f"{totals['weight_bytes']:,} B")
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

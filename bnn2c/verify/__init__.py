@@ -17,6 +17,7 @@ from bnn2c.verify.runner import measurements, run_target
 from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors
 
 if TYPE_CHECKING:
+    from bnn2c.options import Options
     from bnn2c.pipeline import Compiled
     from bnn2c.toolchain import TargetRun
     from bnn2c.verify.bounded import Array
@@ -59,10 +60,12 @@ def verify_model(
     given = load_vectors(vectors, compiled.manifest, compiled.options) if vectors else None
     given = given or random_vectors(samples, compiled.imported, compiled.options)
     tell("running the reference")
-    expected = given.outputs or _reference_outputs(model_path, given)
+    meant = compiled.options.sign_zero is not None  # stored outputs hold ONNX's sign(0) = 0
+    stored = None if meant else given.outputs
+    expected = stored or _reference_outputs(model_path, given, compiled.options)
     allowed = tolerances(compiled.manifest["outputs"], expected)
     judge = Judge(compiled, Path(model_path), given, expected, allowed)
-    origin = "vectors" if given.outputs else "onnxruntime"
+    origin = "vectors" if stored else "onnxruntime"
     found = []
     for target in targets:
         tell(f"{target}: building and running {len(given.inputs)} samples")
@@ -73,8 +76,8 @@ def verify_model(
     return {"schema": 1, "model": str(model_path), "results": found}
 
 
-def _reference_outputs(model_path: Path, vectors: Vectors) -> list[list[Array]]:
-    reference = Reference(load_model(model_path))
+def _reference_outputs(model_path: Path, vectors: Vectors, options: Options) -> list[list[Array]]:
+    reference = Reference(load_model(model_path, options))
     try:
         return [reference.run(feed) for feed in vectors.feeds]
     except ReferenceFailed as error:

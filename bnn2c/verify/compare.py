@@ -46,7 +46,10 @@ class Tolerance:
 
 
 def tolerances(ports: Sequence[dict[str, Any]], reference: Sequence[Sequence[Array]]) -> list[Tolerance]:
-    """One tolerance per output; the range is the larger of spread and magnitude of the reference over all samples.
+    """One tolerance per output.
+
+    The range is the larger of spread and magnitude of the reference over all samples, or the range of the function that
+    ends the network where that is known (1 for probabilities).
 
     Args:
         ports: `manifest["outputs"]`.
@@ -56,7 +59,8 @@ def tolerances(ports: Sequence[dict[str, Any]], reference: Sequence[Sequence[Arr
     for position, port in enumerate(ports):
         values = np.concatenate([np.asarray(row[position]).astype(np.float64).ravel() for row in reference])
         values = values[np.isfinite(values)]
-        extent = float(max(np.abs(values).max(), np.ptp(values))) if values.size else 0.0
+        seen = float(max(np.abs(values).max(), np.ptp(values))) if values.size else 0.0
+        extent = max(seen, float(port.get("range", 0.0)))
         found.append(Tolerance(port["name"], port["dtype"] != "float32", RELATIVE * max(extent, _SMALLEST_RANGE)))
     return found
 

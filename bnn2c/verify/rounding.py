@@ -27,6 +27,7 @@ from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir import Graph
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.map import Map
+from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import RELATIVE, Tolerance, close
 from bnn2c.verify.decisions import Flips, Follow
@@ -91,6 +92,7 @@ class Judge:
         """
         self._compiled = compiled
         self._path = model
+        self._options = compiled.options
         self._vectors = vectors
         self._expected = expected
         self._allowed = list(allowed)
@@ -113,11 +115,11 @@ class Judge:
 
     def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
         inputs = self._vectors.inputs[sample]
-        return self._searched("c", self._compiled.final, inputs, got)
+        return self._searched("c", self._final, inputs, got)
 
     def _lowering_link(self, sample: int) -> Finding:
         inputs = self._vectors.inputs[sample]
-        lowered = results(self._compiled.final, evaluate(self._compiled.final, inputs, Flips()))
+        lowered = results(self._final, evaluate(self._final, inputs, Flips()))
         return self._searched("lowering", self._traced[0], inputs, lowered)
 
     def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
@@ -167,8 +169,13 @@ class Judge:
         return Finding(False, stage, self._allowed[0].name)
 
     @cached_property
+    def _final(self) -> Graph:
+        """The graph that the C code executes, every step of a loop by itself: each may hold a tie."""
+        return unroll_loops(self._compiled.final)
+
+    @cached_property
     def _model(self) -> Any:  # noqa: ANN401 - a protobuf message
-        return load_model(self._path)
+        return load_model(self._path, self._options)
 
     @cached_property
     def _reference(self) -> Reference:

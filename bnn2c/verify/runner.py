@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bnn2c.errors import CompileError
 from bnn2c.targets import TargetError, load_target
 from bnn2c.toolchain import ArenaOverrun, TargetRun, run_on_target
+from bnn2c.toolchain.build import OPTIMIZE_FLAGS
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
@@ -34,7 +35,8 @@ def run_target(compiled: Compiled, target: str, vectors: Vectors) -> TargetRun:
     except TargetError as error:
         raise CompileError.single("BNN019", str(error)) from None
     with tempfile.TemporaryDirectory(prefix="bnn2c-verify-") as folder:
-        run = run_on_target(compiled.files, compiled.manifest, device, vectors.inputs, Path(folder))
+        flag = OPTIMIZE_FLAGS[compiled.options.optimize]
+        run = run_on_target(compiled.files, compiled.manifest, device, vectors.inputs, Path(folder), opt=flag)
     if not run.guards_intact:
         raise ArenaOverrun(f"on {target} the generated code wrote outside of its arena or its output struct")
     return run

@@ -49,7 +49,7 @@ def main() -> None:
     try:
         differing = _demo()
     except (bnn2c.CompileError, ToolchainError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(str(error) if isinstance(error, bnn2c.CompileError) else f"error: {error}")
     sys.exit(1 if differing else 0)
 
 
@@ -68,7 +68,9 @@ def _demo() -> int:
     differing += _compare_with_host(measured, compiled) if measured else 0
     step(f"what the network needs on {_TARGET}")
     _show_costs(model, measured)
-    step(f"the whole report, with the reasons per layer, is {(_OUTPUT / 'report.html').resolve().as_uri()}")
+    step("to look at next")
+    say(f"the whole report, with the reasons per layer: {(_OUTPUT / 'report.html').resolve().as_uri()}")
+    say(f"the generated C: {_OUTPUT / 'digits.h'}, {_OUTPUT / 'digits.c'}; a firmware around it: examples/firmware")
     return differing
 
 
@@ -95,7 +97,7 @@ def _compare(compiled: Logits, reference: Logits, test: TestSet) -> int:
     """Show a few digits and both accuracies; returns the number of digits whose outputs differ."""
     predicted = compiled.argmax(axis=1)
     shown = _interesting(predicted, test)
-    captions = [(f"C {predicted[i]}, true {test.label[i]}", bool(predicted[i] == test.label[i])) for i in shown]
+    captions = [_caption(int(predicted[i]), int(test.label[i])) for i in shown]
     _console.print()
     terminal.pictures(_console, [test.image[i, 0] for i in shown], captions)
     _console.print()
@@ -104,6 +106,10 @@ def _compare(compiled: Logits, reference: Logits, test: TestSet) -> int:
     differing = _differences(compiled, reference)
     say(f"differing outputs: {differing} of {len(test.label):,}")
     return differing
+
+
+def _caption(predicted: int, true: int) -> tuple[str, bool]:
+    return (f"C: {predicted}" if predicted == true else f"C: {predicted}, true: {true}"), predicted == true
 
 
 def _interesting(predicted: npt.NDArray[np.intp], test: TestSet) -> list[int]:
@@ -141,6 +147,7 @@ def _compare_with_host(run: TargetRun, compiled: Logits) -> int:
     if run.instructions is not None:
         same = ", the same for every digit" if run.constant_time else ""
         say(f"instructions per digit: {run.instructions:,}{same}")
+        say(f"(at 100 MHz {run.instructions / 1e5:.0f} ms if each took one cycle; QEMU counts instructions, not cycles)")
     return differing
 
 

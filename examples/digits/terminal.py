@@ -19,6 +19,7 @@ Picture = npt.NDArray[np.uint8]
 _GAP = 3
 _PIPE_WIDTH = 120
 _INK = 80
+_BAR = 12
 # By (upper half has ink) + 2 * (lower half has ink).
 _HALF_BLOCKS = " ▀▄█"
 
@@ -48,11 +49,17 @@ def pictures(console: Console, digits: Sequence[Picture], captions: Sequence[tup
         captions: per digit what to write below it, and whether it is good news.
     """
     full = (digits[0].shape[1] + _GAP) * len(digits) <= console.width
-    drawings = [_half_blocks(digit if full else _halved(digit)) for digit in digits]
+    drawings = [_half_blocks(digit if full else _halved(digit)) for digit in _cropped(digits)]
     table = Table.grid(padding=(0, _GAP, 0, 0))
     table.add_row(*(Text("\n".join(lines)) for lines in drawings))
     table.add_row(*(Text(text, style="green" if good else "bold red") for text, good in captions))
     console.print(table)
+
+
+def _cropped(digits: Sequence[Picture]) -> list[Picture]:
+    """The digits without the rows above and below, in steps of four, that have no ink in any of them."""
+    inked = np.flatnonzero(np.any([(digit > _INK).any(axis=1) for digit in digits], axis=0)) // 4
+    return [digit[4 * inked[0] : 4 * inked[-1] + 4] for digit in digits]
 
 
 def _halved(digit: Picture) -> Picture:
@@ -70,22 +77,34 @@ def _half_blocks(digit: Picture) -> list[str]:
 
 
 def layer_table(console: Console, layers: Sequence[Mapping[str, Any]], instructions: Sequence[int]) -> None:
-    """One row per layer of the manifest; `instructions` per layer is empty where nothing was counted."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for header in ("layer", "op", "kernel", "output"):
-        table.add_column(header, overflow="fold")
-    for header in ("binary MACs", "weights", *(["instructions"] if instructions else [])):
-        table.add_column(header, justify="right")
+    """One row per layer of the manifest and their sum; `instructions` per layer is empty where nothing was counted."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_footer=True, footer_style="bold")
+    for header, footer in (("layer", "total"), ("kernel", ""), ("output", "")):
+        table.add_column(header, footer, overflow="fold")
+    macs, weights = (sum(layer[key] for layer in layers) for key in ("binary_macs", "weight_bytes"))
+    table.add_column("binary MACs", f"{macs:,}", justify="right")
+    table.add_column("weights", f"{weights:,} B", justify="right")
+    if instructions:
+        table.add_column("instructions", f"{sum(instructions):,}", justify="right")
+        table.add_column("share")
     for index, layer in enumerate(layers):
-        counted = [f"{instructions[index]:,}"] if instructions else []
-        table.add_row(*_cells(layer), *counted)
+        table.add_row(*_cells(layer), *_counted(index, instructions))
     console.print(table)
 
 
+def _counted(index: int, instructions: Sequence[int]) -> list[Text]:
+    """Instructions of a layer and its share as a bar; nothing where nothing was counted."""
+    if not instructions:
+        return []
+    share = instructions[index] / sum(instructions)
+    return [Text(f"{instructions[index]:,}"), Text("█" * round(_BAR * share) or "▏", style="cyan") + f" {share:.0%}"]
+
+
 def _cells(layer: Mapping[str, Any]) -> list[Text]:
-    names = [str(layer.get(key, "")) for key in ("name", "op", "kernel")]
     shape = "x".join(map(str, layer["output_shape"]))
-    return [Text(cell) for cell in (*names, shape, f"{layer['binary_macs']:,}", f"{layer['weight_bytes']:,} B")]
+    macs = f"{layer['binary_macs']:,}" if layer["binary_macs"] else "-"
+    weights = f"{layer['weight_bytes']:,} B" if layer["weight_bytes"] else "-"
+    return [Text(cell) for cell in (layer["name"], layer["kernel"], shape, macs, weights)]
 
 
 def size_table(console: Console, rows: Sequence[tuple[str, int, str]]) -> None:

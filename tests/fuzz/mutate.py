@@ -14,6 +14,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -67,6 +68,7 @@ def compile_bytes(data: bytes, number: int) -> tuple[str, str]:
 
 def work() -> None:
     """The worker: reads numbers, answers one line of JSON each."""
+    import faulthandler
     import resource
 
     from mutations import mutate
@@ -85,7 +87,9 @@ def work() -> None:
         else:
             data = Path(name).read_bytes()
             number = int(Path(name).stem.split("-")[-1])
+        faulthandler.dump_traceback_later(SECONDS - 1)
         answers.write(json.dumps(compile_bytes(data, number)) + "\n")
+        faulthandler.cancel_dump_traceback_later()
         answers.flush()
 
 
@@ -94,6 +98,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self.log = tempfile.TemporaryFile()
 
     def run(self, job: int | Path) -> Outcome:
         """Compile one mutation, or a stored file."""
@@ -112,13 +117,19 @@ class Worker:
         if answer is None:
             process.kill()
         status = process.wait()
-        return Outcome(number, "hang" if answer is None else "died", f"exit status {status}", seconds)
+        return Outcome(number, "hang" if answer is None else "died", f"exit status {status}; {self._last_words()}", seconds)
+
+    def _last_words(self) -> str:
+        """Where it was, innermost first, when it was killed."""
+        self.log.seek(0)
+        lines = [line.decode(errors="replace") for line in self.log.readlines()]
+        return " ".join(line.split("/")[-1].strip() for line in lines if "File" in line)[:400]
 
     def _start(self) -> subprocess.Popen[bytes]:
         limits = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, str(HERE / "mutate.py"), "--worker"]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env={**os.environ, **limits})
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, env={**os.environ, **limits})
 
     def close(self) -> None:
         """End the process."""

@@ -38,10 +38,11 @@ def _special() -> list[Case]:
     return [Case(shape, result, i) for i, shape in enumerate(shapes) for result in ("bits", "i16", "i32")]
 
 
+@pytest.mark.parametrize("lane_words", [1, 4, 8])
 @pytest.mark.parametrize("cases", [_grid(), _special()], ids=["grid", "special"])
-def test_equals_reference(cases: list[Case], tmp_path: Path) -> None:
+def test_equals_reference(cases: list[Case], lane_words: int, tmp_path: Path) -> None:
     """Every output word equals the reference; no sanitizer finding."""
-    assert run_cases(sliced_channels, cases, tmp_path) == []
+    assert run_cases(sliced_channels, cases, tmp_path, lane_words=lane_words) == []
 
 
 def test_one_flash_bit_per_weight() -> None:

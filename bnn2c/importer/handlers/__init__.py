@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from bnn2c.importer.handlers.registry import HANDLERS, Handler
+from bnn2c.importer.handlers.registry import HANDLERS, REFUSED, Handler
 
 
 @cache
@@ -22,6 +22,6 @@ def handler_for(op_type: str) -> Handler | None:
 
 
 def supported_operators() -> list[str]:
-    """Names of the ONNX operators that have a handler."""
+    """Names of the ONNX operators that can be compiled in at least one form, without those that are only refused."""
     _load_all()
-    return sorted(HANDLERS)
+    return sorted(HANDLERS.keys() - REFUSED)

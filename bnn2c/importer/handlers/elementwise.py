@@ -34,10 +34,7 @@ def _kind(call: Call) -> np.dtype[Any]:
 
 @handles(*UNARY)
 def unary(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """One function of one tensor; `--sign-zero` says what Sign gives at 0."""
-    if call.op == "Sign" and ctx.sign_zero is not None:
-        positive = ctx.elementwise("ge" if ctx.sign_zero > 0 else "gt", call.tensor(0), 0.0)
-        return [ctx.elementwise("where", positive, 1.0, -1.0, dtype=_kind(call))]
+    """One function of one tensor."""
     return [ctx.elementwise(UNARY[call.op], call.tensor(0), dtype=_kind(call))]
 
 

@@ -25,6 +25,8 @@ def conv(ctx: Context, call: Call) -> Sequence[Tensor]:
     if len(x.shape) not in (3, 4):
         raise call.refuse("BNN006", f"{len(x.shape) - 2}-D convolution is not supported")
     window = window_of(call, x.shape[2:], weights.shape[2:])
+    if list(call.attrs.get("kernel_shape") or weights.shape[2:]) != list(weights.shape[2:]):
+        raise call.refuse("BNN003", f"kernel_shape is not that of the weights {list(weights.shape)}")
     kernels = weights.reshape(weights.shape[0], weights.shape[1], *window.kernel).transpose(0, 2, 3, 1)
     source = channels_last(ctx, x)
     op = Conv2d(np.ascontiguousarray(kernels, np.float32), window, call.attrs.get("group", 1))
@@ -108,6 +110,9 @@ def product(ctx: Context, left: View, right: View) -> Tensor:
     """Batched product of two activations; leading axes broadcast."""
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     rows, inner, cols = left.shape[-2], left.shape[-1], right.shape[-1]
+    if right.shape[-2] != inner:
+        raise ValueError(f"{list(left.shape)} and {list(right.shape)} have no product")
+    ctx.limits.room((*batch, max(rows, cols), inner), "matrix product")
     a = np.broadcast_to(left.index, (*batch, rows, inner)).reshape(-1, rows, inner)
     b = np.swapaxes(np.broadcast_to(right.index, (*batch, inner, cols)), -1, -2).reshape(-1, cols, inner)
     name = ctx.emit(MatMul(), [ctx.physical(left, a), ctx.physical(right, b)])

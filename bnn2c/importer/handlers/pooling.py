@@ -69,6 +69,7 @@ def pad(ctx: Context, call: Call) -> Sequence[Tensor]:
     cut = tuple(slice(max(0, -b), n - max(0, -a)) for (b, a), n in zip(widths, x.shape, strict=True))
     cropped = elements(x)[cut]
     grow = [(max(0, b), max(0, a)) for b, a in widths]
+    ctx.limits.room([n + b + a for n, (b, a) in zip(cropped.shape, grow, strict=True)], call.name)
     if mode != "constant":
         return [moved(x, np.pad(cropped, grow, mode))]
     value = call.attrs.get("value", call.constant(2, "the padding value"))
@@ -112,6 +113,7 @@ def resize(ctx: Context, call: Call) -> Sequence[Tensor]:
     x = call.tensor(0)
     sizes, scales = _resize_target(call, x.shape)
     mode = call.attrs.get("mode", "nearest")
+    ctx.limits.room(sizes, call.name)
     found: Tensor = x
     for axis, (old, new, scale) in enumerate(zip(x.shape, sizes, scales, strict=True)):
         if old == new and scale == 1:

@@ -1,4 +1,4 @@
-"""ONNX RNN, GRU and LSTM: one dense layer over the whole sequence for the inputs, then the steps one after the other.
+"""ONNX RNN, GRU and LSTM: the steps one after the other, which `passes/roll_loops.py` makes a loop again.
 
 Equations and gate orders are those of the ONNX operator specification (GRU: z r h; LSTM: i o f c).
 """
@@ -141,16 +141,19 @@ def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], bat
 
 
 def _direction(ctx: Context, call: Call, x: Tensor, number: int, reverse: bool) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Hidden states in time order, last hidden state, last cell state (each [1, H])."""
+    """Hidden states in time order, last hidden state, last cell state (each [1, H]).
+
+    Constant initial states become values, so that the first step is like the others and all of them are one loop.
+    """
     weights, cell = _cell(ctx, call, number)
     size = cell.recurrent.shape[1]
-    flat = moved(x, elements(x)[:, 0])
-    products = dense(ctx, call, ctx.as_view(flat), weights)
-    h, c = (_initial(call, position, number, size) for position in (5, 6))
+    source = ctx.as_view(x)
+    h, c = (ctx.as_view(_initial(call, position, number, size)) for position in (5, 6))
     states: list[Tensor] = []
     order = range(x.shape[0])
     for t in reversed(order) if reverse else order:
-        h, c = STEPS[call.op](cell, moved(products, elements(products)[t][None]), h, c)
+        product = dense(ctx, call, source.with_index(source.index[t]), weights)
+        h, c = STEPS[call.op](cell, product, h, c)
         states.append(h)
     return states[::-1] if reverse else states, h, c
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.handlers.registry import handles, refuses
 from bnn2c.importer.handlers.shape import elements, moved
+from bnn2c.importer.limits import as_integer
 from bnn2c.importer.tensors import Tensor, View, storage_order
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.reduce import Reduce
@@ -108,7 +109,8 @@ def softmax(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [out.with_index(np.moveaxis(out.index, -1, axis))]
 
 
-@handles("Hardmax", "TopK")
+@refuses("Hardmax")
+@handles("TopK")
 def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
     """TopK with k = 1 is a maximum and its index."""
     x = ctx.as_view(call.tensor(0))
@@ -185,7 +187,8 @@ def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
     if depth is None or values is None:
         raise call.refuse("BNN003", "OneHot needs depth and values")
     axis = call.attrs.get("axis", -1) % (len(ids.shape) + 1)
-    count = int(np.reshape(depth, ()))
+    count = as_integer(depth)
+    ctx.limits.room([*ids.shape, count], call.name)
     spread = moved(ids, np.expand_dims(elements(ids), axis))
     labels = np.arange(count).reshape([-1 if a == axis else 1 for a in range(len(ids.shape) + 1)])
     hit = ctx.elementwise("eq", spread, labels)

@@ -10,6 +10,8 @@ from bnn2c.importer.tensors import Tensor
 
 Handler = Callable[[Context, Call], Sequence[Tensor]]
 HANDLERS: dict[str, Handler] = {}
+REFUSED: set[str] = set()
+"""Operators whose handler only says why they cannot be compiled."""
 
 
 def handles(*operators: str) -> Callable[[Handler], Handler]:
@@ -21,3 +23,9 @@ def handles(*operators: str) -> Callable[[Handler], Handler]:
         return function
 
     return register
+
+
+def refuses(*operators: str) -> Callable[[Handler], Handler]:
+    """Register a function that raises the diagnostic of operators that cannot be compiled."""
+    REFUSED.update(operators)
+    return handles(*operators)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.handlers.registry import handles, refuses
 from bnn2c.importer.tensors import Array, Tensor, View
 
 
@@ -67,7 +67,10 @@ def squeeze(ctx: Context, call: Call) -> Sequence[Tensor]:
 def expand(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Two-sided broadcast to a shape."""
     x = call.tensor(0)
-    shape = np.broadcast_shapes(x.shape, tuple(call.numbers("shape", 1) or ()))
+    wanted = tuple(call.numbers("shape", 1) or ())
+    ctx.limits.room(wanted, call.name)
+    shape = np.broadcast_shapes(x.shape, wanted)
+    ctx.limits.room(shape, call.name)
     return [moved(x, np.broadcast_to(elements(x), shape))]
 
 
@@ -75,7 +78,11 @@ def expand(ctx: Context, call: Call) -> Sequence[Tensor]:
 def tile(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Repeated along every axis."""
     x = call.tensor(0)
-    return [moved(x, np.tile(elements(x), call.numbers("repeats", 1) or ()))]
+    repeats = call.numbers("repeats", 1) or []
+    if len(repeats) != len(x.shape):
+        raise call.refuse("BNN003", f"{len(repeats)} repeats for {len(x.shape)} axes")
+    ctx.limits.room([n * r for n, r in zip(x.shape, repeats, strict=True)], call.name)
+    return [moved(x, np.tile(elements(x), repeats))]
 
 
 @handles("Slice")
@@ -113,6 +120,7 @@ def gather(ctx: Context, call: Call) -> Sequence[Tensor]:
     x, ids = call.tensor(0), call.tensor(1)
     axis = call.attrs.get("axis", 0)
     if not isinstance(ids, View):
+        ctx.limits.room([*ids.shape, elements(x).size // max(1, x.shape[axis])], call.name)
         return [moved(x, np.take(elements(x), ids.astype(np.int64), axis))]
     if isinstance(x, View) or axis % len(x.shape) != 0:
         raise call.refuse("BNN006", "Gather with computed indices needs a constant table and axis 0")
@@ -161,7 +169,7 @@ def shape_of(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [np.asarray(x.shape, np.int64)[call.attrs.get("start", 0) : call.attrs.get("end", None)]]
 
 
-@handles("NonZero", "ScatterND", "ScatterElements", "Scatter", "Compress", "Unique", "NonMaxSuppression")
+@refuses("NonZero", "ScatterND", "ScatterElements", "Scatter", "Compress", "Unique", "NonMaxSuppression")
 def data_dependent(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Refused: the amount of data would depend on the input."""
     raise call.refuse(

@@ -11,6 +11,9 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir.window import Window
 
+LARGEST = 65535
+LARGEST_AREA = 1 << 24
+
 
 def channels_last(ctx: Context, x: View) -> str:
     """The physical [H, W, C] of a logical [1, C, H, W] or [1, C, L] tensor."""
@@ -41,8 +44,19 @@ def window_of(call: Call, size: Sequence[int], kernel: Sequence[int] | None = No
     stride = pair(call.attrs.get("strides"), rank, 1)
     dilation = pair(call.attrs.get("dilations"), rank, 1)
     full = (1, *size) if rank == 1 else tuple(size)
-    window = Window((height, width), stride, dilation, _pads(call, full, (height, width), stride, dilation, rank))
+    _check_range(call, 1, height, width, *stride, *dilation)
+    pads = _pads(call, full, (height, width), stride, dilation, rank)
+    _check_range(call, 0, *pads)
+    if max(k * (n + pads[axis] + pads[axis + 2]) for axis, (k, n) in enumerate(zip((height, width), full, strict=True))) > LARGEST_AREA:
+        raise call.refuse("BNN009", f"the window of {call.op} is too large")
+    window = Window((height, width), stride, dilation, pads)
     return _with_ceil(window, full) if call.attrs.get("ceil_mode") else window
+
+
+def _check_range(call: Call, low: int, *values: int) -> None:
+    """Window parameters that no operator may have are an invalid graph."""
+    if min(values) < low or max(values) > LARGEST:
+        raise call.refuse("BNN003", f"{call.op} has a kernel, stride, dilation or pad of {min(values)} … {max(values)}")
 
 
 def _pads(
@@ -56,6 +70,8 @@ def _pads(
         return top, left, bottom, right
     if mode == "VALID":
         return 0, 0, 0, 0
+    if mode not in ("SAME_UPPER", "SAME_LOWER"):
+        raise call.refuse("BNN003", f"auto_pad {mode} is unknown")
     before, after = [], []
     for n, k, s, d in zip(size, kernel, stride, dilation, strict=True):
         total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)

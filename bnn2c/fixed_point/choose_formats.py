@@ -1,0 +1,91 @@
+"""Choose the storage and the scale of every real tensor.
+
+Operations that only move, join or compare numbers keep their format, so the values around them share one (Concat, MaxPool,
+Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. With `int8` values have 8 bits, but 16 where a
+later threshold (Quantize) decides on them: there a rounding error is not a small error but a flipped bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2c.fixed_point.calibrate import Calibration, Spread, limit
+from bnn2c.fixed_point.formats import INTEGER_LIMITS, Format
+from bnn2c.ir import Graph, Node
+from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.average_pool import AveragePool
+from bnn2c.ops.concat import Concat
+from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.quantize import Quantize
+from bnn2c.ops.rearrange import Rearrange
+from bnn2c.ops.reduce import Reduce
+from bnn2c.ops.softmax import Softmax
+
+HEADROOM = {"i16": 1.25, "i8": 1.0, "u8": 1.0}
+
+
+def choose_formats(graph: Graph, calibration: Calibration, real: str, method: str) -> dict[str, Format]:
+    """A format for every float32 value; graph inputs included."""
+    group = _groups(graph)
+    members: dict[str, list[str]] = {}
+    for name, root in group.items():
+        members.setdefault(root, []).append(name)
+    exact = _decisive(graph)
+    ends = {port.value for port in graph.outputs}
+    soft = {node.output for node in graph.nodes if isinstance(node.op, Softmax)}
+    formats = {}
+    for names in members.values():
+        long = real == "int16" or bool((exact | ends) & set(names))
+        spread = _joined([calibration.spreads.get(n, Spread(0.0, 0.0)) for n in names])
+        storage = "i16" if long else "u8" if spread.low == 0.0 < spread.high else "i8"
+        found = _format(spread, storage, method, whole=bool(soft & set(names)))
+        formats |= dict.fromkeys(names, found)
+    return formats
+
+
+def _format(spread: Spread, storage: str, method: str, whole: bool) -> Format:
+    """Scale from the calibrated range; the range of a softmax is 0 … 1."""
+    steps = INTEGER_LIMITS[storage][1]
+    if whole:
+        return Format(storage, max(1.0, spread.high) / steps)
+    largest = limit(spread, steps, method) * HEADROOM[storage]
+    return Format(storage, (largest or 1.0) / steps)
+
+
+def _joined(spreads: list[Spread]) -> Spread:
+    low, high = min(s.low for s in spreads), max(s.high for s in spreads)
+    return Spread(low, high, np.zeros(1), 1, [k for s in spreads for k in s.kept])
+
+
+def keeps_format(node: Node) -> bool:
+    """True for operations whose result has the format of their operands."""
+    if isinstance(node.op, Reduce):
+        return node.op.function in ("max", "min")
+    return isinstance(node.op, (Concat, MaxPool, Rearrange, AveragePool))
+
+
+def _groups(graph: Graph) -> dict[str, str]:
+    """Union of values that share a format: value -> representative."""
+    parent = {name: name for name, kind in graph.types.items() if kind.storage == "f32"}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for node in graph.nodes:
+        if keeps_format(node):
+            for name in node.inputs:
+                if name in parent:
+                    parent[root(name)] = root(node.output)
+    return {name: root(name) for name in parent}
+
+
+def _decisive(graph: Graph) -> set[str]:
+    """Float values from which a threshold can be reached through float values."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        decides = isinstance(node.op, Quantize) or node.output in found
+        if decides and not isinstance(node.op, ArgMax):
+            found |= {name for name in node.inputs if graph.types[name].storage == "f32"}
+    return found

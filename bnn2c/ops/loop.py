@@ -1,0 +1,176 @@
+"""A group of operations that runs several times, each time on the next slice and with the last state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn2c.ir.graph import Graph, execute
+from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from bnn2c.memory import Plan
+
+CALL_STACK_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one input of the body reads.
+
+    Attributes:
+        start: first element of the operand that step 0 reads.
+        step: by how many elements the window moves each step; 0 for an operand that every step reads as a whole.
+        carried: number of the body's output that the next step reads instead of the operand; None when not carried.
+    """
+
+    start: int = 0
+    step: int = 0
+    carried: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Output number `output` of the body: that of the last step, or of all steps one after the other."""
+
+    output: int
+    stacked: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Loop(Op):
+    """`for t in range(steps): body(windows at start + t * step, states of step t - 1)`.
+
+    Attributes:
+        body: one step; its input k has the type of the window, and is fed by `feeds[k]` from operand k.
+        steps: number of repetitions.
+        feeds: one per input of the body.
+        results: what is kept, in the order in which it lies in the output: one run of elements (bit tensors: of pixels).
+    """
+
+    body: Graph
+    steps: int
+    feeds: tuple[Feed, ...]
+    results: tuple[Result, ...]
+
+    @property
+    def windows(self) -> list[TensorType]:
+        """Types of the body's inputs."""
+        return [self.body.types[port.value] for port in self.body.inputs]
+
+    @property
+    def produced(self) -> list[TensorType]:
+        """Types of the body's outputs."""
+        return [self.body.types[port.value] for port in self.body.outputs]
+
+    @property
+    def places(self) -> list[int]:
+        """First element of each result in the output, and the number of all elements."""
+        sizes = [self.produced[r.output].size * (self.steps if r.stacked else 1) for r in self.results]
+        return [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """[1, 1, elements], or [pixels, 1, C] of packed bits; every window must stay inside its operand."""
+        for kind, window, feed in zip(inputs, self.windows, self.feeds, strict=True):
+            last = feed.start + feed.step * (self.steps - 1)
+            if (kind.storage, kind.planes) != (window.storage, window.planes):
+                raise ValueError(f"{kind} is read as {window}")
+            if min(feed.start, last) < 0 or max(feed.start, last) + window.size > kind.size:
+                raise ValueError(f"a window of {window} leaves {kind}")
+        kinds = {(k.storage, k.planes, k.shape[2] if k.storage == "bits" else 1) for k in self._kept()}
+        if len(kinds) != 1:
+            raise ValueError("results are stored differently")
+        storage, planes, channels = kinds.pop()
+        if storage == "bits":
+            return TensorType((self.places[-1] // channels, 1, channels), storage, planes)
+        return TensorType((1, 1, self.places[-1]), storage)
+
+    def _kept(self) -> list[TensorType]:
+        return [self.produced[r.output] for r in self.results]
+
+    def reference(self, *inputs: Array) -> Array:
+        """Execute the body once per step."""
+        states: list[Array] = []
+        made: list[list[Array]] = []
+        for t in range(self.steps):
+            feeds = [self._fed(k, t, x, states) for k, x in enumerate(inputs)]
+            values = execute(self.body, feeds)
+            states = [values[port.value] for port in self.body.outputs]
+            made.append(states)
+        parts = [m[r.output].ravel() for r in self.results for m in (made if r.stacked else made[-1:])]
+        return np.concatenate(parts).reshape(self.infer_shape())
+
+    def infer_shape(self) -> tuple[int, int, int]:
+        """Shape of the output."""
+        kind = self._kept()[0]
+        channels = kind.shape[2] if kind.storage == "bits" else self.places[-1]
+        return self.places[-1] // channels, 1, channels
+
+    def _fed(self, number: int, t: int, operand: Array, states: Sequence[Array]) -> Array:
+        feed, window = self.feeds[number], self.windows[number]
+        if feed.carried is not None and t > 0:
+            return states[feed.carried]
+        first = feed.start + feed.step * t
+        return operand.ravel()[first : first + window.size].reshape(window.shape)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Memory of one step; the body's inputs and outputs are C pointers."""
+        from bnn2c.memory import plan_memory
+
+        return plan_memory(self.body)
+
+    @cached_property
+    def layout(self) -> tuple[dict[int, int], dict[int, int], int]:
+        """Scratch bytes after the body's arena: offset of each state by input, of each output that is no result, end."""
+        end = self.plan.size
+        states: dict[int, int] = {}
+        others: dict[int, int] = {}
+        for number, (feed, kind) in enumerate(zip(self.feeds, self.windows, strict=True)):
+            if feed.carried is not None:
+                states[number], end = end, end + -(-kind.nbytes // 8) * 8
+        for number, kind in enumerate(self.produced):
+            if number not in {r.output for r in self.results}:
+                others[number], end = end, end + -(-kind.nbytes // 8) * 8
+        return states, others, end
+
+    def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """The body's arena, the states, and outputs that are only carried."""
+        return self.layout[2]
+
+    def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """The loop's own frame and the deepest call of the body."""
+        return CALL_STACK_BYTES + max(n.op.stack_bytes(self.body.input_types(n)) for n in self.body.nodes)
+
+    def cost(self, inputs: Sequence[TensorType]) -> Cost:
+        """The body's work times the steps; its constants once."""
+        costs = [n.op.cost(self.body.input_types(n)) for n in self.body.nodes]
+        return Cost(
+            binary_macs=self.steps * sum(c.binary_macs for c in costs),
+            real_macs=self.steps * sum(c.real_macs for c in costs),
+            weight_bytes=sum(c.weight_bytes for c in costs),
+        )
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """C lines: what happens before the first step, the windows of step t, and the states after it."""
+        from bnn2c.kernels.steps import loop_lines
+
+        return loop_lines(self, inputs)
+
+    def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
+        """Those of the body."""
+        found = {h for n in self.body.nodes for h in n.op.headers(self.body.input_types(n))}
+        return ("bnn2c_loop.h", *sorted(found))
+
+    def kernel(self, inputs: Sequence[TensorType]) -> str:
+        """Number of repetitions."""
+        return f"loop of {self.steps} steps"
+
+    def describe(self) -> str:
+        """Without the body."""
+        return f"steps={self.steps}, feeds={self.feeds}, results={self.results}"

@@ -1,0 +1,74 @@
+"""Orders of the same graph in which repeated steps stand one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bnn2c.analysis.repetition import fingerprint
+from bnn2c.ir import Graph, Node, TensorType
+from bnn2c.ops.rearrange import Rearrange
+
+
+def copies_at_readers(graph: Graph) -> Graph:
+    """Every rearrangement just before each of its readers, as often as needed; the positions of outputs stay."""
+    copies = {node.output: node for node in graph.nodes if isinstance(node.op, Rearrange)}
+    outputs = {port.value for port in graph.outputs}
+    types = dict(graph.types)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.output in copies and node.output not in outputs:
+            continue
+        inputs = []
+        for name in node.inputs:
+            inputs.append(_copied(name, f"{node.output}<{name}", copies, types, nodes) if name in copies else name)
+        nodes.append(replace(node, inputs=tuple(inputs)))
+    return replace(graph, nodes=tuple(nodes), types=types)
+
+
+def _copied(name: str, fresh: str, copies: dict[str, Node], types: dict[str, TensorType], nodes: list[Node]) -> str:
+    """Append a rearrangement, and the rearrangements that it reads, under a new name."""
+    node = copies[name]
+    source = node.inputs[0]
+    if source in copies:
+        source = _copied(source, f"{fresh}<", copies, types, nodes)
+    if fresh not in types:
+        types[fresh] = types[name]
+        nodes.append(replace(node, output=fresh, inputs=(source,)))
+    return fresh
+
+
+def equal_copies_once(graph: Graph) -> Graph:
+    """The inverse: rearrangements of one value with equal positions become one, where the first of them stands."""
+    outputs = {port.value for port in graph.outputs}
+    known: dict[tuple[str, bytes], str] = {}
+    same: dict[str, str] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(same.get(name, name) for name in node.inputs))
+        if isinstance(node.op, Rearrange) and node.output not in outputs:
+            key = (node.inputs[0], fingerprint(node.op))
+            same[node.output] = known.setdefault(key, node.output)
+            if known[key] != node.output:
+                continue
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def deepest_first(graph: Graph) -> Graph:
+    """Every operation as late as possible, after the longest chain among its inputs."""
+    producers = {node.output: node for node in graph.nodes}
+    depth: dict[str, int] = {}
+    for node in graph.nodes:
+        depth[node.output] = 1 + max((depth.get(name, 0) for name in node.inputs), default=0)
+    done: dict[str, Node] = {}
+    stack = [port.value for port in reversed(graph.outputs)]
+    while stack:
+        name = stack[-1]
+        waiting = [n for n in producers[name].inputs if n in producers and n not in done] if name in producers else []
+        if waiting and name not in done:
+            stack.append(max(waiting, key=lambda n: depth[n]))
+            continue
+        if name in producers:
+            done.setdefault(name, producers[name])
+        stack.pop()
+    return replace(graph, nodes=tuple(done.values()))

@@ -1,0 +1,85 @@
+"""What the documentation says works: the tour of the README, the worked example, links and command names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bnn2c.cli.app import _COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*/README.md"))]
+FOLDERS = ("bnn2c", "runtime_c", "templates", "targets")
+
+
+def run(command: list[str], folder: Path, python_path: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(python_path), **more}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_tour_of_the_readme(tmp_path: Path) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = re.search(r"<!-- tour: .*?-->\n```sh\n(.*?)```", text, re.S)
+    assert block
+    shutil.copytree(ROOT / "examples" / "digits", tmp_path / "examples" / "digits")
+    tool = tmp_path / "bin" / "bnn2c"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bnn2c "$@"\n')
+    tool.chmod(0o755)
+    script = block[1].replace(". .venv/bin/activate\n", "set -e\n")
+    done = run(["sh", "-c", script], tmp_path, PATH=f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    assert "status 0, score of 0: " in done.stdout
+    assert {"digits.h", "digits.c", "digits_weights.c", "manifest.json"} <= {p.name for p in (tmp_path / "gen/tour").iterdir()}
+
+
+def test_worked_example_of_adding_an_op(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "adding-an-op.md").read_text("utf-8")
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", page, re.S)
+    assert len(files) == 4
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in files:
+        assert not (tmp_path / name).exists(), f"{name} is there already: the page needs another example"
+        (tmp_path / name).write_text(text, "utf-8")
+    constants = [numpy_helper.from_array(np.asarray(1, np.int64), "axis")]
+    nodes = [helper.make_node("CumSum", ["x", "axis"], ["y"], "sums")]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 6]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "sums.onnx")
+    tests = [sys.executable, "-m", "bnn2c", "verify", "sums.onnx", "--samples", "5", "--json"]
+    (result,) = json.loads(run(tests, tmp_path, tmp_path).stdout)["results"]
+    assert (result["samples"], result["mismatches"]) == (5, 0)
+    if "CumSum" in (tmp_path / "bnn2c" / "ops" / "cum_sum.py").read_text("utf-8"):
+        shutil.copy(ROOT / "tests" / "test_op_cases.py", tmp_path)
+        done = run([sys.executable, "-m", "pytest", "-q", "test_op_cases.py", "-k", "cum_sum"], tmp_path, tmp_path)
+        assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_files_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    named = re.findall(r"\b((?:docs|bnn2c|scripts|tests|targets|templates|runtime_c|examples)/[\w./-]+\.(?:md|py|yaml|c|h|sh|j2))\b", text)
+    example = set(re.findall(r"<!-- file: (\S+) -->", text))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert missing + [name for name in named if name not in example and not (ROOT / name).exists()] == []
+
+
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    assert [name for name in _COMMANDS if f"bnn2c {name}" not in text] == []
