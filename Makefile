@@ -7,10 +7,10 @@ CORPUS ?= ../shared/corpus
 export PYTHON VENV
 
 PY = $(VENV)/bin/python
-QUICK = not slow and not fuzz and not bench and not corpus
+QUICK = not slow and not fuzz and not corpus
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint corpus fuzz bench docs clean setup-demo setup-test
+.PHONY: help demo test test-all lint corpus fuzz bench bench-diff docs clean setup-demo setup-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -28,7 +28,7 @@ test: setup-test lint ## lint and all quick tests; installs toolchains through a
 	$(PY) -m pytest -q -n $(JOBS) -m "$(QUICK)"
 
 test-all: setup-test lint ## the slow tests too
-	$(PY) -m pytest -q -n $(JOBS) -m "not fuzz and not bench and not corpus"
+	$(PY) -m pytest -q -n $(JOBS) -m "not fuzz and not corpus"
 
 lint: setup-test ## ruff and mypy
 	$(PY) -m ruff check .
@@ -40,8 +40,11 @@ corpus: setup-test ## every exported model of CORPUS: verified, refused or misma
 fuzz: setup-test ## random networks through the whole chain
 	$(PY) -m pytest -q -n $(JOBS) -m fuzz
 
-bench: setup-test ## size and instructions of the examples per target
-	$(PY) -m pytest -q -s -m bench
+bench: setup-test ## instructions, flash and RAM per kernel and target: docs/bench.md
+	$(PY) bench/run.py --processes $(JOBS)
+
+bench-diff: setup-test ## fail when a count grew since bench/baseline.json was stored
+	$(PY) bench/diff.py
 
 docs: setup-test ## the pages under docs/ that are generated from the code
 	$(PY) scripts/make_docs.py

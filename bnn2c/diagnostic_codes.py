@@ -199,6 +199,14 @@ CATALOGUE: dict[str, CodeInfo] = {
         "The 'why' line has the tool's own words. Try --on host; if that works, compare the toolchain's version with "
         "the one in docs/targets.md, and please report it.",
     ),
+    "BNN026": CodeInfo(
+        "cannot be streamed",
+        "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that pads along "
+        "time, or treats frames differently by their position in the window, has no streaming form; nor have branches whose "
+        "results come at different times.",
+        "Use convolutions without padding along time, and pools whose windows lie inside; the window network then gives the "
+        "same numbers. Without --stream the network compiles as it is.",
+    ),
     "BNN030": CodeInfo(
         "internal error",
         "The compiler itself failed: this is a bug in bnn2c and not in your model. No output was written.",

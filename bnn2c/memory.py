@@ -1,4 +1,4 @@
-"""The memory plan: lifetimes -> shared buffers -> offsets in one arena."""
+"""The memory plan: lifetimes -> shared buffers -> offsets in one arena. The state of a stream lives throughout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2c.ir import Graph, Node
+from bnn2c.ops.history import History
 from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 
@@ -53,7 +54,7 @@ def plan_memory(graph: Graph) -> Plan:
     placed = {b.name: b for b in _pack([*buffers.values(), *_scratch(graph, shared)])}
     places = {v: (*ports[o], start[v]) for v, o in owner.items() if o in ports}
     places |= {v: ("arena", 0, placed[o].offset + start[v]) for v, o in owner.items() if o not in ports}
-    scratch = {b.first: b.offset for b in placed.values() if b.name.startswith("scratch ")}
+    scratch = {k: placed[f"scratch {n.output}"].offset for k, n in enumerate(graph.nodes) if f"scratch {n.output}" in placed}
     scratch |= {number: placed[name].offset for number, name in shared.items()}
     size = max((b.offset + b.size for b in placed.values()), default=0)
     return Plan(places, scratch, elided, tuple(placed.values()), size)
@@ -89,7 +90,8 @@ def _last_uses(graph: Graph) -> dict[str, int]:
         last[node.output] = number
         for name in node.inputs:
             last[name] = number
-    return last | {port.value: len(graph.nodes) for port in graph.outputs}
+    kept = {node.output: len(graph.nodes) for node in graph.nodes if isinstance(node.op, History)}
+    return last | kept | {port.value: len(graph.nodes) for port in graph.outputs}
 
 
 def _part_of_source(graph: Graph, node: Node) -> int | None:
@@ -133,7 +135,8 @@ def _lifetimes(graph: Graph, owner: dict[str, str], ports: dict[str, tuple[str, 
         if root in ports:
             continue
         size = -(-graph.types[node.output].nbytes // ALIGNMENT) * ALIGNMENT
-        old = found.get(root, Buffer(root, 0, number, number))
+        first = 0 if isinstance(node.op, History) else number
+        old = found.get(root, Buffer(root, 0, first, first))
         found[root] = Buffer(root, max(size, old.size), old.first, max(old.last, last[node.output]))
     return list(found.values())
 
@@ -157,7 +160,8 @@ def _scratch(graph: Graph, shared: dict[int, str]) -> list[Buffer]:
     for number, node in enumerate(graph.nodes):
         size = node.op.scratch_bytes(graph.input_types(node))
         if size and number not in shared:
-            found.append(Buffer(f"scratch {node.output}", -(-size // ALIGNMENT) * ALIGNMENT, number, number))
+            first, last = (0, len(graph.nodes)) if isinstance(node.op, History) else (number, number)
+            found.append(Buffer(f"scratch {node.output}", -(-size // ALIGNMENT) * ALIGNMENT, first, last))
     return found
 
 

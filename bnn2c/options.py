@@ -29,7 +29,7 @@ REAL: tuple[Real, ...] = ("auto", "float32", "int16", "int8")
 CALIBRATE_METHODS = ("minmax", "percentile", "mse")
 
 DEFAULT_MAX_TENSOR_BYTES = 256 * 1024 * 1024
-DEFAULT_MAX_NODES = 50_000
+DEFAULT_MAX_NODES = 20_000
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}", re.ASCII)
 _KEYWORD_TEXT = """
@@ -59,6 +59,7 @@ class Options:
             without FPU when there are calibration vectors, else float32.
         calibrate: .npz file of inputs from which the scales of fixed-point tensors are found.
         calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
+        stream: axis of the inputs that is time: the code takes one frame at a time; None takes the whole window.
         dump_ir: folder for the text form of the graph after each pass; None writes none.
         max_tensor_bytes: a larger tensor is refused (BNN009).
         max_nodes: a graph with more nodes, functions inlined and loops unrolled, is refused (BNN009).
@@ -71,6 +72,7 @@ class Options:
     input_offset: float = 0.0
     selftest: Path | None = None
     sign_zero: int | None = None
+    stream: int | None = None
     real: Real = "auto"
     calibrate: Path | None = None
     calibrate_method: str = "minmax"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bnn2c import naming
 from bnn2c.advice import advice
 from bnn2c.emit import emit
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
+from bnn2c.emit.stream import stream_facts
 from bnn2c.fixed_point import number_formats
 from bnn2c.importer import import_graph, load_model
 from bnn2c.importer.limits import exhaustion_refused
@@ -33,6 +34,8 @@ from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
 from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.roll_loops import roll_loops
+from bnn2c.streaming import make_stream
+from bnn2c.selftest import with_selftest
 from bnn2c.targets import load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
@@ -54,7 +57,7 @@ class Compiled:
         manifest: what the files contain, JSON-able (docs/output-format.md).
         report_data: what the analysis found out, for the report.
         imported: the graph as imported, the oracle of real arithmetic.
-        final: the graph that the C code executes.
+        final: the graph that the C code executes; of a stream, the graph over the whole window.
         options: the options of this compilation.
     """
 
@@ -93,13 +96,21 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     state.warnings += formats.warnings
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
-    graph = dump("choose_kernels", choose_kernels(graph, target, options.optimize))
+    stream = None if options.stream is None else make_stream(graph, options.stream)
+    chosen = dump("choose_kernels", choose_kernels(stream.graph if stream else graph, target, options.optimize))
+    window, graph = (graph if stream else chosen), chosen
     plan = plan_memory(graph)
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
-    files, layers, pool = emit(graph, plan, prefix, facts_of(prefix, digest, target, options))
-    manifest = manifest_of(graph, plan, prefix, digest, target, layers, pool, files)
+    files, layers, pool = emit(graph, plan, prefix, facts_of(graph, prefix, digest, target, options), stream)
+    named = replace(graph, inputs=window.inputs, outputs=window.outputs)
+    manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
+    if stream is not None:
+        manifest |= stream_facts(stream, graph, plan)
+    if formats.summary:
+        manifest["fixed_point"] = formats.summary
     state.warnings += advice(graph, target)
-    return Compiled(files, manifest, report_of(graph, layers, plan, state), imported, graph, options)
+    facts = report_of(graph, layers, plan, state, target)
+    return with_selftest(Compiled(files, manifest, facts, imported, window, options))
 
 
 class Dump:

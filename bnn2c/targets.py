@@ -78,6 +78,7 @@ class Target:
         flags: compiler flags, for compiling and linking.
         link_flags: further flags for linking.
         packages: Debian packages with the compiler, its C library and the emulator.
+        cycles_per_instruction: rough average of the core, for estimates; 0 makes none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Target:
     flags: tuple[str, ...] = ()
     link_flags: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    cycles_per_instruction: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values; raises TargetError."""
@@ -158,9 +160,9 @@ def _checked_value(key: str, annotation: str, value: object) -> object:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise TargetError(f"{key}: {value!r} is not a list of strings")
         return tuple(value)
-    plain = {"str": str, "int": int}.get(annotation)
+    plain = {"str": str, "int": int, "float": float}.get(annotation)
     if plain is not None and type(value) is not plain:
-        raise TargetError(f"{key}: {value!r} is not a {'number' if plain is int else 'string'}")
+        raise TargetError(f"{key}: {value!r} is not a {'string' if plain is str else 'number'}")
     return value
 
 

@@ -171,8 +171,14 @@ BNN2C_KERNEL void bnn2c_run_groups(const bnn2c_class_sharing *p, const bnn2c_bor
                                    uint32_t words, uint32_t first) {
   const uint32_t groups = ((uint32_t)p->shape.out_c + 3u) / 4u;
   const uint8_t *list = p->lists;
-  bnn2c_group_sums sums = {{BNN2C_NO_LANES}, {{BNN2C_NO_LANES}}};
+  bnn2c_group_sums sums;
   bnn2c_class_sum u[8];
+  for (uint32_t d = 0u; d < BNN2C_CLASS_MAX_DIGITS; d++) { /* an initialiser would call memset */
+    sums.total[d] = BNN2C_NO_LANES;
+    sums.same[0][d] = BNN2C_NO_LANES;
+    sums.same[1][d] = BNN2C_NO_LANES;
+    sums.same[2][d] = BNN2C_NO_LANES;
+  }
   for (uint32_t group = 0u; group < groups; group++) {
     if ((near != 0u) && (p->planes == 8u)) {
       list = bnn2c_sum_classes_near8(list, patch, carries, u);

@@ -5,7 +5,7 @@
  *   bnn2c_rescale(x, m, s)   floor((x * m + 2^(s-1)) / 2^s) for 33 <= s < 64 and 2^30 <= m < 2^31: round to nearest,
  *                            ties up; only the upper half of the product is needed
  *   bnn2c_divide(x, d)       x / d to nearest, ties away from zero, d > 0
- *   bnn2c_interpolate(t, x)  linear interpolation between 257 entries, 0 <= x < 65536
+ *   bnn2c_interpolate(t, x)  linear interpolation between 513 entries, 0 <= x < 65536
  */
 #ifndef BNN2C_FIXED_H
 #define BNN2C_FIXED_H
@@ -52,9 +52,9 @@ BNN2C_INLINE int32_t bnn2c_quotient(int32_t x, int32_t y, uint32_t shift) {
 }
 
 BNN2C_INLINE int32_t bnn2c_interpolate(const int16_t *table, int32_t x) {
-  const int32_t first = table[x >> 8];
-  const int32_t last = table[(x >> 8) + 1];
-  return first + bnn2c_shift32((last - first) * (x & 255) + 128, 8u);
+  const int32_t first = table[x >> 7];
+  const int32_t last = table[(x >> 7) + 1];
+  return first + bnn2c_shift32((last - first) * (x & 127) + 64, 7u);
 }
 
 #endif

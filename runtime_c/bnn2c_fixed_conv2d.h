@@ -14,8 +14,8 @@
 #include "bnn2c_fixed_output.h"
 
 /* Channels first .. first + group_in of every tap of pixel (y, x), as one of the two pixels of a patch. */
-#define BNN2C_FIXED_PATCH(weights, suffix, type)                                                                     \
-  BNN2C_KERNEL void bnn2c_fixed_patch_##weights##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in, uint32_t y, \
+#define BNN2C_FIXED_PATCH(kind, suffix, type)                                                                     \
+  BNN2C_KERNEL void bnn2c_fixed_patch_##kind##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in, uint32_t y, \
                                                            uint32_t x, uint32_t first, int16_t *patch) {             \
     const bnn2c_window_t *w = &p->window;                                                                            \
     uint32_t k = 0u;                                                                                                 \
@@ -26,19 +26,19 @@
         if ((row < w->in_h) && (col < w->in_w)) {                                                                    \
           const type *tap = &in[((size_t)row * w->in_w + col) * p->in_c + first];                                    \
           for (uint32_t c = 0u; c < p->group_in; c++) {                                                              \
-            patch[bnn2c_fixed_place_##weights(k)] = (int16_t)tap[c];                                                 \
+            patch[bnn2c_fixed_place_##kind(k)] = (int16_t)tap[c];                                                 \
             k++;                                                                                                     \
           }                                                                                                          \
         } else {                                                                                                     \
           for (uint32_t c = 0u; c < p->group_in; c++) {                                                              \
-            patch[bnn2c_fixed_place_##weights(k)] = (p->pad != NULL) ? p->pad[first + c] : (int16_t)0;               \
+            patch[bnn2c_fixed_place_##kind(k)] = (p->pad != NULL) ? p->pad[first + c] : (int16_t)0;               \
             k++;                                                                                                     \
           }                                                                                                          \
         }                                                                                                            \
       }                                                                                                              \
     }                                                                                                                \
     for (; k < p->row; k++) {                                                                                        \
-      patch[bnn2c_fixed_place_##weights(k)] = 0;                                                                     \
+      patch[bnn2c_fixed_place_##kind(k)] = 0;                                                                     \
     }                                                                                                                \
   }
 
@@ -72,8 +72,8 @@ BNN2C_FIXED_GROUP(i8, int8_t)
 BNN2C_FIXED_GROUP(i16, int16_t)
 
 /* Sums of pixels number `pixel` and, when `pixels` is 2, the next. */
-#define BNN2C_FIXED_SUMS(weights, weight_type, suffix, type)                                                          \
-  BNN2C_KERNEL void bnn2c_fixed_sums_##weights##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in,              \
+#define BNN2C_FIXED_SUMS(kind, weight_type, suffix, type)                                                          \
+  BNN2C_KERNEL void bnn2c_fixed_sums_##kind##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in,              \
                                                           uint32_t pixel, uint32_t pixels, int32_t *sums) {           \
     const uint32_t next = p->out_c + 1u;                                                                              \
     const size_t group_size = (size_t)p->row * ((p->group_out + 1u) & ~1u);                                           \
@@ -83,9 +83,9 @@ BNN2C_FIXED_GROUP(i16, int16_t)
       for (uint32_t i = 0u; i < pixels; i++) {                                                                        \
         const uint32_t y = (pixel + i) / p->window.out_w;                                                             \
         const uint32_t x = (pixel + i) % p->window.out_w;                                                             \
-        bnn2c_fixed_patch_##weights##_##suffix(p, in, y, x, g * p->group_in, &patch[4u * i]);                         \
+        bnn2c_fixed_patch_##kind##_##suffix(p, in, y, x, g * p->group_in, &patch[4u * i]);                         \
       }                                                                                                               \
-      bnn2c_fixed_group_##weights(p, &rows[g * group_size], patch, pixels, next, &sums[g * p->group_out]);            \
+      bnn2c_fixed_group_##kind(p, &rows[g * group_size], patch, pixels, next, &sums[g * p->group_out]);            \
     }                                                                                                                 \
   }
 
@@ -96,23 +96,23 @@ BNN2C_FIXED_SUMS(i16, int16_t, i8, int8_t)
 BNN2C_FIXED_SUMS(i16, int16_t, u8, uint8_t)
 BNN2C_FIXED_SUMS(i16, int16_t, i16, int16_t)
 
-#define BNN2C_FIXED_CONV2D(weights, suffix, type, out_suffix, out_type)                                               \
-  BNN2C_KERNEL void bnn2c_fixed_conv2d_##weights##_##suffix##_##out_suffix(                                           \
+#define BNN2C_FIXED_CONV2D(kind, suffix, type, out_suffix, out_type)                                               \
+  BNN2C_KERNEL void bnn2c_fixed_conv2d_##kind##_##suffix##_##out_suffix(                                           \
       const bnn2c_fixed_conv2d_t *p, const type *in, int32_t *scratch, out_type *out) {                               \
     const uint32_t count = p->window.out_h * p->window.out_w;                                                         \
     for (uint32_t pixel = 0u; pixel < count; pixel += 2u) {                                                           \
       const uint32_t pixels = (count - pixel < 2u) ? 1u : 2u;                                                         \
-      bnn2c_fixed_sums_##weights##_##suffix(p, in, pixel, pixels, scratch);                                           \
+      bnn2c_fixed_sums_##kind##_##suffix(p, in, pixel, pixels, scratch);                                           \
       for (uint32_t i = 0u; i < pixels; i++) {                                                                        \
         bnn2c_fixed_output_##out_suffix(p, &scratch[i * (p->out_c + 1u)], out);                                       \
         out += p->out_c;                                                                                              \
       }                                                                                                               \
     }                                                                                                                 \
   }
-#define BNN2C_FIXED_CONV2D_OUTPUTS(weights, suffix, type)       \
-  BNN2C_FIXED_CONV2D(weights, suffix, type, i8, int8_t)         \
-  BNN2C_FIXED_CONV2D(weights, suffix, type, u8, uint8_t)        \
-  BNN2C_FIXED_CONV2D(weights, suffix, type, i16, int16_t)
+#define BNN2C_FIXED_CONV2D_OUTPUTS(kind, suffix, type)       \
+  BNN2C_FIXED_CONV2D(kind, suffix, type, i8, int8_t)         \
+  BNN2C_FIXED_CONV2D(kind, suffix, type, u8, uint8_t)        \
+  BNN2C_FIXED_CONV2D(kind, suffix, type, i16, int16_t)
 
 BNN2C_FIXED_CONV2D_OUTPUTS(i8, i8, int8_t)
 BNN2C_FIXED_CONV2D_OUTPUTS(i8, u8, uint8_t)

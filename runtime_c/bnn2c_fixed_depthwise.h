@@ -9,8 +9,8 @@
 #include "bnn2c_fixed_output.h"
 
 /* Sums of channels c .. c + count - 1 (count 1 or 4) of one pixel. */
-#define BNN2C_FIXED_CHANNELS(weights, weight_type, suffix, type)                                                      \
-  BNN2C_KERNEL void bnn2c_fixed_channels_##weights##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in,          \
+#define BNN2C_FIXED_CHANNELS(kind, weight_type, suffix, type)                                                      \
+  BNN2C_KERNEL void bnn2c_fixed_channels_##kind##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in,          \
                                                               uint32_t y, uint32_t x, uint32_t c, uint32_t count,     \
                                                               int32_t *sums) {                                        \
     const bnn2c_window_t *w = &p->window;                                                                             \
@@ -52,26 +52,26 @@
     }                                                                                                                 \
   }
 
-#define BNN2C_FIXED_DEPTHWISE(weights, suffix, type, out_suffix, out_type)                                        \
-  BNN2C_KERNEL void bnn2c_fixed_conv2d_depthwise_##weights##_##suffix##_##out_suffix(                             \
+#define BNN2C_FIXED_DEPTHWISE(kind, suffix, type, out_suffix, out_type)                                        \
+  BNN2C_KERNEL void bnn2c_fixed_conv2d_depthwise_##kind##_##suffix##_##out_suffix(                             \
       const bnn2c_fixed_conv2d_t *p, const type *in, int32_t *sums, out_type *out) {                              \
     for (uint32_t y = 0u; y < p->window.out_h; y++) {                                                             \
       for (uint32_t x = 0u; x < p->window.out_w; x++) {                                                           \
         uint32_t count = 0u;                                                                                      \
         for (uint32_t c = 0u; c < p->out_c; c += count) {                                                         \
           count = (p->out_c - c >= 4u) ? 4u : 1u;                                                                 \
-          bnn2c_fixed_channels_##weights##_##suffix(p, in, y, x, c, count, &sums[c]);                             \
+          bnn2c_fixed_channels_##kind##_##suffix(p, in, y, x, c, count, &sums[c]);                             \
         }                                                                                                         \
         bnn2c_fixed_output_##out_suffix(p, sums, out);                                                            \
         out += p->out_c;                                                                                          \
       }                                                                                                           \
     }                                                                                                             \
   }
-#define BNN2C_FIXED_DEPTHWISE_OUTPUTS(weights, weight_type, suffix, type) \
-  BNN2C_FIXED_CHANNELS(weights, weight_type, suffix, type)                \
-  BNN2C_FIXED_DEPTHWISE(weights, suffix, type, i8, int8_t)                \
-  BNN2C_FIXED_DEPTHWISE(weights, suffix, type, u8, uint8_t)               \
-  BNN2C_FIXED_DEPTHWISE(weights, suffix, type, i16, int16_t)
+#define BNN2C_FIXED_DEPTHWISE_OUTPUTS(kind, weight_type, suffix, type) \
+  BNN2C_FIXED_CHANNELS(kind, weight_type, suffix, type)                \
+  BNN2C_FIXED_DEPTHWISE(kind, suffix, type, i8, int8_t)                \
+  BNN2C_FIXED_DEPTHWISE(kind, suffix, type, u8, uint8_t)               \
+  BNN2C_FIXED_DEPTHWISE(kind, suffix, type, i16, int16_t)
 
 BNN2C_FIXED_DEPTHWISE_OUTPUTS(i8, int8_t, i8, int8_t)
 BNN2C_FIXED_DEPTHWISE_OUTPUTS(i8, int8_t, u8, uint8_t)

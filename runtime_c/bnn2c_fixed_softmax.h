@@ -2,7 +2,7 @@
  *
  *   out[c] = round(high * e[c] / sum of e),   e[c] = exp table at min((max - x[c]) * step >> 16, 65535)
  *
- * The table holds 32767 * exp(-11 * i / 255.996), i = 0 .. 256, and is interpolated.  At most 65535 channels.
+ * The table holds 32767 * exp(-11 * i / 511.992), i = 0 .. 512, and is interpolated.  At most 65535 channels.
  */
 #ifndef BNN2C_FIXED_SOFTMAX_H
 #define BNN2C_FIXED_SOFTMAX_H
@@ -13,7 +13,7 @@ typedef struct {
   uint32_t pixels;
   uint32_t channels;
   int32_t step;
-  const int16_t *table; /* [257] */
+  const int16_t *table; /* [513] */
 } bnn2c_fixed_softmax_t;
 
 /* e of a value `below` the largest. */

@@ -1,8 +1,8 @@
 /* bnn2c_popcount_rows.h - binary convolution by counting bits, for machines that have an instruction for it.
  *
  * m = population count of (patch XOR weight row).  BNN2C_ROWS output channels are counted together so that a patch word
- * is loaded once for all of them, by NEON (vcnt on 16 bytes) or a scalar instruction (Zbb cpop, x86 popcnt).
- * Without either the compiler's function is correct but slow: choose bnn2c_sliced_channels.
+ * is loaded once for all of them, by NEON (vcnt on 16 bytes), AVX-512 (vpopcntd) or a scalar instruction (Zbb cpop, x86
+ * popcnt).  Without any the compiler's function is correct but slow: choose bnn2c_sliced_channels.
  *
  * Weights: [ceil(out_c / rows)] blocks, each the full chunks [chunk][rows][chunk words] followed by the rest
  * [unit][rows][unit words]; chunk and unit are 16 and 4 words with NEON, both 1 word otherwise.  Rows end with zeros.
@@ -21,6 +21,9 @@
 #define BNN2C_ROW_UNIT 4u
 #else
 #define BNN2C_ROW_UNIT 1u
+#if defined(__AVX512VPOPCNTDQ__) && defined(__AVX512VL__)
+#include <immintrin.h>
+#endif
 #endif
 #define BNN2C_ROWS 8u
 
@@ -141,6 +144,34 @@ BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t
 BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
   uint16_t all[8];
   vst1q_u16(all, counts);
+  return all[row];
+}
+
+#elif defined(__AVX512VPOPCNTDQ__) && defined(__AVX512VL__)
+
+typedef __m256i bnn2c_row_counts;
+
+/* Mismatches of eight rows, one per 32-bit lane. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+  __m256i counts = _mm256_setzero_si256();
+  const uint32_t *const end = patch + words;
+  BNN2C_UNROLL(4)
+  while (patch != end) {
+    const __m256i row = _mm256_loadu_si256((const __m256i_u *)w);
+    counts = _mm256_add_epi32(counts, _mm256_popcnt_epi32(_mm256_xor_si256(row, _mm256_set1_epi32((int32_t)*patch))));
+    w += BNN2C_ROWS;
+    patch++;
+  }
+  return counts;
+}
+
+BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
+  return _mm256_cmpgt_epi32_mask(counts, _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i_u *)t)));
+}
+
+BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
+  uint32_t all[BNN2C_ROWS];
+  _mm256_storeu_si256((__m256i_u *)all, counts);
   return all[row];
 }
 

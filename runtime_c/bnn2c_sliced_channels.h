@@ -132,9 +132,9 @@ BNN2C_INLINE void bnn2c_add_lowest_preset(bnn2c_lanes *digits, bnn2c_lanes prese
 }
 
 /* All digits of the counters of one block of output channels. */
-BNN2C_NOINLINE void bnn2c_sliced_channels_block(const bnn2c_lanes *weights, const bnn2c_lanes *preset, uint32_t planes,
-                                                uint32_t words, const uint32_t *patch, bnn2c_lanes *carries,
-                                                bnn2c_lanes *digits) {
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_block(const bnn2c_lanes *weights, const bnn2c_lanes *preset,
+                                                             uint32_t planes, uint32_t words, const uint32_t *patch,
+                                                             bnn2c_lanes *carries, bnn2c_lanes *digits) {
   uint32_t count = words;
   for (uint32_t d = 1u; d < planes; d++) {
     digits[d] = preset[d];

@@ -95,7 +95,12 @@ BNN2C_INLINE uint32_t bnn2c_sliced_planes_reaches(const uint32_t *total, const u
 /* Codes of 32 channels: the number of levels reached, one word per output plane, `stride` words apart. */
 BNN2C_KERNEL void bnn2c_sliced_planes_codes(const bnn2c_sliced_planes *p, const uint32_t *total, const uint32_t *preset,
                                             uint32_t stride, uint32_t *out) {
-  uint32_t code[8] = {0u, 0u, 0u, 0u, 0u, 0u, 0u, 0u};
+  uint32_t code[8];
+  for (uint32_t plane = 0u; plane < p->output_planes; plane++) { /* an initialiser would call memset */
+    uint32_t none = 0u;
+    BNN2C_KEEP(none);
+    code[plane] = none;
+  }
   for (uint32_t level = 0u; level < p->levels; level++) {
     uint32_t carry = bnn2c_sliced_planes_reaches(total, &preset[level * p->digits], p->digits);
     for (uint32_t plane = 0u; plane < p->output_planes; plane++) {
@@ -116,7 +121,12 @@ BNN2C_KERNEL void bnn2c_sliced_planes_pixel(const bnn2c_sliced_planes *p, uint32
   uint32_t *const carries = &scratch[words * p->input_planes];
   for (uint32_t block = 0u; block < blocks; block++) {
     const uint32_t left = p->shape.out_c - 32u * block;
-    uint32_t total[BNN2C_SLICED_CHANNELS_MAX_PLANES] = {0u};
+    uint32_t total[BNN2C_SLICED_CHANNELS_MAX_PLANES];
+    for (uint32_t d = 0u; d < p->digits; d++) { /* an initialiser would call memset */
+      uint32_t none = 0u;
+      BNN2C_KEEP(none);
+      total[d] = none;
+    }
     for (uint32_t i = 0u; i < p->pairs; i++) {
       const bnn2c_plane_pair *pair = &p->plan[i];
       const uint32_t *weights = &p->weights[((uint32_t)pair->weight_plane * blocks + block) * words * 32u];

@@ -70,7 +70,7 @@ install_bnn2c() {
   stamp="$venv/.bnn2c-$1-$(cksum <pyproject.toml | cut -d ' ' -f 1)"
   [ ! -e "$stamp" ] || return 0
   say "installing bnn2c and its Python packages ($1) into $venv"
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check -e ".[$1]" ||
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e ".[$1]" ||
     fail "pip could not install the Python packages; see its message above"
   : >"$stamp"
 }
@@ -81,7 +81,7 @@ host_compiler() {
   done
   "$venv/bin/python" -c 'import ziglang' 2>/dev/null && return 0
   say "no C compiler on this machine: installing the one in the Python package ziglang"
-  "$venv/bin/python" -m pip install -q --disable-pip-version-check ziglang ||
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check ziglang ||
     fail "no C compiler; install one: sudo apt-get install gcc libc6-dev"
 }
 

@@ -80,6 +80,12 @@ class Net:
     def cast(self, x: str, element: int | None = None) -> str:
         return self.add("Cast", x, to=element or self.element)
 
+    def named(self, value: str, name: str) -> str:
+        """Give the output of the last node another name."""
+        assert self.nodes[-1].output[0] == value
+        self.nodes[-1].output[0] = name
+        return name
+
     def model(
         self, *outputs: str, shape: Sequence[int | str] | None = None, element: int | None = None, name: str = "net"
     ) -> onnx.ModelProto:

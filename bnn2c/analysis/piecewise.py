@@ -159,7 +159,10 @@ class Analysis:
             return [(low, high)]
         if joint.poly is None or len(joint.poly) != 3:
             raise NotAStepFunction
-        vertex = key_of(-joint.poly[1] / (2 * joint.poly[2]))
+        turn = -joint.poly[1] / (2 * joint.poly[2])
+        if not np.isfinite(turn):
+            raise NotAStepFunction
+        vertex = key_of(turn)
         return [(low, high)] if not low <= vertex < high else [(low, vertex), (vertex + 1, high)]
 
     def stairs(self, node: Expr, piece: Piece) -> list[Piece]:

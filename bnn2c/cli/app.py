@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bnn2c.cli.bench import bench
 from bnn2c.cli.check import check
 from bnn2c.cli.compile import compile_command
 from bnn2c.cli.exit_codes import EPILOG
@@ -52,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "check": check,
     "inspect": inspect,
+    "bench": bench,
     "targets": targets,
     "ops": ops,
     "explain": explain,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnn2c.errors import Diagnostic
@@ -29,6 +30,8 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
 
     console = error_console()
     for diagnostic in diagnostics:
+        if not diagnostic.hint:
+            diagnostic = replace(diagnostic, hint=f"see `bnn2c explain {diagnostic.code}`")
         text = Text(diagnostic.text())
         text.stylize(_STYLES[diagnostic.severity], 0, len(diagnostic.severity) + len(diagnostic.code) + 2)
         console.print(text, soft_wrap=True)

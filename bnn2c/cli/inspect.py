@@ -63,11 +63,26 @@ def _print_layers(data: dict[str, Any], why: bool) -> None:
     from bnn2c.report.text import LAYER_HEADER, layer_rows, total_row
 
     print_table(LAYER_HEADER, [*layer_rows(data), total_row(data)], right=("#", *LAYER_HEADER[5:]))
+    for layer in data["layers"]:
+        if layer["kernels"]:
+            typer.echo("\n".join(_kernels(layer)))
     for layer in data["layers"] if why else ():
         typer.echo("\n".join(_why(layer)))
+
+
+def _kernels(layer: dict[str, Any]) -> list[str]:
+    """The kernel families of a binary layer, the chosen one first."""
+    rows = sorted(layer["kernels"], key=lambda row: not row["chosen"])
+    return [f"{layer['name']}: kernels, predicted", *map(_kernel, rows), ""]
+
+
+def _kernel(row: dict[str, Any]) -> str:
+    cost = f"{row['instructions']:>13,} instructions {row['flash_bytes']:>9,} B" if row["instructions"] else ""
+    return f"  {'*' if row['chosen'] else ' '} {row['kernel']:<16}{cost or row['refused'] or 'no prediction'}"
 
 
 def _why(layer: dict[str, Any]) -> list[str]:
     nodes = ", ".join(layer.get("onnx_nodes", []))
     head = f"{layer['name']} ({layer['op']})" + (f" from {nodes}" if nodes else "")
-    return [head, *(f"  - {fact}" for fact in layer["why"] or ["no facts recorded"]), ""]
+    facts = layer["why"] or [f"computed as ONNX defines it, result stored as {layer.get('storage', 'f32')}"]
+    return [head, *(f"  - {fact}" for fact in facts), ""]

@@ -15,14 +15,14 @@ from bnn2c import naming
 from bnn2c.data import data_folder
 from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.layers import Layer, make_layers
+from bnn2c.emit.ports import ports_table
+from bnn2c.emit.stream import frame_bytes, stream_context
 from bnn2c.expr.c_code import c_float
-from bnn2c.ir import Graph, Port
+from bnn2c.ir import Graph
 from bnn2c.memory import Plan
+from bnn2c.streaming import Stream
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
-C_DTYPES = {
-    "float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "bool": "uint8_t"
-}  # fmt: skip
 OWN_STACK_BYTES = 256
 
 
@@ -49,7 +49,7 @@ def fill(text: str, names: Mapping[str, str]) -> str:
 
 
 def emit(
-    graph: Graph, plan: Plan, prefix: str, facts: Mapping[str, Any]
+    graph: Graph, plan: Plan, prefix: str, facts: Mapping[str, Any], stream: Stream | None = None
 ) -> tuple[dict[str, str], list[Layer], ArrayPool]:
     """All C files of a model.
 
@@ -58,14 +58,17 @@ def emit(
         plan: its memory plan.
         prefix: C prefix.
         facts: text facts for the header: model hash, target, version.
+        stream: how the window's tensors consist of frames when the graph takes one frame.
 
     Returns:
         files by name, the layers, and the constants.
     """
     pool = ArrayPool()
     layers, declared = _shared_declarations(make_layers(graph, plan, prefix, pool))
+    framed = stream_context(stream, graph, plan) if stream else None
     special = any(a.special for a in pool.arrays)
-    headers = {h for layer in layers for h in layer.headers} | ({"bnn2c_map.h"} if special else set())
+    needed = [name for name, used in (("bnn2c_history.h", framed), ("bnn2c_map.h", special)) if used]
+    headers = {*needed, *(h for layer in layers for h in layer.headers)}
     context = {
         "prefix": prefix,
         "upper": prefix.upper(),
@@ -73,11 +76,12 @@ def emit(
         "arrays": pool.arrays,
         "headers": sorted(headers),
         "special": special,
-        "inputs": ports_table(graph.inputs, "input"),
-        "outputs": ports_table(graph.outputs, "output"),
+        "inputs": ports_table(stream.window_inputs if stream else graph.inputs, "input"),
+        "outputs": ports_table(stream.window_outputs if stream else graph.outputs, "output"),
         "arena_bytes": plan.size,
-        "stack_bytes": stack_bytes(layers),
+        "stack_bytes": stack_bytes(layers) + (frame_bytes(framed) if framed else 0),
         "declared": declared,
+        "stream": framed,
         "called": [render_macro(layer, "call").strip() for layer in layers],
         **facts,
     }
@@ -94,7 +98,7 @@ def stack_bytes(layers: Sequence[Layer]) -> int:
 
 
 def _shared_declarations(layers: list[Layer]) -> tuple[list[Layer], list[str]]:
-    """Layers with equal declarations (the steps of an unrolled loop) use the first one's; a loop's body comes before it."""
+    """Layers with equal declarations use the first one's; the body of a loop comes before the loop."""
     seen: dict[str, str] = {}
     declared: list[str] = []
 
@@ -114,27 +118,6 @@ def render_macro(layer: Layer, macro: str) -> str:
     """One of the two macros of an operation's template."""
     module = environment().get_template(f"ops/{layer.op.kind}.c.j2").module
     return str(getattr(module, macro)(layer))
-
-
-def ports_table(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
-    """Name, C name, C type, element count and shape of every input or output."""
-    names = naming.unique([p.name for p in ports], fallback)
-    found = []
-    for port, name in zip(ports, names, strict=True):
-        count = 1
-        for n in port.shape:
-            count *= n
-        found.append(
-            {
-                "name": port.name,
-                "c_name": name,
-                "c_type": C_DTYPES[port.dtype],
-                "count": count,
-                "shape": list(port.shape),
-                "scale": port.scale,
-            }
-        )
-    return found
 
 
 def runtime_files(headers: Sequence[str]) -> dict[str, str]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from bnn2c import __version__
 from bnn2c.emit.arrays import ArrayPool
-from bnn2c.emit.files import ports_table, stack_bytes
+from bnn2c.emit.files import stack_bytes
 from bnn2c.emit.layers import Layer
+from bnn2c.emit.ports import ports_table
 from bnn2c.ir import Graph, Port
-from bnn2c.kernels import class_sharing
+from bnn2c.kernels.alternatives import kernel_table, lane_words_of
 from bnn2c.lowering.state import State
 from bnn2c.memory import ALIGNMENT, Plan
 from bnn2c.ops.softmax import Softmax
@@ -23,9 +24,9 @@ from bnn2c.targets import Target
 ABI_VERSION = 1
 
 
-def facts_of(prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:
+def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:
     """Text facts that the templates print."""
-    lanes = class_sharing.lane_words(target.isa)
+    lanes = lane_words_of(graph)
     scaled = options.input_scale is not None
     note = f"; real = {options.input_scale:.9g} * value + {options.input_offset:.9g}" if scaled else ""
     return {
@@ -105,15 +106,17 @@ def _layer(layer: Layer) -> dict[str, Any]:
     }
 
 
-def report_of(graph: Graph, layers: list[Layer], plan: Plan, state: State) -> dict[str, Any]:
+def report_of(graph: Graph, layers: list[Layer], plan: Plan, state: State, target: Target) -> dict[str, Any]:
     """Facts for the report and for `inspect --why`."""
     running = [node.output not in plan.elided for node in graph.nodes]
     rows = {str(row["layer"]): row for row in state.statistics.rows}
+    lanes = lane_words_of(graph)
     found = []
     for layer in layers:
         known = [o for o in layer.node.origin if o in rows]
         row = _together([rows.pop(o) for o in (known if layer.body else known[:1])])
-        found.append({"why": list(layer.node.why), **row})
+        kernels = kernel_table(layer.op, layer.inputs[0].type, target, lanes) if layer.inputs else []
+        found.append({"why": list(layer.node.why), **row, "kernels": kernels})
     names = {layer.node.output: layer.name for layer in layers}
     buffers = [
         {

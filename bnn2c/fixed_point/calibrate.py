@@ -51,10 +51,11 @@ class Spread:
 
 @dataclass
 class Calibration:
-    """Spreads of the graph's float32 values, and ranges of sub-expressions by their id."""
+    """Spreads of the graph's float32 values, ranges of sub-expressions by their id, and of integer values."""
 
     spreads: dict[str, Spread] = field(default_factory=dict)
     ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
+    integers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def note(self, expr: Expr, value: Array) -> None:
         """Widen the range of a sub-expression."""
@@ -77,6 +78,9 @@ def calibrate(graph: Graph, samples: Sequence[Sequence[Array]]) -> Calibration:
         for name, value in values.items():
             if value.dtype == np.float32:
                 found.spreads.setdefault(name, Spread()).add(value)
+            else:
+                low, high = found.integers.get(name, (int(value.flat[0]), int(value.flat[0])))
+                found.integers[name] = (min(low, int(value.min())), max(high, int(value.max())))
     return found
 
 

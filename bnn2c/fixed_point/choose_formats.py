@@ -30,7 +30,7 @@ def choose_formats(graph: Graph, calibration: Calibration, real: str, method: st
     members: dict[str, list[str]] = {}
     for name, root in group.items():
         members.setdefault(root, []).append(name)
-    exact = _decisive(graph)
+    exact = decisive(graph)
     ends = {port.value for port in graph.outputs}
     soft = {node.output for node in graph.nodes if isinstance(node.op, Softmax)}
     formats = {}
@@ -81,7 +81,7 @@ def _groups(graph: Graph) -> dict[str, str]:
     return {name: root(name) for name in parent}
 
 
-def _decisive(graph: Graph) -> set[str]:
+def decisive(graph: Graph) -> set[str]:
     """Float values from which a threshold can be reached through float values."""
     found: set[str] = set()
     for node in reversed(graph.nodes):

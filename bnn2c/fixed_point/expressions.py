@@ -2,13 +2,13 @@
 
 Every affine part becomes one sum of products with a common binary point, rounded to nearest and saturated. Intermediate
 results have 16 bits, with a scale from the range that calibration saw; comparisons use the sign of an unrounded difference;
-functions with one argument are tables of 256 linear pieces.
+functions with one argument are tables of 512 linear pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ STAIRS = {"round": HALF, "floor": NONE, "ceil": ALL}
 CURVES = {"sqrt", "exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "atan"}
 SIZE = 32767
 MARGIN = 1.05
+PIECES = 512
+SATURATED = {"sigmoid": 10.5, "tanh": 5.25, "erf": 3.0}
 
 
 @dataclass
@@ -143,7 +145,7 @@ def natural(c: Compiler, base: Base) -> Number:
 def _natural(c: Compiler, base: Base) -> Number:
     if base.index >= 0:
         given = c.inputs[base.index]
-        return Number(c.add(Step("load", (), (base.index,))), given.scale, given.low, given.high)
+        return replace(given, step=c.add(Step("load", (), (base.index,))))
     whole = Form({base: np.ones((1, 1, 1))}, np.zeros((1, 1, 1)), base.source)
     if base.fn in TESTS or base.fn in LOGIC:
         return c.truth(whole)
@@ -238,16 +240,19 @@ def _extreme(c: Compiler, base: Base, scale: float, low: int, high: int) -> Numb
 
 
 def _curve(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number:
-    """257 values of a smooth function over the calibrated range of its argument, interpolated."""
+    """513 values of a smooth function over the calibrated range of its argument, interpolated."""
     form = base.args[0]
     first, last = c.range_of(form)
+    flat = SATURATED.get(base.fn)
+    if flat is not None:
+        first, last = max(first, -flat), min(max(last, -flat), flat)
     span = max(last - first, 1e-6)
-    if base.fn not in ("sqrt", "log", "pow"):
+    if base.fn not in ("sqrt", "log", "pow") and flat is None:
         first, span = first - 0.05 * span, 1.1 * span
     unit = span / 65535
     moved = Form(form.terms, form.shift - first, form.source)
     place = c.realise(moved, unit, 0, 65535)
-    points = first + unit * 256 * np.arange(257)
+    points = first + unit * (65536 / PIECES) * np.arange(PIECES + 1)
     extra = [np.asarray(float(base.args[1].shift.reshape(-1)[0]))] if base.fn == "pow" else []
     values = np.asarray(FUNCTIONS[base.fn].numpy(points, *extra), np.float64)
     finite = np.where(np.isfinite(values), values, np.interp(points, points[np.isfinite(values)], values[np.isfinite(values)]))

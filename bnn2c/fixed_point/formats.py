@@ -36,14 +36,28 @@ class Format:
 
 @dataclass(frozen=True)
 class Number:
-    """An integer step of a program: `real = scale * v`, `low <= v <= high` proved."""
+    """An integer step of a program.
+
+    Attributes:
+        step: its place.
+        scale: `real = scale * v`.
+        low: proved bound, as `high`.
+        centre: the middle of what calibration saw, and `spread` the distance from it (None: as far as the bounds).
+    """
 
     step: int
     scale: float
     low: int
     high: int
+    centre: int = 0
+    spread: int | None = None
 
     @property
     def size(self) -> int:
         """Largest magnitude."""
         return max(-self.low, self.high, 1)
+
+    @property
+    def usual(self) -> int:
+        """Largest distance from the centre in calibration."""
+        return self.size if self.spread is None else max(self.spread, 1)

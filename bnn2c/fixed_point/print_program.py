@@ -46,16 +46,20 @@ class PrintedProgram:
     result: str = ""
     arrays: dict[str, Array] = field(default_factory=dict)
 
-    def constant(self, value: Array, table: bool = False) -> str:
-        """Literal, or element of a constant array, or (for a table) the array's name."""
-        if value.size == 1 and not table:
+    def constant(self, value: Array) -> str:
+        """A literal, or the element of a constant array."""
+        if value.size == 1:
             return literal(int(value.reshape(-1)[0]))
         array = value.astype(smallest_integer(value))
-        name = next((k for k, a in self.arrays.items() if np.array_equal(a, array) and a.shape == array.shape), "")
-        if not name:
-            name = f"k{len(self.arrays)}"
-            self.arrays[name] = array
-        return f"@{name}@" if table else f"@{name}@[{c_index(array.shape, ('r', 'q', 'c'))}]"
+        return f"{self.table(array)}[{c_index(array.shape, ('r', 'q', 'c'))}]"
+
+    def table(self, array: Array) -> str:
+        """The name of a constant array."""
+        for name, known in self.arrays.items():
+            if known.dtype == array.dtype and known.shape == array.shape and np.array_equal(known, array):
+                return f"@{name}@"
+        self.arrays[f"k{len(self.arrays)}"] = array
+        return f"@k{len(self.arrays) - 1}@"
 
 
 def literal(value: int) -> str:
@@ -89,9 +93,9 @@ def _text(out: PrintedProgram, step: Step, names: list[str]) -> str:
     if step.fn == "narrow":
         return _narrow(step, names[0])
     if step.fn == "table":
-        return f"bnn2c_interpolate({out.constant(step.arrays[0].astype(np.int16), table=True)}, {names[0]})"
+        return f"bnn2c_interpolate({out.table(step.arrays[0].astype(np.int16))}, {names[0]})"
     if step.fn == "lookup":
-        return f"{out.constant(step.arrays[0], table=True)}[{names[0]} + {step.numbers[0]}]"
+        return f"{out.table(step.arrays[0].astype(smallest_integer(step.arrays[0])))}[{names[0]} + {step.numbers[0]}]"
     extra = {f"n{i}": value for i, value in enumerate(step.numbers)}
     return SPELLING[step.fn].format(*names, **extra)
 

@@ -81,9 +81,13 @@ def _narrow(x: Values, k: Values, n: Scalars) -> Array:
 
 
 def _table(x: Values, k: Values, n: Scalars) -> Array:
-    """Linear interpolation between 257 entries; x is 0 … 65535."""
-    table, place, part = k[0].astype(np.int64), x[0] >> 8, x[0] & 255
-    return np.asarray(table[place] + (((table[place + 1] - table[place]) * part + 128) >> 8))
+    return interpolate(k[0].astype(np.int64), x[0])
+
+
+def interpolate(table: Array, x: Array) -> Array:
+    """Linear interpolation between 513 entries for x = 0 … 65535 (bnn2c_interpolate)."""
+    place, part = x >> 7, x & 127
+    return np.asarray(table[place] + (((table[place + 1] - table[place]) * part + 64) >> 7))
 
 
 def _quotient(x: Values, k: Values, n: Scalars) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.expr import Apply, Arg
 from bnn2c.fixed_point.bounds import bounds_of
 from bnn2c.fixed_point.calibrate import Calibration
+from bnn2c.fixed_point.choose_formats import decisive
 from bnn2c.fixed_point.clamped import Clamped, fusable
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.ir import Graph, Node, Op, TensorType
@@ -32,6 +33,9 @@ class Rewriter:
         nodes, types: the new graph.
         alias: values that are another value already: name -> (value, its format).
         kept: operations that stay in float, with the reason.
+        fused: elementwise operations that a convolution does.
+        decisive: values from which a threshold can be reached.
+        members: how many values share the format of each.
     """
 
     source: Graph
@@ -43,6 +47,7 @@ class Rewriter:
     alias: dict[str, tuple[str, Format]] = field(default_factory=dict)
     kept: list[tuple[Node, str]] = field(default_factory=list)
     fused: dict[str, tuple[Node, Clamped]] = field(default_factory=dict)
+    decisive: set[str] = field(default_factory=set)
     members: dict[str, int] = field(default_factory=dict)
 
     def emit(self, output: str, op: Op, inputs: tuple[str, ...], node: Node | None = None) -> str:
@@ -67,7 +72,8 @@ class Rewriter:
             low = -given.reach if given.low < 0 else 0
             return value, Number(-1, given.scale, low, given.high)
         low, high = bounds_of(self.source, name)
-        return name, Number(-1, 1.0, low, high)
+        first, last = self.calibration.integers.get(name, (low, high))
+        return name, Number(-1, 1.0, low, high, (first + last) // 2, (last - first + 1) // 2)
 
     def settle(self, node: Node, op: Op, inputs: tuple[str, ...], given: Format) -> None:
         """Emit an operation whose result has a format of its own, and convert it when others share the value's format."""
@@ -103,7 +109,8 @@ def rewrite(
     """
     from bnn2c.fixed_point.rules import RULES
 
-    work = Rewriter(graph, calibration, dict(formats), real, fused=fusable(graph), members=_sharing(formats))
+    work = Rewriter(graph, calibration, dict(formats), real, fused=fusable(graph))
+    work.decisive, work.members = decisive(graph), _sharing(formats)
     _inputs(work)
     absorbed = {source.output for source, _ in work.fused.values()}
     for node in graph.nodes:

@@ -37,6 +37,7 @@ from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.ops.softmax import Softmax
 
 WEIGHTS = {"int8": 127, "int16": 32767}
+FEW_WEIGHTS = 1024
 
 
 def _map(work: Rewriter, node: Node, op: Map) -> None:
@@ -83,7 +84,7 @@ def _convolution(work: Rewriter, node: Node, source: Node, clamp: Clamped) -> No
     op: Any = source.op
     name, given = work.operand(source.inputs[0])
     out = work.formats[node.output]
-    weights = _weights(work, source, clamp, given)
+    weights = _weights(work, source, clamp, given, node.output)
     scaled = rescaling(given.scale * weights.scale / out.scale, weights.bound)
     low, high = (np.clip(np.rint(np.clip(x / out.scale, -1e6, 1e6)), out.low, out.high) for x in (clamp.low, clamp.high))
     fixed = FixedConv2d(
@@ -94,19 +95,21 @@ def _convolution(work: Rewriter, node: Node, source: Node, clamp: Clamped) -> No
     work.emit(node.output, fixed, (name,), merged)
 
 
-def _weights(work: Rewriter, source: Node, clamp: Clamped, given: Format) -> IntegerWeights:
+def _weights(work: Rewriter, source: Node, clamp: Clamped, given: Format, output: str) -> IntegerWeights:
+    """8 bits in int8 mode, but 16 for a small layer in front of a threshold: few bytes, many flipped bits less."""
     op: Any = source.op
     if isinstance(op, SignConv2d):
         scale = op.scale.astype(np.float64) * clamp.scale
         bits = op.weights ^ (scale < 0).astype(np.uint8)[:, None, None, None]
         return sign_weights(bits, np.abs(scale), clamp.shift, given)
     real = op.weights.astype(np.float64) * clamp.scale[:, None, None, None]
-    found = integer_weights(real, clamp.shift, given, WEIGHTS[work.real])
+    largest = WEIGHTS["int16" if output in work.decisive and op.weights.size <= FEW_WEIGHTS else work.real]
+    found = integer_weights(real, clamp.shift, given, largest)
     spread = work.calibration.spreads.get(source.inputs[0])
     if spread is None:
         return found
     lost = _mean_error(real, found, spread.mean, op.groups)
-    return integer_weights(real, clamp.shift + lost, given, WEIGHTS[work.real])
+    return integer_weights(real, clamp.shift + lost, given, largest)
 
 
 def _mean_error(real: Array, found: IntegerWeights, mean: Array, groups: int) -> Array:

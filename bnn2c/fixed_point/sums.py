@@ -13,7 +13,7 @@ from bnn2c.fixed_point.formats import NotFixed, Number
 from bnn2c.fixed_point.program import INT32, Step
 
 HALF, NONE, ALL = 0.5, 0.0, 1.0
-LARGEST_ERROR = 2.0
+LARGEST_ERROR, SMALL_ERROR = 2.0, 1.01
 WIDE_BITS = 61
 FARTHEST = 2.0**30
 
@@ -36,8 +36,8 @@ class ScaledSum:
 def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array, rounding: float) -> ScaledSum:
     """The sum of `ratio * number + offset` with as many binary digits as int32 holds.
 
-    The error of rounding the ratios is at most `sum_i |v_i| * 2^-(shift + 1)`. Where that is more than LARGEST_ERROR units
-    of the result, the sum is computed in int64.
+    The error of rounding the ratios is at most `sum_i |v_i - centre_i| * 2^-(shift + 1)`. Where that is more than LARGEST_ERROR units
+    of the result, the sum is computed in int64; where fewer digits do, the factors have 16 bits.
 
     Args:
         numbers: the operands.
@@ -50,13 +50,30 @@ def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array
         raise NotFixed("a factor is too large for the calibrated range of its result")
     largest = float(np.abs(offset).max(initial=0)) + 1.0
     largest += sum(float(np.abs(r).max()) * n.size for r, n in zip(ratios, numbers, strict=True))
-    slack = sum(n.size for n in numbers) + 1
+    slack = 2 * sum(n.size for n in numbers) + 1
     shift = _digits((INT32 - slack) / largest, 30)
-    error = sum(n.size for n in numbers if n.size > 1) * 2.0 ** -(shift + 1)
+    shift = min(shift, max(_short_digits(ratios), _needed_digits(numbers)))
+    error = _error(numbers, shift)
     exact = all((np.rint(r * 2.0 ** max(shift, 0)) == r * 2.0 ** max(shift, 0)).all() for r in ratios)
     if shift >= 0 and (error <= LARGEST_ERROR or exact):
         return _narrow_sum(numbers, ratios, offset, rounding, _reduced(ratios, offset, shift))
     return _wide_sum(numbers, ratios, offset, rounding, largest)
+
+
+def _error(numbers: Sequence[Number], shift: int) -> float:
+    """Largest effect of rounding the ratios on numbers as calibration saw them, in units of the result."""
+    return sum(n.usual for n in numbers if n.size > 1) * 2.0 ** -(shift + 1)
+
+
+def _short_digits(ratios: Sequence[Array]) -> int:
+    """Digits with which all factors that become arrays have 16 bits: half the flash."""
+    largest = max([float(np.abs(r).max()) for r in ratios if r.size > 1], default=0.0)
+    return _digits(32767 / largest, 30) if largest > 0 else 30
+
+
+def _needed_digits(numbers: Sequence[Number]) -> int:
+    """Digits that keep the error within SMALL_ERROR."""
+    return max(0, math.ceil(math.log2(max(_error(numbers, 0) / SMALL_ERROR, 1.0))))
 
 
 def _digits(room: float, most: int) -> int:
@@ -76,11 +93,20 @@ def _added(shift: int, rounding: float) -> int:
     return 0 if rounding == NONE else (1 << shift) >> 1 if rounding == HALF else (1 << shift) - 1
 
 
+def _bias(
+    numbers: Sequence[Number], ratios: Sequence[Array], factors: Sequence[Array], offset: Array, shift: int
+) -> Array:
+    """The constant that makes the sum exact where every operand is in the middle of its range."""
+    middle = offset + sum((r * n.centre for r, n in zip(ratios, numbers, strict=True)), np.zeros((1, 1, 1)))
+    taken = sum((f * n.centre for f, n in zip(factors, numbers, strict=True)), np.zeros((1, 1, 1), np.int64))
+    return np.asarray(np.rint(middle * 2.0**shift).astype(np.int64) - taken)
+
+
 def _narrow_sum(
     numbers: Sequence[Number], ratios: Sequence[Array], offset: Array, rounding: float, shift: int
 ) -> ScaledSum:
-    bias = np.rint(offset * 2.0**shift).astype(np.int64) + _added(shift, rounding)
     factors = _factors(ratios, shift)
+    bias = _bias(numbers, ratios, factors, offset, shift) + _added(shift, rounding)
     step = Step("sum", tuple(n.step for n in numbers), (0,), (*factors, bias))
     return ScaledSum(step, shift, _bound(numbers, factors, bias))
 

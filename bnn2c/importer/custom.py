@@ -38,8 +38,9 @@ class Rewriter:
 
     def add(self, op: str, *inputs: str, output: str = "", **attrs: Any) -> str:  # noqa: ANN401 - ONNX attribute values
         """Append a standard node; returns its output name."""
-        base = self.node.name or self.node.output[0]
-        name = output or f"{self.node.output[0]}__{base}_{len(self.nodes)}"
+        first = next((name for name in self.node.output if name), "")
+        base = self.node.name or first
+        name = output or f"{first}__{base}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [name], f"{base}/{op}_{len(self.nodes)}", **attrs))
         return name
 

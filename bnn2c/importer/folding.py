@@ -23,6 +23,8 @@ REFUSED = frozenset(
 BOUNDED = frozenset(
     ["Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Exp", "Floor", "Gather", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Transpose", "Unsqueeze", "Where", "Xor"]
 )
+# The evaluator knows these operators from that version on; it only added attributes with defaults.
+EVALUATED_SINCE = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 UNTOLD = frozenset(["Compress", "NonZero", "Unique", "NonMaxSuppression"])
 
 
@@ -64,7 +66,8 @@ def _session(serialised: bytes, names: tuple[str, ...], opset: int) -> Reference
     inputs = [helper.make_tensor_value_info(n, onnx.TensorProto.UNDEFINED, None) for n in names]
     outputs = [helper.make_tensor_value_info(n, onnx.TensorProto.UNDEFINED, None) for n in proto.output if n]
     graph = helper.make_graph([proto], "constant", inputs, outputs)
-    return ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]))
+    version = max(opset, EVALUATED_SINCE.get(proto.op_type, 0))
+    return ReferenceEvaluator(helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)]))
 
 
 _cached = lru_cache(maxsize=512)(_session)

@@ -22,12 +22,18 @@ STORAGE = {"float32": "f32", "uint8": "u8", "int8": "i8", "int32": "i32", "bool"
 
 
 def c_dtype(kind: npt.DTypeLike) -> str:
-    """Element type at the C interface of an ONNX element type."""
+    """Element type at the C interface of an ONNX element type.
+
+    Raises:
+        CompileError: BNN006 for text, complex numbers and types of less than 8 bits.
+    """
     dtype = np.dtype(kind)
-    if dtype.kind == "f" or dtype.name == "bfloat16":
+    if dtype.name in ("float16", "float32", "float64", "bfloat16"):
         return "float32"
     if dtype.name in ("uint8", "int8", "bool"):
         return dtype.name
+    if dtype.name not in ("int16", "uint16", "int32", "uint32", "int64", "uint64"):
+        raise CompileError.single("BNN006", f"tensors of {dtype.name} are not supported")
     return "int32"
 
 
@@ -75,6 +81,8 @@ def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
 def declare_output(ctx: Context, info: onnx.ValueInfoProto, tensor: Tensor) -> None:
     """Bring an output into C order and its element type."""
     ctx.origin, ctx.hint = "", f"{info.name}_out"
+    if 0 in tensor.shape:
+        raise CompileError.single("BNN006", f"output {info.name} {list(tensor.shape)} has no elements", node=info.name)
     view = ctx.as_view(tensor)
     outside = _outside(info, view)
     value = ctx.physical(view, view.index.reshape(shape3(view.shape)))

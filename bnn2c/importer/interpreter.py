@@ -162,6 +162,8 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
     real_inputs = [i for i in model.graph.input if i.name not in scope]
     for info in real_inputs:
         scope[info.name] = declare_input(ctx, info, options, len(real_inputs))
+    if not real_inputs or not model.graph.output:
+        raise CompileError.single("BNN003", "the graph has no input" if model.graph.output else "the graph has no output")
     walker = Interpreter(model, ctx)
     walker.run(model.graph.node, scope)
     if trace is not None:

@@ -1,17 +1,17 @@
-"""The kernel of a binary convolution: bit-sliced channels where it can, population count for the rest."""
+"""The kernel of a binary convolution: one class per family, and which one runs a layer (passes/choose_kernels.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import class_sharing, sliced_channels, sliced_planes
-from bnn2c.kernels.shape import Array, ConvShape
-from bnn2c.packing import pack_words
+from bnn2c.kernels import class_sharing, popcount_rows, sliced_channels, sliced_planes
+from bnn2c.kernels.levels import class_levels, class_thresholds, shape_of
+from bnn2c.kernels.popcount import Popcount
+from bnn2c.kernels.shape import Array, Layer
 
 if TYPE_CHECKING:
     from bnn2c.ops.binary_conv2d import BinaryConv2d
@@ -19,177 +19,37 @@ if TYPE_CHECKING:
 MAX_WASTED_BYTES = 1024
 
 
-def shape_of(op: BinaryConv2d, kind: TensorType) -> ConvShape:
-    """The operation's geometry as the kernel families describe it."""
-    window = op.window
-    height, width = window.output(*kind.shape[:2])
-    return ConvShape(
-        *kind.shape,
-        height,
-        width,
-        op.weights.shape[1],
-        *window.kernel,
-        *window.stride,
-        *window.pads[:2],
-        *window.dilation,
-        op.groups,
-    )
+class OnePlane:
+    """A family for one activation plane and one weight plane; its module packs a layer for lanes of some width."""
 
-
-class Sliced:
-    """Output-channel lanes with vertical counters; one plane, no groups."""
-
-    name = "sliced_channels"
-    header = sliced_channels.HEADER
-    struct = sliced_channels.STRUCT
+    name: ClassVar[str]
+    module: ClassVar[ModuleType]
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
-        self.op, self.shape = op, shape_of(op, kind)
+        self.shape, self.thresholded = shape_of(op, kind), op.thresholds is not None
+        thresholds = class_thresholds(op, self.shape)
+        self.layer: Layer = self.module.layer(self.shape, op.weights[0], thresholds, op.lane_words)
+        self.header: str = self.module.HEADER
+        self.struct: str = self.module.STRUCT
 
     @classmethod
-    def refuses(cls, op: BinaryConv2d, kind: TensorType) -> str | None:
-        """Why the family cannot run the layer, or None."""
-        if op.coefficients != ((1,),):
-            return "several bit planes"
-        shape = shape_of(op, kind)
-        if -shape.out_c % 32 * shape.taps > 8 * MAX_WASTED_BYTES:
-            return "few output channels leave most lanes empty"
-        reason = sliced_channels.supports(shape)
-        return (
-            reason
-            if reason or class_thresholds(op, shape) is not None or op.thresholds is None
-            else "a threshold per position"
-        )
-
-    def constants(self) -> dict[str, Array]:
-        """Encoded weights, counter presets, border classes."""
-        return sliced_channels.pack(self.shape, self.op.weights[0], class_thresholds(self.op, self.shape))
-
-    def initializer(self, names: Mapping[str, str]) -> str:
-        """C initialiser of the parameter struct."""
-        return sliced_channels.struct_initializer(self.shape, dict(names), self.op.thresholds is not None)
-
-    def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
-        """The C statement."""
-        return sliced_channels.call(params, source, scratch, out, result)
-
-    def scratch_bytes(self) -> int:
-        """Patch and carries."""
-        return 4 * sliced_channels.scratch_words(self.shape)
-
-    def consumes_input(self) -> bool:
-        """The patch of a dense layer is its input: it may be encoded where it lies."""
-        return (self.shape.in_h, self.shape.in_w) == (1, 1) and self.shape.taps == self.shape.in_c
-
-
-def class_thresholds(op: BinaryConv2d, shape: ConvShape) -> Array | None:
-    """Thresholds `m > t` per padding class, int32 [classes, O]; None when thresholds vary within a padding class."""
-    levels = class_levels(op, shape)
-    return None if levels is None or levels.shape[2] != 1 else np.asarray(levels[:, :, 0] - 1, np.int32)
-
-
-def class_levels(op: BinaryConv2d, shape: ConvShape) -> Array | None:
-    """Thresholds `acc >= t` per padding class, int32 [classes, O, levels]; None when one class has several."""
-    if op.thresholds is None or op.row_class is None or op.col_class is None:
-        return None
-    rows, cols = shape.row_classes(), shape.col_classes()
-    row_of, col_of = _representatives(rows, op.row_class), _representatives(cols, op.col_class)
-    if row_of is None or col_of is None:
-        return None
-    chosen = op.thresholds[row_of][:, col_of]
-    return np.asarray(chosen.reshape(-1, *chosen.shape[2:]), np.int32)
-
-
-def _representatives(outer: Array, inner: Array) -> list[int] | None:
-    """The inner class of each outer class, None when one outer class holds several inner ones."""
-    found = [set(inner[outer == k].tolist()) for k in range(int(outer.max()) + 1)]
-    return [s.pop() for s in found] if all(len(s) == 1 for s in found) else None
-
-
-class Popcount:
-    """The general kernel."""
-
-    name = "popcount"
-    header = "bnn2c_binary_conv2d.h"
-    struct = "bnn2c_binary_conv2d_t"
-
-    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
-        self.op, self.kind = op, kind
-        self.width = op.weights.shape[4]
-        offsets = [(g * self.width) % 32 for g in range(op.groups)]
-        self.words = max(-(-(o + self.width) // 32) for o in offsets)
-
-    def constants(self) -> dict[str, Array]:
-        """Weights in place within their words, group masks, thresholds, class maps."""
-        op = self.op
-        found = {
-            "coefficients": np.asarray(op.coefficients, np.uint8),
-            "weights": self._placed(op.weights, op.weights.shape[1] // op.groups),
-            "mask": self._placed(np.ones((1, op.groups, 1, 1, self.width), np.uint8), 1).reshape(op.groups, -1),
-        }
-        if op.thresholds is not None and op.row_class is not None and op.col_class is not None:
-            found["thresholds"] = op.thresholds.astype(np.int32)
-            found |= {"rows": op.row_class.astype(np.uint16), "cols": op.col_class.astype(np.uint16)}
-        return found
-
-    def _placed(self, bits: Array, per_group: int) -> Array:
-        """Bits [planes, O, KH, KW, width] shifted to their group's place: words [planes, O, KH, KW, group words]."""
-        placed = np.zeros((*bits.shape[:4], self.words * 32), np.uint8)
-        for o in range(bits.shape[1]):
-            start = (o // per_group * self.width) % 32
-            placed[:, o, :, :, start : start + self.width] = bits[:, o]
-        return pack_words(placed)
-
-    def initializer(self, names: Mapping[str, str]) -> str:
-        """C initialiser of the parameter struct."""
-        op, window = self.op, self.op.window
-        height, width = window.output(*self.kind.shape[:2])
-        levels = op.thresholds.shape[3] if op.thresholds is not None else 0
-        classes = op.thresholds.shape[1] if op.thresholds is not None else 1
-        numbers = (
-            *self.kind.shape[:2], self.kind.words_per_pixel, height, width, op.weights.shape[1], *window.kernel,
-            *window.stride, *window.dilation, *window.pads[:2], op.groups, self.width, self.words, levels, classes,
-            self.kind.planes, len(op.coefficients), int(levels).bit_length(),
-        )  # fmt: skip
-        arrays = [names.get(k, "NULL") for k in ("coefficients", "weights", "mask", "thresholds", "rows", "cols")]
-        return "{" + ", ".join([*(f"{n}u" for n in numbers), *arrays]) + "}"
-
-    def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
-        """The C statement."""
-        return f"bnn2c_binary_conv2d_{result}({params}, {source}, {scratch}, {out});"
-
-    def consumes_input(self) -> bool:
-        """The input is only read."""
-        return False
-
-    def scratch_bytes(self) -> int:
-        """The patch."""
-        return 4 * self.op.window.kernel[0] * self.op.window.kernel[1] * self.kind.words_per_pixel * self.kind.planes
-
-
-class ClassSharing:
-    """Pixel lanes; four output channels share the sums of their weight classes. Bit planes in and out."""
-
-    name = "class_sharing"
-    header = class_sharing.HEADER
-    struct = class_sharing.STRUCT
-
-    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
-        shape = shape_of(op, kind)
-        self.layer = class_sharing.layer(shape, op.weights[0], class_thresholds(op, shape), op.lane_words)
-
-    @classmethod
-    def refuses(cls, op: BinaryConv2d, kind: TensorType) -> str | None:
-        """Why the family cannot run the layer, or None."""
+    def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
+        """Why the family cannot run the layer on a target with the features `isa`, or None."""
         shape = shape_of(op, kind)
         if op.coefficients != ((1,),):
             return "several bit planes"
-        if class_thresholds(op, shape) is None:
-            return "no threshold per border class"
-        return class_sharing.supports(shape)
+        if op.thresholds is not None and class_thresholds(op, shape) is None:
+            return "several thresholds in a border class"
+        reason: str | None = cls.module.supports(shape, isa) or cls.wastes(op, shape.taps)
+        return reason
+
+    @classmethod
+    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
+        """Why the family would be a poor choice, or None."""
+        return None
 
     def constants(self) -> dict[str, Array]:
-        """Class lists, bounds, border classes."""
+        """The arrays of the module's `layer`."""
         return self.layer.arrays
 
     def initializer(self, names: Mapping[str, str]) -> str:
@@ -198,15 +58,51 @@ class ClassSharing:
 
     def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
         """The C statement."""
-        return class_sharing.call(params, source, scratch, out, result)
+        statement: str = self.module.call(params, source, scratch, out, result)
+        return statement
 
     def consumes_input(self) -> bool:
-        """The input is only read."""
+        """Whether the input is read before anything is written to the scratch, which may then lie on it."""
         return False
 
     def scratch_bytes(self) -> int:
-        """Patches, class sums and counters."""
+        """Patches, counters, carries."""
         return 4 * self.layer.scratch_words
+
+
+class Sliced(OnePlane):
+    """Output-channel lanes with vertical counters."""
+
+    name = "sliced_channels"
+    module: ClassVar[ModuleType] = sliced_channels
+
+    @classmethod
+    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
+        """Empty lanes cost flash."""
+        return _empty_lanes(op.weights.shape[1], taps, op.lane_words)
+
+    def consumes_input(self) -> bool:
+        """The patch of a dense layer is its input: it may be encoded where it lies."""
+        return (self.shape.in_h, self.shape.in_w) == (1, 1) and self.shape.taps == self.shape.in_c
+
+
+class ClassSharing(OnePlane):
+    """Pixel lanes; four output channels share the sums of their weight classes. Bit planes in and out."""
+
+    name = "class_sharing"
+    module: ClassVar[ModuleType] = class_sharing
+
+    @classmethod
+    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
+        """There is no form with raw output."""
+        return "no thresholds: only bits leave this kernel" if op.thresholds is None else None
+
+
+class PopcountRows(OnePlane):
+    """Population counts of whole rows, where an instruction counts bits."""
+
+    name = "popcount_rows"
+    module: ClassVar[ModuleType] = popcount_rows
 
 
 class SlicedPlanes:
@@ -220,11 +116,11 @@ class SlicedPlanes:
         self.op, self.kind, self.shape = op, kind, shape_of(op, kind)
 
     @classmethod
-    def refuses(cls, op: BinaryConv2d, kind: TensorType) -> str | None:
+    def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
         """Why the family cannot run the layer, or None."""
         shape = shape_of(op, kind)
-        if -shape.out_c % 32 * shape.taps * len(op.weights) > 8 * MAX_WASTED_BYTES:
-            return "few output channels leave most lanes empty"
+        if empty := _empty_lanes(shape.out_c, shape.taps * len(op.weights), 1):
+            return empty
         if sliced_planes.plan(op.coefficients) is None or op.largest >= 1 << (sliced_channels.MAX_PLANES - 1):
             return "factors that are not powers of two, or too many weights"
         if op.thresholds is not None and class_levels(op, shape) is None:
@@ -253,7 +149,16 @@ class SlicedPlanes:
         return 4 * sliced_planes.scratch_words(self.shape, self.kind.planes)
 
 
-Kernel = Sliced | SlicedPlanes | Popcount | ClassSharing
+def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
+    if -channels % (32 * lane_words) * taps > 8 * MAX_WASTED_BYTES * lane_words:
+        return "few output channels leave most lanes empty"
+    return None
+
+
+Kernel = OnePlane | SlicedPlanes | Popcount
+FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {
+    family.name: family for family in (ClassSharing, Sliced, PopcountRows, SlicedPlanes, Popcount)
+}
 _CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
 
 
@@ -261,12 +166,11 @@ def choose(op: BinaryConv2d, kind: TensorType) -> Kernel:
     """The kernel that runs a layer; packed once."""
     known = _CHOSEN.setdefault(op, {})
     if kind not in known:
-        known[kind] = _packed(op, kind)
+        known[kind] = (FAMILIES[op.family] if op.family else _portable(op, kind))(op, kind)
     return known[kind]
 
 
-def _packed(op: BinaryConv2d, kind: TensorType) -> Kernel:
-    if op.family == ClassSharing.name:
-        return ClassSharing(op, kind)
+def _portable(op: BinaryConv2d, kind: TensorType) -> type[Kernel]:
+    """The family of a layer for which none was chosen."""
     families: tuple[type[Sliced | SlicedPlanes], ...] = (Sliced, SlicedPlanes)
-    return next((f(op, kind) for f in families if f.refuses(op, kind) is None), None) or Popcount(op, kind)
+    return next((family for family in families if family.refuses(op, kind) is None), Popcount)

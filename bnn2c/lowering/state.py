@@ -19,6 +19,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.rearrange import Rearrange
 
+MAX_CHAIN = 500
 INTEGER_DOMAINS = {"u8": (0, 255), "i8": (-128, 127)}
 
 
@@ -72,6 +73,7 @@ class State:
         self._reals: dict[tuple[str, int], str] = {}
         self._steps: dict[tuple[str, int], Steps | None] = {}
         self.keep: list[Expr] = []
+        self.depths: dict[int, int] = {}
         self.why: dict[str, tuple[str, ...]] = {}
 
     def add_root(self, source: str, root: str, domain: Array | None = None) -> None:
@@ -133,12 +135,20 @@ class State:
         roots = list(dict.fromkeys(lazy.root for lazy in lazies))
         origin = tuple(dict.fromkeys([name for lazy in lazies for name in lazy.origin] + list(node.origin)))
         if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
-            return Lazy(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op.shape, origin)
+            depth = 1 + max(self.depths.get(id(lazy.expr), 0) for lazy in lazies)
+            if depth <= MAX_CHAIN:
+                return self._chained(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op, origin, depth)
         values = [self.value_of(lazy, node) for lazy in lazies]
         names = list(dict.fromkeys(name for name, _ in values))
         args = [substitute(expr, [Arg(names.index(name))]) for name, expr in values]
         name = self.builder.emit(Map(substitute(op.expr, args), op.shape, op.storage), names, node.output, origin)
         return Lazy(name, Arg(0), op.shape)
+
+    def _chained(self, root: str, expr: Expr, op: Map, origin: tuple[str, ...], depth: int) -> Lazy:
+        """A lazy tensor; how long its chain of operations is, is remembered so that none gets too long to analyse."""
+        self.keep.append(expr)
+        self.depths[id(expr)] = depth
+        return Lazy(root, expr, op.shape, origin)
 
     def value_of(self, lazy: Lazy, node: Node) -> tuple[str, Expr]:
         """Root value and expression for use inside another expression; a deferred pool is materialised."""
@@ -150,7 +160,7 @@ class State:
         """Record a warning about a layer."""
         name = node.origin[-1] if node.origin else node.output
         self.warnings.append(
-            Diagnostic(code, message, node=name, op=node.op.kind, why=why, hint=hint, severity="warning")
+            Diagnostic(code, message, node=name, why=why, hint=hint, severity="warning")
         )
 
 

@@ -13,12 +13,14 @@ from bnn2c.ir import Graph, Node, Op, Port
 from bnn2c.lowering.arg_max import lower_arg_max
 from bnn2c.lowering.levels import Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
+from bnn2c.lowering.products import lower_mat_mul
 from bnn2c.lowering.state import Lazy, Pool, State, integer_domain, rearranged
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.map import Map
+from bnn2c.ops.mat_mul import MatMul
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.rearrange import Rearrange
 
@@ -47,14 +49,8 @@ def _output(state: State, port: Port) -> None:
     lazy = state.lazies[port.value]
     node = next((n for n in state.source.nodes if n.output == port.value), None)
     assert node is not None, "the importer gives every output a node"
-    if (
-        lazy.bare
-        and state.builder.types.get(lazy.root) == state.source.types[port.value]
-        and lazy.root not in state.domains
-    ):
-        name = lazy.root
-    else:
-        name = state.real(lazy, node)
+    stored = lazy.bare and state.builder.types.get(lazy.root) == state.source.types[port.value]
+    name = lazy.root if stored else state.real(lazy, node)
     taken = {p.value for p in (*state.builder.inputs, *state.builder.outputs)}
     if name in taken:
         kind = state.builder.types[name]
@@ -165,5 +161,6 @@ RULES: dict[type, Callable[[State, Node, Any], Lazy]] = {
     Rearrange: _rearrange,
     Concat: _concat,
     Embedding: _embedding,
+    MatMul: lower_mat_mul,
     ArgMax: lower_arg_max,
 }

@@ -30,7 +30,7 @@ class BinaryConv2d(Op):
         thresholds: int32 [row classes, column classes, O, levels - 1] or None for raw accumulators.
         row_class: class of each output row; `col_class`: of each output column.
         family: kernel family, chosen by `passes/choose_kernels.py`; empty for the default.
-        lane_words: words per vector lane of the class-sharing family (a property of the target).
+        lane_words: words per vector of lanes, as the family packs its constants for the target.
     """
 
     weights: Array
@@ -101,8 +101,9 @@ class BinaryConv2d(Op):
         return choose(self, inputs[0]).scratch_bytes()
 
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
-        """The vertical counters of the class-sharing family are as wide as its lanes."""
-        return 1280 + 1024 * self.lane_words if self.family else super().stack_bytes(inputs)
+        """Vertical counters are as wide as the vectors of lanes."""
+        wide = self.family == "class_sharing" or self.lane_words > 1
+        return 1280 + 1024 * self.lane_words if wide else super().stack_bytes(inputs)
 
     def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
         """Whether the patch may take the input's place."""

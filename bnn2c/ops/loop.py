@@ -50,7 +50,7 @@ class Loop(Op):
         body: one step; its input k has the type of the window, and is fed by `feeds[k]` from operand k.
         steps: number of repetitions.
         feeds: one per input of the body.
-        results: what is kept, in the order in which it lies in the output: one run of elements (bit tensors: of pixels).
+        results: what is kept, in the order in which it lies in the output, one run of elements (bits: of pixels).
     """
 
     body: Graph
@@ -127,7 +127,7 @@ class Loop(Op):
 
     @cached_property
     def layout(self) -> tuple[dict[int, int], dict[int, int], int]:
-        """Scratch bytes after the body's arena: offset of each state by input, of each output that is no result, end."""
+        """Scratch after the body's arena: offset of each state by input, of each output that is no result, end."""
         end = self.plan.size
         states: dict[int, int] = {}
         others: dict[int, int] = {}

@@ -1,10 +1,12 @@
 """Choose the kernel family of every binary convolution, and convert bit layouts where two neighbours disagree.
 
 Class sharing is the fastest family for maps of 32 pixels and more; it wants bit planes per channel and takes 2.4 bits
-of flash a weight. Bit-sliced channels take one bit a weight and packed pixels. The choice minimises predicted
+of flash a weight. The other families take one bit a weight and packed pixels. The choice minimises predicted
 instructions over the graph: start from the best family of each layer by itself, then revert layers whose gain does
-not pay for the conversions around them, until nothing changes. `--optimize size` keeps one bit a weight; `balanced`
-accepts the larger flash (weights and code) only when it saves at least BALANCED_GAIN instructions per extra byte.
+not pay for the conversions around them, until nothing changes. All kernels of a network share one width of vectors;
+the best choice for each width is made, and the best of these taken. `--optimize size` keeps one bit a weight;
+`balanced` accepts the larger flash (weights and code) only when it saves at least BALANCED_GAIN instructions per
+extra byte.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, TensorType
-from bnn2c.kernels import class_sharing, sliced_channels
-from bnn2c.kernels.binary import ClassSharing, Sliced, shape_of
+from bnn2c.kernels.alternatives import Alternative, alternatives, widest_lanes, with_family
+from bnn2c.kernels.binary import ClassSharing, SlicedPlanes
+from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
+from bnn2c.ops.loop import Loop
 from bnn2c.targets import Target
 
 BALANCED_GAIN = 100
@@ -24,67 +28,100 @@ CONVERSION_PER_WORD = 20
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """Predicted instructions of a layer in both families, and the extra flash of sharing."""
+class Candidates:
+    """The best family on packed pixels, and class sharing where it can run; costs where there are predictions."""
 
-    sliced: int
-    sharing: int
-    extra_bytes: int
+    pixels: Alternative
+    planes: Alternative | None
+
+    @property
+    def gain(self) -> int:
+        """Instructions that class sharing saves."""
+        return _instructions(self.pixels) - _instructions(self.planes)
+
+    @property
+    def extra_bytes(self) -> int:
+        """Flash that class sharing takes more."""
+        flash = [one.cost.flash_bytes if one and one.cost else 0 for one in (self.planes, self.pixels)]
+        return flash[0] - flash[1]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A family for every binary layer, at one width of vectors; `instructions` is the prediction for all of them."""
+
+    families: dict[str, str]
+    lane_words: int
+    instructions: int
 
 
 def choose_kernels(graph: Graph, target: Target, optimize: str) -> Graph:
-    """Set the family of every layer that gains, and insert layout conversions."""
-    if optimize == "size":
-        return graph
-    candidates = _candidates(graph, cost_key(target))
-    chosen = {name for name, c in candidates.items() if c.sharing < c.sliced}
+    """Set the family of every binary layer, and insert layout conversions."""
+    widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
+    choices = [_choice(graph, target, optimize, lanes) for lanes in widths]
+    fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
+    return _convert(graph, min(fitting, key=lambda one: one.instructions), target)
+
+
+def _may_be_wide(graph: Graph, choice: Choice) -> bool:
+    """Kernels for several planes, and those in loops, are written for vectors of one word."""
+    looped = any(isinstance(node.op, Loop) for node in graph.nodes)
+    return not looped and SlicedPlanes.name not in choice.families.values()
+
+
+def _choice(graph: Graph, target: Target, optimize: str, lane_words: int) -> Choice:
+    candidates = {
+        node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words)
+        for node in graph.nodes
+        if isinstance(node.op, BinaryConv2d)
+    }
+    shared = set() if optimize == "size" else _shared(graph, candidates)
+    if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared]):
+        shared = set()
+    families = {name: ClassSharing.name if name in shared else c.pixels.family for name, c in candidates.items()}
+    total = sum(_instructions(c.planes if name in shared else c.pixels) for name, c in candidates.items())
+    conversions = sum(_conversions(graph, name, shared) for name in shared)
+    return Choice(families, lane_words, total + conversions)
+
+
+def _candidates(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> Candidates:
+    found = [one for one in alternatives(op, kind, target, lane_words) if not one.refused]
+    priced = [one for one in found if one.cost is not None and one.layout == "pixels"]
+    order = (SlicedPlanes.name, Popcount.name)
+    general = sorted((one for one in found if one.family in order), key=lambda one: order.index(one.family))
+    planes = next((one for one in found if one.layout == "planes"), None)
+    return Candidates(min(priced, key=_instructions, default=general[0]), planes)
+
+
+def _instructions(one: Alternative | None) -> int:
+    return one.cost.instructions if one is not None and one.cost is not None else 0
+
+
+def _shared(graph: Graph, candidates: dict[str, Candidates]) -> set[str]:
+    """The layers that gain from class sharing, conversions included."""
+    chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)}
     while True:
-        kept = {name for name in chosen if _pays(graph, name, candidates[name], chosen)}
+        kept = {
+            name
+            for name in chosen
+            if candidates[name].pixels.cost is None or candidates[name].gain > _conversions(graph, name, chosen)
+        }
         if kept == chosen:
-            break
+            return chosen
         chosen = kept
-    if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in chosen]):
-        return graph
-    return _convert(graph, chosen, class_sharing.lane_words(target.isa))
 
 
-def _worth_its_flash(chosen: list[Candidate]) -> bool:
-    saved = sum(c.sliced - c.sharing for c in chosen)
+def _worth_its_flash(chosen: list[Candidates]) -> bool:
+    saved = sum(c.gain for c in chosen)
     return saved >= BALANCED_GAIN * (CODE_BYTES + sum(c.extra_bytes for c in chosen))
 
 
-def cost_key(target: Target) -> str:
-    """The row of the kernels' cost tables that describes a target."""
-    if target.name == "cortex-m0":
-        return "cortex-m0"
-    if target.name.startswith("cortex-m"):
-        return "cortex-m"
-    return "rv32" if target.name.startswith("rv32") else "other"
-
-
-def _candidates(graph: Graph, key: str) -> dict[str, Candidate]:
-    found = {}
-    for node in graph.nodes:
-        if not isinstance(node.op, BinaryConv2d) or node.op.thresholds is None:
-            continue
-        kind = graph.types[node.inputs[0]]
-        if ClassSharing.refuses(node.op, kind) or Sliced.refuses(node.op, kind):
-            continue
-        shape = shape_of(node.op, kind)
-        small, fast = sliced_channels.cost(shape, key), class_sharing.cost(shape, key)
-        extra = fast.flash_bytes - small.flash_bytes
-        found[node.output] = Candidate(small.instructions, fast.instructions, extra)
-    return found
-
-
-def _pays(graph: Graph, name: str, candidate: Candidate, chosen: set[str]) -> bool:
-    """Whether the gain is larger than the conversions that this layer needs given its neighbours."""
+def _conversions(graph: Graph, name: str, chosen: set[str]) -> int:
+    """Instructions of the conversions that a layer needs given its neighbours."""
     node = next(n for n in graph.nodes if n.output == name)
-    conversions = 0 if node.inputs[0] in chosen else _conversion(graph, node.inputs[0])
-    readers = [n for n in graph.nodes if name in n.inputs]
-    if any(n.output not in chosen for n in readers):
-        conversions += _conversion(graph, name)
-    return candidate.sharing + conversions < candidate.sliced
+    before = 0 if node.inputs[0] in chosen else _conversion(graph, node.inputs[0])
+    after = any(n.output not in chosen for n in graph.nodes if name in n.inputs)
+    return before + (_conversion(graph, name) if after else 0)
 
 
 def _conversion(graph: Graph, value: str) -> int:
@@ -92,13 +129,14 @@ def _conversion(graph: Graph, value: str) -> int:
     return CONVERSION_PER_WORD * 32 * -(-height * width // 32) * -(-channels // 32)
 
 
-def _convert(graph: Graph, chosen: set[str], lane_words: int) -> Graph:
+def _convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     """Rebuild the graph with families and conversions."""
     types = dict(graph.types)
     nodes: list[Node] = []
     converted: dict[tuple[str, str], str] = {}
     for node in graph.nodes:
-        wanted = "planes" if node.output in chosen else "pixels"
+        family = choice.families.get(node.output, "")
+        wanted = "planes" if family == ClassSharing.name else "pixels"
         inputs = []
         for name in node.inputs:
             kind = types[name]
@@ -106,8 +144,8 @@ def _convert(graph: Graph, chosen: set[str], lane_words: int) -> Graph:
                 name = _converted(nodes, types, converted, (name, wanted), node)
             inputs.append(name)
         op = node.op
-        if node.output in chosen and isinstance(op, BinaryConv2d):
-            op = replace(op, family=ClassSharing.name, lane_words=lane_words)
+        if isinstance(op, BinaryConv2d):
+            op = with_family(op, family, target, choice.lane_words)
         nodes.append(replace(node, op=op, inputs=tuple(inputs)))
         types[node.output] = op.infer([types[name] for name in inputs])
     return replace(graph, nodes=tuple(nodes), types=types)

@@ -1,7 +1,7 @@
 """Join neighbouring parts of a loop's result: their concatenation is a part too.
 
-`concat(rearrange_1(x), rearrange_2(x), …) = rearrange(x)` with the concatenated positions; exact. Applied where x is a loop,
-so that the states of all steps need one copy at most, not one per step.
+`concat(rearrange_1(x), rearrange_2(x), …) = rearrange(x)` with the concatenated positions; exact. Applied where x is a
+loop, so that the states of all steps need one copy at most, not one per step.
 """
 
 from __future__ import annotations

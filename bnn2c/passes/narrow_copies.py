@@ -45,7 +45,7 @@ def _contiguous(index: Array) -> bool:
 
 
 def _behind(graph: Graph, producer: Node, index: Array) -> tuple[str, Array] | None:
-    """The value and positions that elements `index` of the producer's output are copied from, if it is only one value."""
+    """The one value, and the positions in it, that elements `index` of the producer's output are copied from."""
     op = producer.op
     if isinstance(op, Rearrange):
         moved = op.index.ravel()[index]

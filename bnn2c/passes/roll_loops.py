@@ -1,16 +1,16 @@
 """Turn repeated groups of operations (the time steps of an unrolled recurrent network) into one `Loop`.
 
-Exporters, and the importer for RNN, GRU and LSTM, write every step out. Groups of equal operations with equal constants form a
-loop when each input of an operation is, in all groups alike,
+Exporters, and the importer for RNN, GRU and LSTM, write every step out. Groups of equal operations with equal constants
+form a loop when each input of an operation is, in all groups alike,
 
 * the result of the same operation of the same group,
 * the result of the same operation of the group before, and in the first group a value from outside (the initial state),
 * one value from outside that all groups read, or
 * a part of such a value, moved on by the same distance from group to group (the input of step t).
 
-Then the loop executes the same operations on the same numbers in the same order: exact. Results that are read outside the
-groups are kept: of the last step only, or of all steps in one tensor, of which the readers' operands are contiguous parts.
-Concatenations of such parts are parts themselves.
+Then the loop executes the same operations on the same numbers in the same order: exact. Results that are read outside
+the groups are kept: of the last step only, or of all steps in one tensor, of which the readers' operands are contiguous
+parts. Concatenations of such parts are parts themselves.
 """
 
 from __future__ import annotations

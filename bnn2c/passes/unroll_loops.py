@@ -1,4 +1,4 @@
-"""Write loops out step by step: the inverse of `roll_loops`, for those who examine every value (verification, tests)."""
+"""Write loops out step by step: the inverse of `roll_loops`, for those who examine every value."""
 
 from __future__ import annotations
 

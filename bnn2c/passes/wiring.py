@@ -121,7 +121,7 @@ def _fill(node: Node) -> float:
 
 
 def _window(source: TensorType, index: Array, step: int) -> tuple[TensorType, int] | None:
-    """Type and first element of the smallest part of a tensor that holds the elements `index` and can move by `step`."""
+    """The smallest part of a tensor that holds the elements `index` and can move by `step`: type and first element."""
     first, last = int(index[index >= 0].min()), int(index.max())
     if source.storage != "bits":
         return TensorType((1, 1, last + 1 - first), source.storage), first

@@ -90,7 +90,8 @@ def _row(layer: Json) -> tuple[str, ...]:
     macs = [count_text(layer[key]) if layer[key] else "-" for key in ("binary_macs", "real_macs")]
     weights = f"{layer['weight_bytes']:,} B" if layer["weight_bytes"] else "-"
     kernel = layer.get("kernel", "")
-    return (str(layer["index"]), layer["name"], layer["op"], "" if kernel == layer["op"] else kernel, shape, *macs, weights)
+    names = (layer["name"], layer["op"], "" if kernel == layer["op"] else kernel)
+    return (str(layer["index"]), *names, shape, *macs, weights)
 
 
 def total_row(data: Json) -> tuple[str, ...]:

@@ -147,7 +147,8 @@ def _compare_with_host(run: TargetRun, compiled: Logits) -> int:
     if run.instructions is not None:
         same = ", the same for every digit" if run.constant_time else ""
         say(f"instructions per digit: {run.instructions:,}{same}")
-        say(f"(at 100 MHz {run.instructions / 1e5:.0f} ms if each took one cycle; QEMU counts instructions, not cycles)")
+        milliseconds = run.instructions / 1e5
+        say(f"(at 100 MHz {milliseconds:.0f} ms if each took one cycle; QEMU counts instructions, not cycles)")
     return differing
 
 

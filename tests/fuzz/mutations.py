@@ -135,10 +135,14 @@ def new_shape_constant(model: onnx.ModelProto, rng: random.Random) -> None:
     found = [t for t in messages(model) if isinstance(t, onnx.TensorProto) and t.data_type == onnx.TensorProto.INT64]
     if found:
         item = rng.choice(found)
-        values = onnx.numpy_helper.to_array(item).copy()
-        if values.size:
-            values.flat[rng.randrange(values.size)] = rng.choice(INTEGERS)
-            item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
+        values = item.int64_data or list(item.raw_data[::8])
+        if values:
+            place, number = rng.randrange(len(values)), rng.choice(INTEGERS)
+            if item.int64_data:
+                item.int64_data[place] = number
+            else:
+                raw, piece = item.raw_data, (number & 2**64 - 1).to_bytes(8, "little")
+                item.raw_data = raw[: 8 * place] + piece + raw[8 * place + 8 :]
 
 
 def hostile_name(model: onnx.ModelProto, rng: random.Random) -> None:

@@ -38,7 +38,7 @@ def _special() -> list[Case]:
     return [Case(shape, result, i) for i, shape in enumerate(shapes) for result in ("bits", "i16", "i32")]
 
 
-@pytest.mark.parametrize("lane_words", [1, 4, 8])
+@pytest.mark.parametrize("lane_words", [1, 4, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cases", [_grid(), _special()], ids=["grid", "special"])
 def test_equals_reference(cases: list[Case], lane_words: int, tmp_path: Path) -> None:
     """Every output word equals the reference; no sanitizer finding."""

@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
+from bnn2c.importer.inputs import c_dtype
 from bnn2c.importer.tensors import Tensor
 
 BOOL = np.dtype(bool)
@@ -108,6 +109,7 @@ def cast(ctx: Context, call: Call) -> Sequence[Tensor]:
         if call.op == "CastLike"
         else onnx.helper.tensor_dtype_to_np_dtype(call.attrs["to"])
     )
+    c_dtype(target)
     if target == BOOL:
         return [x if x.dtype == BOOL else ctx.elementwise("bool", x, dtype=BOOL)]
     if target.kind in "iu" and x.dtype.kind == "f":
@@ -121,4 +123,7 @@ def cast(ctx: Context, call: Call) -> Sequence[Tensor]:
 def identity(ctx: Context, call: Call) -> Sequence[Tensor]:
     """The tensor itself; a Dropout mask is all ones at inference."""
     x = call.tensor(0)
+    training = call.constant(2, "whether it is for training") if call.op == "Dropout" else None
+    if training is not None and bool(np.any(training)):
+        raise call.refuse("BNN006", "Dropout in training mode is random", hint="export the model in evaluation mode")
     return [x, np.ones(x.shape, bool)][: max(1, len(call.proto.output))]

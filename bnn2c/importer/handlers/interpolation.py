@@ -18,9 +18,13 @@ def _source(call: Call, old: int, new: int, scale: float) -> Array:
     if mode == "asymmetric":
         return x / scale
     if mode == "align_corners":
+        if scale * old % 1:
+            raise call.refuse("BNN006", "align_corners with a fractional output size means different things to runtimes")
         return x * (old - 1) / max(new - 1, 1)
     if mode == "pytorch_half_pixel" and new == 1:
         return np.zeros(1)
+    if mode == "half_pixel_symmetric":
+        return old / 2 * (1 - new / (scale * old)) + (x + 0.5) / scale - 0.5
     if mode not in ("half_pixel", "pytorch_half_pixel"):
         raise call.refuse("BNN006", f"Resize coordinate mode {mode} is not supported")
     return (x + 0.5) / scale - 0.5

@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.spatial import channels_first, channels_last, window_of
@@ -146,8 +147,11 @@ def gemm(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 @handles("Einsum")
 def einsum(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Two operands with one or more summed subscripts: a batched product after transposing."""
-    left_s, right_s, out_s = _subscripts(call)
+    """Two operands with one or more summed subscripts: a batched product after transposing; one operand: a sum."""
+    operands_s, out_s = _subscripts(call)
+    if len(operands_s) == 1:
+        return [_summed(ctx, call.tensor(0), operands_s[0], out_s)]
+    left_s, right_s = operands_s
     left, right = call.tensor(0), call.tensor(1)
     summed = [s for s in left_s if s in right_s and s not in out_s]
     batch = [s for s in left_s if s in right_s and s in out_s]
@@ -172,13 +176,26 @@ def matmul_tensors(ctx: Context, call: Call, left: Tensor, right: Tensor) -> Ten
     return product(ctx, ctx.as_view(left), ctx.as_view(right))
 
 
-def _subscripts(call: Call) -> tuple[str, str, str]:
+def _summed(ctx: Context, x: Tensor, names: str, out: str) -> Tensor:
+    """Sum over the subscripts that the result lacks, then transpose."""
+    gone = [i for i, s in enumerate(names) if s not in out]
+    found = reduce_axes(ctx, ctx.as_view(x), gone, "sum", False) if gone else x
+    kept = [s for s in names if s in out]
+    return moved(found, elements(found).transpose([kept.index(s) for s in out]))
+
+
+def _subscripts(call: Call) -> tuple[list[str], str]:
+    """Subscripts of the operands and of the result; without an arrow those that occur once, in alphabetical order."""
     equation = str(call.attrs["equation"]).replace(" ", "")
-    operands, _, out = equation.partition("->")
+    operands, arrow, out = equation.partition("->")
+    if not arrow:
+        out = "".join(sorted(s for s in set(operands) - {","} if operands.count(s) == 1))
     parts = operands.split(",")
-    if len(parts) != 2 or not out or "." in equation or any(len(set(p)) != len(p) for p in parts):
-        raise call.refuse("BNN006", f"Einsum '{equation}' is not a product of two tensors with explicit subscripts")
-    return parts[0], parts[1], out
+    letters = set(operands) - {","}
+    repeated = any(len(set(p)) != len(p) for p in (*parts, out))
+    if len(parts) != len(call.inputs) or len(parts) > 2 or repeated or not letters or not (set(out) <= letters) or "." in letters:
+        raise call.refuse("BNN006", f"Einsum '{equation}' is not a sum of one tensor or a product of two")
+    return parts, out
 
 
 def _grouped(tensor: Tensor, names: str, groups: Sequence[Sequence[str]], sizes: dict[str, int]) -> Tensor:

@@ -19,6 +19,8 @@ from bnn2c.importer.tensors import Array, Tensor
 def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     """`y = x * s + (b - mean * s)`, `s = gamma / sqrt(var + eps)`, in float32: the order of the reference runtime."""
     x = call.tensor(0)
+    if call.attrs.get("training_mode"):
+        raise call.refuse("BNN006", f"{call.op} in training mode", hint="export the model in evaluation mode")
     found = [call.constant(i, "BatchNormalization parameters") for i in range(1, 5)]
     gamma, beta, mean, var = (np.zeros(1, np.float32) if p is None else np.asarray(p, np.float32) for p in found)
     if not all(np.isfinite(p).all() for p in (gamma, beta, mean, var)):
@@ -44,24 +46,28 @@ def mean_variance(ctx: Context, call: Call) -> Sequence[Tensor]:
     groups = call.attrs.get("num_groups", 0)
     if groups:
         grouped = moved(x, elements(x).reshape(x.shape[0], groups, -1))
-        out = _standardise(ctx, call, grouped, [2])
+        out, *statistics = _standardise(ctx, call, grouped, [2])
         out = moved(out, elements(out).reshape(x.shape))
     elif call.op in ("LayerNormalization", "RMSNormalization"):
-        out = _standardise(ctx, call, x, list(range(call.attrs.get("axis", -1) % rank, rank)))
+        out, *statistics = _standardise(ctx, call, x, list(range(call.attrs.get("axis", -1) % rank, rank)))
     else:
         axes = call.attrs.get("axes", [0, 2, 3]) if call.op.startswith("Mean") else list(range(2, rank))
-        out = _standardise(ctx, call, x, axes)
-    return [_scaled(ctx, call, out, rank)]
+        out, *statistics = _standardise(ctx, call, x, axes)
+    return [_scaled(ctx, call, out, rank), *statistics][: len(call.proto.output)]
 
 
-def _standardise(ctx: Context, call: Call, x: Tensor, axes: Sequence[int]) -> Tensor:
+def _standardise(ctx: Context, call: Call, x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """The standardised tensor, the mean, and the inverse of the standard deviation (outputs 2 and 3 of an operator)."""
     e = ctx.elementwise
     eps = call.attrs.get("epsilon", 1e-9 if call.op.startswith("Mean") else 1e-5)
+    mean: Tensor = np.zeros((), np.float32)
     centred = x
     if call.op != "RMSNormalization":
-        centred = e("sub", x, reduce_axes(ctx, ctx.as_view(x), axes, "mean", True))
+        mean = reduce_axes(ctx, ctx.as_view(x), axes, "mean", True)
+        centred = e("sub", x, mean)
     variance = reduce_axes(ctx, ctx.as_view(e("mul", centred, centred)), axes, "mean", True)
-    return e("div", centred, e("sqrt", e("add", variance, float(eps))))
+    deviation = e("sqrt", e("add", variance, float(eps)))
+    return e("div", centred, deviation), mean, e("div", 1.0, deviation)
 
 
 def _scaled(ctx: Context, call: Call, x: Tensor, rank: int) -> Tensor:
@@ -84,7 +90,8 @@ def lp_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     total = reduce_axes(
         ctx, ctx.as_view(e("mul", x, x) if squared else e("abs", x)), [call.attrs.get("axis", -1)], "sum", True
     )
-    return [e("div", x, e("sqrt", total) if squared else total)]
+    norm = e("sqrt", total) if squared else total
+    return [e("where", e("eq", norm, 0.0), 0.0, e("div", x, norm))]
 
 
 @handles("QuantizeLinear")

@@ -111,6 +111,8 @@ def resize(ctx: Context, call: Call) -> Sequence[Tensor]:
     from bnn2c.importer.handlers.interpolation import linear_axis, nearest_axis
 
     x = call.tensor(0)
+    if call.attrs.get("antialias"):
+        raise call.refuse("BNN006", "Resize with antialias is not supported")
     sizes, scales = _resize_target(call, x.shape)
     mode = call.attrs.get("mode", "nearest")
     ctx.limits.room(sizes, call.name)
@@ -128,12 +130,28 @@ def resize(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 
 def _resize_target(call: Call, shape: tuple[int, ...]) -> tuple[list[int], list[float]]:
-    """Output sizes and scales from whichever operand or attribute gives them."""
+    """Output sizes and scales from whichever operand or attribute gives them, for all axes or for those named."""
     scales_at = 1 if call.op == "Upsample" or call.opset < 11 else 2
-    scales = call.attrs.get("scales")
-    scales = call.constant(scales_at, "the scales") if scales is None else np.asarray(scales)
-    if scales is not None and scales.size:
-        factors = [float(s) for s in scales.ravel()]
-        return [int(np.floor(n * s)) for n, s in zip(shape, factors, strict=True)], factors
-    sizes = call.numbers("sizes", 3) or list(shape)
-    return sizes, [new / old for old, new in zip(shape, sizes, strict=True)]
+    given = call.attrs.get("scales")
+    given = call.constant(scales_at, "the scales") if given is None else np.asarray(given)
+    axes = [int(a) % len(shape) for a in call.attrs.get("axes") or range(len(shape))]
+    scales = [1.0] * len(shape)
+    sizes = list(shape)
+    if given is not None and given.size:
+        for axis, scale in zip(axes, given.ravel().tolist(), strict=True):
+            scales[axis], sizes[axis] = float(scale), int(np.floor(shape[axis] * scale))
+        return sizes, scales
+    wanted = call.numbers("sizes", 3) or [shape[a] for a in axes]
+    for axis, size, scale in zip(axes, *_kept_aspect(call, [shape[a] for a in axes], wanted), strict=True):
+        sizes[axis], scales[axis] = size, scale
+    return sizes, scales
+
+
+def _kept_aspect(call: Call, old: list[int], new: list[int]) -> tuple[list[int], list[float]]:
+    """Sizes and scales after keep_aspect_ratio_policy."""
+    scales = [n / o for o, n in zip(old, new, strict=True)]
+    policy = call.attrs.get("keep_aspect_ratio_policy", "stretch")
+    if policy == "stretch":
+        return new, scales
+    scale = min(scales) if policy == "not_larger" else max(scales)
+    return [int(np.floor(o * scale + 0.5)) for o in old], [scale] * len(old)

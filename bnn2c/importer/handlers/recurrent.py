@@ -133,7 +133,8 @@ def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], bat
     """Y [T, D, 1, H], Y_h and Y_c [D, 1, H], or their batch-first forms."""
     hidden = [join(ctx, [moved(h, elements(h)[None, None]) for h in states], 0) for states, _, _ in found]
     whole = join(ctx, hidden, 1)
-    last = [join(ctx, [moved(t[k], elements(t[k])[None]) for t in found], 0) for k in (1, 2)]
+    ends = [[h for _, h, _ in found], [c for _, _, c in found]]
+    last = [join(ctx, [moved(t, elements(t)[None]) for t in states], 0) for states in ends]
     if not batch_first:
         return [whole, *last]
     axes = [(2, 0, 1, 3), (1, 0, 2), (1, 0, 2)]
@@ -148,7 +149,8 @@ def _direction(ctx: Context, call: Call, x: Tensor, number: int, reverse: bool) 
     weights, cell = _cell(ctx, call, number)
     size = cell.recurrent.shape[1]
     source = ctx.as_view(x)
-    h, c = (ctx.as_view(_initial(call, position, number, size)) for position in (5, 6))
+    h: Tensor = ctx.as_view(_initial(call, 5, number, size))
+    c: Tensor = ctx.as_view(_initial(call, 6, number, size))
     states: list[Tensor] = []
     order = range(x.shape[0])
     for t in reversed(order) if reverse else order:
@@ -178,7 +180,8 @@ def _cell(ctx: Context, call: Call, number: int) -> tuple[Array, Cell]:
     names = [n.decode() if isinstance(n, bytes) else n for n in names]
     each = len(DEFAULTS[call.op])
     acts = tuple(_activation(ctx, call, n, k + number * each) for k, n in enumerate(names[number * each :][:each]))
-    return weights, Cell(ctx, call, hidden, *np.split(bias, 2), chosen, acts)
+    input_bias, hidden_bias = np.split(bias, 2)
+    return weights, Cell(ctx, call, hidden, input_bias, hidden_bias, chosen, acts)
 
 
 def _activation(ctx: Context, call: Call, name: str, number: int) -> Activation:

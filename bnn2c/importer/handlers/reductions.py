@@ -191,5 +191,6 @@ def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
     ctx.limits.room([*ids.shape, count], call.name)
     spread = moved(ids, np.expand_dims(elements(ids), axis))
     labels = np.arange(count).reshape([-1 if a == axis else 1 for a in range(len(ids.shape) + 1)])
-    hit = ctx.elementwise("eq", spread, labels)
+    from_end = ctx.elementwise("eq", spread, labels - count)
+    hit = ctx.elementwise("or", ctx.elementwise("eq", spread, labels), from_end)
     return [ctx.elementwise("where", hit, np.asarray(values[1]), np.asarray(values[0]), dtype=values.dtype)]

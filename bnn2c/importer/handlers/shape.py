@@ -41,7 +41,8 @@ def reshape(ctx: Context, call: Call) -> Sequence[Tensor]:
 def flatten(ctx: Context, call: Call) -> Sequence[Tensor]:
     """To a matrix, split at `axis`."""
     x = call.tensor(0)
-    axis = call.attrs.get("axis", 1) % (len(x.shape) + 1)
+    axis = call.attrs.get("axis", 1)
+    axis += len(x.shape) if axis < 0 else 0
     rows = int(np.prod(x.shape[:axis]))
     return [moved(x, elements(x).reshape(rows, -1))]
 
@@ -138,9 +139,11 @@ def gather_constant(ctx: Context, call: Call) -> Sequence[Tensor]:
         raise call.refuse("BNN003", "indices are missing")
     if call.op == "GatherElements":
         return [moved(x, np.take_along_axis(elements(x), ids.astype(np.int64), call.attrs.get("axis", 0)))]
-    if call.attrs.get("batch_dims", 0):
-        raise call.refuse("BNN006", "GatherND with batch_dims is not supported")
-    return [moved(x, elements(x)[tuple(np.moveaxis(ids.astype(np.int64), -1, 0))])]
+    batch = call.attrs.get("batch_dims", 0)
+    leading, places = x.shape[:batch], ids.astype(np.int64).reshape(-1, *ids.shape[batch:])
+    parts = zip(elements(x).reshape(-1, *x.shape[batch:]), places, strict=True)
+    found = np.stack([part[tuple(np.moveaxis(place, -1, 0))] for part, place in parts])
+    return [moved(x, found.reshape(*leading, *found.shape[1:]))]
 
 
 @handles("DepthToSpace", "SpaceToDepth")
@@ -150,11 +153,11 @@ def depth_space(ctx: Context, call: Call) -> Sequence[Tensor]:
     n, c, h, w = x.shape
     b = call.attrs["blocksize"]
     e = elements(x)
-    if call.op == "SpaceToDepth":
-        return [
-            moved(x, e.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4).reshape(n, -1, h // b, w // b))
-        ]
     crd = call.attrs.get("mode") == "CRD"
+    if call.op == "SpaceToDepth":
+        back = (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4)
+        pieces = e.reshape(n, c, h // b, b, w // b, b).transpose(back)
+        return [moved(x, pieces.reshape(n, -1, h // b, w // b))]
     blocks = e.reshape(n, c // b // b, b, b, h, w) if crd else e.reshape(n, b, b, c // b // b, h, w)
     order = (0, 1, 4, 2, 5, 3) if crd else (0, 3, 4, 1, 5, 2)
     return [moved(x, blocks.transpose(order).reshape(n, -1, h * b, w * b))]

@@ -67,7 +67,7 @@ def _geometry(
         if wanted or mode.startswith("SAME"):
             target = ([1] * (2 - rank) + list(wanted[-rank:]))[axis] if wanted else size[axis] * stride[axis]
             total = full - target
-            before.append(total - total // 2 if mode == "SAME_LOWER" else total // 2)
+            before.append(max(0, total // 2 if mode == "SAME_UPPER" else total - total // 2))
         else:
             before.append(pads[axis])
         out.append(full - total)

@@ -1,0 +1,101 @@
+"""Builds a compiled network for its target, runs it under QEMU and collects the counts as JSON-able data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnn2c.targets import Target, load_target
+from bnn2c.toolchain import ArenaOverrun, TargetRun, run_on_target
+from bnn2c.toolchain.build import OPTIMIZE_FLAGS
+from bnn2c.toolchain.tools import find_compiler
+from bnn2c.verify.vectors import random_vectors
+
+if TYPE_CHECKING:
+    from bnn2c.pipeline import Compiled
+
+__all__ = ["MACS_PER_UNIT", "bench_model", "layer_rows"]
+
+Json = dict[str, Any]
+
+MACS_PER_UNIT = 32
+_SAMPLES = 2
+_LAYER_KEYS = ("index", "name", "op", "kernel", "output_shape", "binary_macs", "real_macs", "weight_bytes")
+
+
+def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
+    """Measure a compiled network on the target that it was compiled for.
+
+    Two random samples are run, so that a count that depends on data shows.
+
+    Args:
+        compiled: the network.
+        compiler: instead of the target's own.
+
+    Returns:
+        `target`, `optimize`, `compiler`, `instructions` (None on native targets, which are not emulated), `i32`
+        (instructions per 32 binary multiply-accumulates), `cycles_estimate`, sizes in bytes, and `layers`.
+
+    Raises:
+        ToolchainMissing: a tool of the target is not installed.
+        ToolchainError: the C cannot be built or run.
+        ArenaOverrun: the C wrote outside of its arena or its output.
+    """
+    options = compiled.options
+    target = load_target(options.target)
+    samples = random_vectors(_SAMPLES, compiled.imported, options).inputs
+    flag = OPTIMIZE_FLAGS[options.optimize]
+    with tempfile.TemporaryDirectory(prefix="bnn2c-bench-") as folder:
+        run = run_on_target(
+            compiled.files, compiled.manifest, target, samples, Path(folder), opt=flag, compiler=compiler
+        )
+    if not run.guards_intact:
+        raise ArenaOverrun(f"on {target.name} the generated code wrote outside of its arena or its output struct")
+    layers = layer_rows(compiled.manifest, compiled.report_data, run.layer_instructions, target)
+    total = _counts(run.instructions, sum(layer["binary_macs"] for layer in layers), target)
+    head = {"target": target.name, "optimize": options.optimize, "flag": flag}
+    name = Path(find_compiler(target, compiler)[-1]).name
+    return {**head, "compiler": name, **total, **_sizes(run, compiled.manifest), "layers": layers}
+
+
+def layer_rows(
+    manifest: Mapping[str, Any], report_data: Mapping[str, Any], counts: Sequence[int], target: Target
+) -> list[Json]:
+    """One row per layer: what it is, what it took, and what was predicted."""
+    facts = report_data.get("layers", [])
+    rows = []
+    for layer in manifest["layers"]:
+        index = layer["index"]
+        row = {key: layer.get(key) for key in _LAYER_KEYS}
+        row |= _counts(counts[index] if counts else None, layer["binary_macs"], target)
+        rows.append({**row, "predicted_instructions": _predicted(facts[index] if index < len(facts) else {})})
+    return rows
+
+
+def _counts(instructions: int | None, macs: int, target: Target) -> Json:
+    cycles = target.cycles_per_instruction
+    known = instructions is not None
+    return {
+        "instructions": instructions,
+        "i32": round(instructions * MACS_PER_UNIT / macs, 3) if known and macs else None,
+        "cycles_estimate": round(instructions * cycles) if known and cycles else None,
+    }
+
+
+def _predicted(facts: Mapping[str, Any]) -> int | None:
+    """The prediction for the kernel that was chosen."""
+    chosen = (one for one in facts.get("kernels", []) if one["chosen"])
+    return next((one["instructions"] for one in chosen), None)
+
+
+def _sizes(run: TargetRun, manifest: Mapping[str, Any]) -> Json:
+    return {
+        "constant_time": run.constant_time,
+        "flash_bytes": run.sizes.flash_bytes,
+        "code_bytes": run.sizes.code_bytes,
+        "constant_bytes": run.sizes.const_bytes,
+        "arena_bytes": manifest["arena_bytes"],
+        "stack_bytes": run.stack_bytes,
+    }

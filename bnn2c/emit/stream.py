@@ -1,0 +1,57 @@
+"""What the templates and the manifest say about a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bnn2c.emit.ports import ports_table
+from bnn2c.ir import Graph
+from bnn2c.memory import Plan
+from bnn2c.ops.history import History
+from bnn2c.streaming import Stream
+
+ELEMENT_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1}
+
+
+def stream_context(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
+    """Frames of the window, the ports of one frame, and where the counters lie."""
+    ports = {"inputs": (graph.inputs, stream.inputs), "outputs": (graph.outputs, stream.outputs)}
+    rows = {
+        key: [
+            row | {"outer": f.outer, "frames": f.count, "inner": f.inner * ELEMENT_BYTES[row["c_type"]]}
+            for row, f in zip(ports_table(found, key[:-1]), frames, strict=True)
+        ]
+        for key, (found, frames) in ports.items()
+    }
+    nodes = enumerate(graph.nodes)
+    waits = [(plan.scratch[k], node.op.span) for k, node in nodes if isinstance(node.op, History)]
+    return {"frames": stream.inputs[0].count, "waits": waits, **rows}
+
+
+def frame_bytes(context: dict[str, Any]) -> int:
+    """Bytes of one input frame and one result."""
+    return sum(int(row["count"]) * ELEMENT_BYTES[row["c_type"]] for row in context["inputs"] + context["outputs"])
+
+
+def stream_facts(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
+    """The manifest's part on the stream: frames of the window, bytes of state, shapes of one frame."""
+    context = stream_context(stream, graph, plan)
+    shapes = {key: [{"name": r["c_name"], "shape": r["shape"]} for r in context[key]] for key in ("inputs", "outputs")}
+    first = 1 + sum((span - 1) * rate for span, rate in _spans(graph))
+    rates = [rate * node.op.stride for (_, rate), node in zip(_spans(graph), _histories(graph), strict=True)]
+    period = rates[-1] if rates else 1
+    sizes = {"state_bytes": plan.size, "window_frames": context["frames"]}
+    return {"stream": sizes | {"first_result_after": first, "result_every": period} | shapes}
+
+
+def _histories(graph: Graph) -> list[Any]:
+    return [node for node in graph.nodes if isinstance(node.op, History)]
+
+
+def _spans(graph: Graph) -> list[tuple[int, int]]:
+    """Span of every history, and the frames that come between two of its own."""
+    found, rate = [], 1
+    for node in _histories(graph):
+        found.append((node.op.span, rate))
+        rate *= node.op.stride
+    return found

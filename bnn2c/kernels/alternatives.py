@@ -1,0 +1,132 @@
+"""What each kernel family would cost for a layer: the data of the choice, and of `bnn2c inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bnn2c.ir.types import TensorType
+from bnn2c.kernels import class_sharing, popcount_rows, sliced_channels
+from bnn2c.kernels.binary import FAMILIES, ClassSharing, PopcountRows, Sliced
+from bnn2c.kernels.levels import shape_of
+from bnn2c.kernels.shape import ConvShape, Cost
+
+if TYPE_CHECKING:
+    from bnn2c.ir import Graph, Op
+    from bnn2c.ops.binary_conv2d import BinaryConv2d
+    from bnn2c.targets import Target
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One family for one layer.
+
+    Attributes:
+        family: its name.
+        refused: why it cannot run the layer; empty when it can.
+        cost: prediction for the target; None where the family is refused or has no model.
+        layout: packing of its input and of its output bits, `pixels` or `planes`.
+    """
+
+    family: str
+    refused: str
+    cost: Cost | None
+    layout: str = "pixels"
+
+
+def alternatives(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> list[Alternative]:
+    """Every family, when vectors of the generated C have `lane_words` words; families that fit come first."""
+    found = []
+    for name, family in FAMILIES.items():
+        refused = family.refuses(with_family(op, name, target, lane_words), kind, target.isa) or ""
+        predicted = None if refused else cost_of(name, op, kind, target, lane_words)
+        layout = "planes" if name == ClassSharing.name else "pixels"
+        found.append(Alternative(name, refused, predicted, layout))
+    return sorted(found, key=lambda one: (bool(one.refused), one.cost is None))
+
+
+def kernel_table(op: Op, kind: TensorType, target: Target, lane_words: int) -> list[dict[str, Any]]:
+    """The alternatives of a layer as JSON-able rows, the chosen one marked; empty for layers that are not binary."""
+    from bnn2c.ops.binary_conv2d import BinaryConv2d
+
+    if not isinstance(op, BinaryConv2d):
+        return []
+    chosen = op.kernel([kind])
+    return [
+        {
+            "kernel": one.family,
+            "chosen": one.family == chosen,
+            "instructions": one.cost.instructions if one.cost else None,
+            "flash_bytes": one.cost.flash_bytes if one.cost else None,
+            "arena_bytes": one.cost.arena_bytes if one.cost else None,
+            "refused": one.refused,
+        }
+        for one in alternatives(op, kind, target, lane_words)
+    ]
+
+
+def with_family(op: BinaryConv2d, family: str, target: Target, lane_words: int) -> BinaryConv2d:
+    """The operation, to be run by a family.
+
+    The rows of `popcount_rows` have an order of their own for NEON, whatever the width of vectors elsewhere.
+    """
+    rows = 4 if target.has("neon") else 1
+    return replace(op, family=family, lane_words=rows if family == PopcountRows.name else lane_words)
+
+
+def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> Cost | None:
+    """Predicted cost; None for families without a model."""
+    shape = shape_of(op, kind)
+    if family == ClassSharing.name:
+        return class_sharing.cost(shape, vector_key(target, lane_words))
+    if family == Sliced.name:
+        return _sliced_cost(shape, cost_key(target), op.thresholds is not None, lane_words)
+    if family == PopcountRows.name:
+        return popcount_rows.cost(shape, _counting(target))
+    return None
+
+
+def _sliced_cost(shape: ConvShape, key: str, thresholded: bool, lane_words: int) -> Cost:
+    """A vector of lanes takes the instructions of a word; its empty lanes take flash."""
+    vectors = -(-shape.out_c // (32 * lane_words))
+    executed = sliced_channels.cost(replace(shape, out_c=32 * vectors), key, thresholded)
+    stored = sliced_channels.cost(replace(shape, out_c=32 * vectors * lane_words), key, thresholded)
+    return Cost(executed.instructions, stored.flash_bytes, stored.arena_bytes * lane_words)
+
+
+def widest_lanes(target: Target) -> int:
+    """Words of the widest vectors that pay on a target (BNN2C_LANE_WORDS)."""
+    return class_sharing.lane_words((*target.isa, "rv32") if target.name.startswith("rv32") else target.isa)
+
+
+def lane_words_of(graph: Graph) -> int:
+    """BNN2C_LANE_WORDS of the generated C: all kernels with lanes share one width."""
+    from bnn2c.ops.binary_conv2d import BinaryConv2d
+
+    ops = [node.op for node in graph.nodes if isinstance(node.op, BinaryConv2d)]
+    return max((op.lane_words for op in ops if op.family in (ClassSharing.name, Sliced.name)), default=1)
+
+
+def cost_key(target: Target) -> str:
+    """The row of the cost tables that describes a target with words of 32 bits."""
+    if target.name.startswith("cortex-m"):
+        return "cortex-m0" if target.name == "cortex-m0" else "cortex-m"
+    return "rv32" if target.name.startswith("rv32") else "other"
+
+
+def vector_key(target: Target, lane_words: int) -> str:
+    """The row that describes a target with vectors of `lane_words` words; such rows exist for the widest ones only."""
+    if lane_words == 1 or lane_words != widest_lanes(target):
+        return "other" if target.name.startswith("rv32") else cost_key(target)
+    if target.has("mve"):
+        return "cortex-m55"
+    return "rv32" if target.name.startswith("rv32") else "x86" if target.has("avx2") else _neon(target)
+
+
+def _counting(target: Target) -> str:
+    """The row of `popcount_rows`, named after what counts bits."""
+    return _neon(target) if target.has("neon") else "zbb" if target.has("zbb") else "x86"
+
+
+def _neon(target: Target) -> str:
+    return "aarch64" if target.name == "aarch64" else "armv7"

@@ -1,0 +1,81 @@
+"""The general kernel: any number of planes, groups, a threshold per position; runtime_c/bnn2c_binary_conv2d.h."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnn2c.ir.types import TensorType
+from bnn2c.kernels.shape import Array
+from bnn2c.packing import pack_words
+
+if TYPE_CHECKING:
+    from bnn2c.ops.binary_conv2d import BinaryConv2d
+
+
+class Popcount:
+    """The general kernel."""
+
+    name = "popcount"
+    header = "bnn2c_binary_conv2d.h"
+    struct = "bnn2c_binary_conv2d_t"
+
+    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
+        self.op, self.kind = op, kind
+        self.width = op.weights.shape[4]
+        offsets = [(g * self.width) % 32 for g in range(op.groups)]
+        self.words = max(-(-(o + self.width) // 32) for o in offsets)
+
+    @classmethod
+    def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
+        """Nothing: this kernel runs every layer."""
+        return None
+
+    def constants(self) -> dict[str, Array]:
+        """Weights in place within their words, group masks, thresholds, class maps."""
+        op = self.op
+        found = {
+            "coefficients": np.asarray(op.coefficients, np.uint8),
+            "weights": self._placed(op.weights, op.weights.shape[1] // op.groups),
+            "mask": self._placed(np.ones((1, op.groups, 1, 1, self.width), np.uint8), 1).reshape(op.groups, -1),
+        }
+        if op.thresholds is not None and op.row_class is not None and op.col_class is not None:
+            found["thresholds"] = op.thresholds.astype(np.int32)
+            found |= {"rows": op.row_class.astype(np.uint16), "cols": op.col_class.astype(np.uint16)}
+        return found
+
+    def _placed(self, bits: Array, per_group: int) -> Array:
+        """Bits [planes, O, KH, KW, width] shifted to their group's place: words [planes, O, KH, KW, group words]."""
+        placed = np.zeros((*bits.shape[:4], self.words * 32), np.uint8)
+        for o in range(bits.shape[1]):
+            start = (o // per_group * self.width) % 32
+            placed[:, o, :, :, start : start + self.width] = bits[:, o]
+        return pack_words(placed)
+
+    def initializer(self, names: Mapping[str, str]) -> str:
+        """C initialiser of the parameter struct."""
+        op, window = self.op, self.op.window
+        height, width = window.output(*self.kind.shape[:2])
+        levels = op.thresholds.shape[3] if op.thresholds is not None else 0
+        classes = op.thresholds.shape[1] if op.thresholds is not None else 1
+        numbers = (
+            *self.kind.shape[:2], self.kind.words_per_pixel, height, width, op.weights.shape[1], *window.kernel,
+            *window.stride, *window.dilation, *window.pads[:2], op.groups, self.width, self.words, levels, classes,
+            self.kind.planes, len(op.coefficients), int(levels).bit_length(),
+        )  # fmt: skip
+        arrays = [names.get(k, "NULL") for k in ("coefficients", "weights", "mask", "thresholds", "rows", "cols")]
+        return "{" + ", ".join([*(f"{n}u" for n in numbers), *arrays]) + "}"
+
+    def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
+        """The C statement."""
+        return f"bnn2c_binary_conv2d_{result}({params}, {source}, {scratch}, {out});"
+
+    def consumes_input(self) -> bool:
+        """The input is only read."""
+        return False
+
+    def scratch_bytes(self) -> int:
+        """The patch."""
+        return 4 * self.op.window.kernel[0] * self.op.window.kernel[1] * self.kind.words_per_pixel * self.kind.planes

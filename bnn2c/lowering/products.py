@@ -1,0 +1,66 @@
+"""Lowering of products of two activations: exact integers when both hold few, equally spaced levels.
+
+With x = unit_l * (tl - sl * q) and y = unit_r * (tr - sr * r), where t and s are integers and q and r level codes,
+`sum_k x y = unit_l * unit_r * acc` with the integer `acc` of `BinaryMatMul`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2c.expr import Arg, apply, const
+from bnn2c.ir import Node
+from bnn2c.lowering.levels import Levels, find_levels
+from bnn2c.lowering.state import Lazy, State
+from bnn2c.ops.binary_mat_mul import BinaryMatMul
+from bnn2c.ops.mat_mul import MatMul
+
+MAX_TOP = 64
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Levels `unit * (top - step * code)`."""
+
+    code: str
+    unit: float
+    top: int
+    step: int
+
+
+def lower_mat_mul(state: State, node: Node, op: MatMul) -> Lazy:
+    """AND-popcount form where both operands are level codes, else real."""
+    operands = []
+    for name in node.inputs:
+        found = whole_levels(find_levels(state, state.lazies[name], node))
+        if found is None:
+            return _real(state, node, op)
+        operands.append(found)
+    left, right = operands
+    binary = BinaryMatMul(left.top, left.step, right.top, right.step)
+    why = ["both operands are level codes: exact integer products by AND and popcount"]
+    root = state.builder.emit(binary, [left.code, right.code], node.output, node.origin, why)
+    state.domains[root] = binary.values([state.builder.types[left.code], state.builder.types[right.code]])
+    scaled = apply("mul", Arg(0), const(np.full((1, 1, 1), left.unit * right.unit)))
+    return Lazy(root, scaled, state.builder.types[root].shape)
+
+
+def whole_levels(levels: Levels | None) -> Whole | None:
+    """Levels common to all channels, equally spaced, whose largest is a multiple of half the spacing; None otherwise."""
+    if levels is None or levels.values.shape[0] > 1 or levels.spacing is None:
+        return None
+    for step in (1, 2):
+        unit = levels.spacing / step
+        top = float(levels.values[0, 0]) / unit
+        if abs(top - round(top)) <= TOLERANCE * max(1.0, abs(top)) and abs(top) <= MAX_TOP:
+            return Whole(levels.code, unit, round(top), step)
+    return None
+
+
+def _real(state: State, node: Node, op: MatMul) -> Lazy:
+    values = [state.real(state.lazies[name], node) for name in node.inputs]
+    root = state.builder.emit(op, values, node.output, node.origin)
+    return Lazy(root, Arg(0), state.builder.types[root].shape)

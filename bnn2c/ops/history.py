@@ -1,0 +1,56 @@
+"""The last frames of a stream: what a sliding window sees when frames come one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from bnn2c.ir.op import Array, Op
+from bnn2c.ir.types import TensorType
+from bnn2c.kernels.steps import units
+
+
+@dataclass(frozen=True, eq=False)
+class History(Op):
+    """Appends a frame and drops the oldest; ready after the first `span` frames, then after every `stride` frames.
+
+    Its output and its counter are state: they outlive a step. Until it is ready nothing after it runs.
+
+    Attributes:
+        axis: 0 rows, 1 columns: the physical axis that is time.
+        span: frames that are kept.
+        stride: frames from one window to the next.
+    """
+
+    axis: int
+    span: int
+    stride: int
+
+    def infer(self, inputs: Sequence[TensorType]) -> TensorType:
+        """One frame in, `span` frames out."""
+        kind = inputs[0]
+        if kind.shape[self.axis] != 1 or kind.layout != "pixels":
+            raise ValueError(f"{kind} is not one frame along axis {self.axis}")
+        height, width, channels = kind.shape
+        shape = (self.span, width, channels) if self.axis == 0 else (height, self.span, channels)
+        return TensorType(shape, kind.storage, kind.planes)
+
+    def reference(self, *inputs: Array) -> Array:
+        """None: the window as a whole is the reference of a stream (`Compiled.final`).
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("a stream is compared with the network over the whole window")
+
+    def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
+        """The counter of frames that are still to come."""
+        return 8
+
+    def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
+        """Rows, and the words or elements of one row of a frame."""
+        kind = inputs[0]
+        rows = prod(kind.shape[: self.axis])
+        return {"rows": rows, "run": units(kind, kind, kind.size) // rows}

@@ -1,0 +1,5 @@
+"""From a network over a whole window to a network that takes one frame at a time."""
+
+from bnn2c.streaming.frames import Stream, make_stream
+
+__all__ = ["Stream", "make_stream"]

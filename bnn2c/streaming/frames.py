@@ -1,0 +1,157 @@
+"""Rewrite a lowered graph so that it computes one output frame from one input frame.
+
+A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and computes
+one position: the same operation on the same numbers as in the whole window, so equality is exact. All other layers
+compute one frame from one frame. Refused (BNN026): padding along time and whatever treats frames differently by their
+position, because a stream has no borders; branches with different delays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnn2c.errors import CompileError
+from bnn2c.importer.tensors import shape3
+from bnn2c.ir import Graph, Node, Port, TensorType
+from bnn2c.ops.history import History
+from bnn2c.ops.rearrange import Rearrange
+from bnn2c.streaming.one_frame import Frames, NotUniform, at_one_frame, frame_positions, frames_of, window_along
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time of a value: its physical axis (of a graph input: the ONNX axis), its frames, and when frames come."""
+
+    axis: int
+    frames: int
+    stride: int = 1
+    delay: int = 0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A graph for one frame, and how the window's tensors split into frames."""
+
+    graph: Graph
+    inputs: tuple[Frames, ...]
+    outputs: tuple[Frames, ...]
+    window_inputs: tuple[Port, ...]
+    window_outputs: tuple[Port, ...]
+
+
+def make_stream(graph: Graph, axis: int) -> Stream:
+    """The step graph of a network over a window.
+
+    Args:
+        graph: lowered graph over the whole window.
+        axis: ONNX axis of the inputs that is time.
+
+    Raises:
+        CompileError: BNN026, with the layer that needs more than the frames that came before.
+    """
+    return _Streamer(graph, axis).run()
+
+
+class _Streamer:
+    def __init__(self, graph: Graph, axis: int) -> None:
+        self.graph, self.axis = graph, axis
+        self.types: dict[str, TensorType] = {}
+        self.clocks: dict[str, Clock | None] = {}
+        self.ports: dict[str, Frames] = {}
+        self.nodes: list[Node] = []
+
+    def run(self) -> Stream:
+        inputs = [self._input(port) for port in self.graph.inputs]
+        for node in self.graph.nodes:
+            try:
+                self._node(node)
+            except NotUniform as reason:
+                raise _refused(node, str(reason)) from reason
+        outputs = [self._output(port) for port in self.graph.outputs]
+        ports = tuple(p for p, _ in inputs), tuple(p for p, _ in outputs)
+        graph = Graph(self.graph.name, *ports, tuple(self.nodes), self.types)
+        frames = tuple(f for _, f in inputs), tuple(f for _, f in outputs)
+        return Stream(graph, *frames, self.graph.inputs, self.graph.outputs)
+
+    def _input(self, port: Port) -> tuple[Port, Frames]:
+        axis = self.axis + len(port.shape) if self.axis < 0 else self.axis
+        if not 0 < axis < len(port.shape) or port.shape[axis] < 2:
+            raise CompileError.single("BNN026", f"input {port.name} of shape {list(port.shape)} has no axis {self.axis}")
+        frames = frames_of(port.shape, axis)
+        shape = tuple(1 if k == axis else n for k, n in enumerate(port.shape))
+        self.types[port.value] = TensorType(shape3(shape), self.graph.types[port.value].storage)
+        self.clocks[port.value] = Clock(-1, frames.count)
+        self.ports[port.value] = frames
+        return replace(port, shape=shape), frames
+
+    def _output(self, port: Port) -> tuple[Port, Frames]:
+        """Time is the ONNX axis whose frames are the physical ones."""
+        clock, size = self.clocks[port.value], self.graph.types[port.value].size
+        if clock is None:
+            return port, Frames(1, 1, size)
+        inner = int(np.prod(self.graph.types[port.value].shape[clock.axis + 1 :]))
+        for axis, count in enumerate(port.shape):
+            found = frames_of(port.shape, axis)
+            if count == clock.frames and found.inner == inner:
+                return replace(port, shape=tuple(1 if k == axis else n for k, n in enumerate(port.shape))), found
+        raise CompileError.single("BNN026", f"output {port.name} mixes frames")
+
+    def _node(self, node: Node) -> None:
+        clocks = [self.clocks[name] for name in node.inputs]
+        timed = [c for c in clocks if c is not None]
+        if not timed:
+            self._add(node, None)
+        elif any(replace(c, axis=0) != replace(timed[0], axis=0) for c in timed) or len(timed) < len(clocks):
+            raise NotUniform("its inputs come at different times")
+        else:
+            self._timed(node, timed[0])
+
+    def _timed(self, node: Node, clock: Clock) -> None:
+        if isinstance(node.op, Rearrange):
+            axis, index = frame_positions(node.op.index, self._frames(node.inputs[0], clock))
+            self._add(replace(node, op=Rearrange(index)), replace(clock, axis=axis))
+            return
+        if clock.axis < 0:
+            node, clock = self._entered(node, clock)
+        axis, kind = clock.axis, self.graph.types[node.output]
+        window = window_along(node.op, axis, self.graph.types[node.inputs[0]])
+        if window is not None and window != (1, 1):
+            span, stride = window
+            node = replace(node, inputs=(self._history(node, axis, span, stride),))
+            frames = (clock.frames - span) // stride + 1
+            clock = Clock(axis, frames, clock.stride * stride, clock.delay + clock.stride * (span - 1))
+        if kind.shape[axis] != clock.frames:
+            raise NotUniform("it changes the number of frames")
+        self._add(replace(node, op=at_one_frame(node.op, axis)), clock if clock.frames > 1 else None)
+
+    def _frames(self, name: str, clock: Clock) -> Frames:
+        return self.ports[name] if clock.axis < 0 else frames_of(self.graph.types[name].shape, clock.axis)
+
+    def _entered(self, node: Node, clock: Clock) -> tuple[Node, Clock]:
+        """An input that is read without a rearrangement, as a frame in physical order."""
+        source = node.inputs[0]
+        kind = self.graph.types[source]
+        index = np.arange(kind.size, dtype=np.int32).reshape(kind.shape)
+        axis, moved = frame_positions(index, self.ports[source])
+        if self.types[source].shape != moved.shape:
+            self.types[source] = replace(self.types[source], shape=(moved.shape[0], moved.shape[1], moved.shape[2]))
+        return node, replace(clock, axis=axis)
+
+    def _history(self, node: Node, axis: int, span: int, stride: int) -> str:
+        name = f"{node.inputs[0]}/last_{span}_{stride}"
+        if name not in self.types:
+            self._add(Node(name, History(axis, span, stride), node.inputs, node.origin), None)
+        return name
+
+    def _add(self, node: Node, clock: Clock | None) -> None:
+        self.types[node.output] = node.op.infer([self.types[name] for name in node.inputs])
+        self.clocks[node.output] = clock
+        self.nodes.append(node)
+
+
+def _refused(node: Node, reason: str) -> CompileError:
+    name = node.origin[0] if node.origin else node.output
+    hint = "train with convolutions without padding along time (or pad the window before the network)"
+    return CompileError.single("BNN026", f"{name} cannot be streamed: {reason}", node=name, op=node.op.kind, hint=hint)

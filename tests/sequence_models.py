@@ -1,0 +1,104 @@
+"""Small recurrent and attention networks written node by node, as exporters spell them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+class Onnx:
+    """Collects nodes and constants."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[onnx.NodeProto] = []
+        self.data: list[onnx.TensorProto] = []
+
+    def constant(self, value: object) -> str:
+        name = f"c{len(self.data)}"
+        array = np.asarray(value)
+        self.data.append(numpy_helper.from_array(array.astype(np.float32) if array.dtype.kind == "f" else array, name))
+        return name
+
+    def __call__(self, op: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: object) -> str:
+        names = [name or f"v{len(self.nodes)}"] + [f"v{len(self.nodes)}_{k}" for k in range(1, outputs)]
+        self.nodes.append(helper.make_node(op, list(inputs), names, name=f"n{len(self.nodes)}", **attributes))
+        return names[0]
+
+    def normal(self, *shape: int) -> np.ndarray:
+        return self.rng.normal(size=shape)
+
+    def signs(self, *shape: int) -> np.ndarray:
+        return np.sign(self.normal(*shape)) * 0.25
+
+    def sign_of(self, x: str) -> str:
+        zero, one, minus = (self.constant(v) for v in (0.0, 1.0, -1.0))
+        return self("Where", self("GreaterOrEqual", x, zero), one, minus)
+
+    def model(
+        self, inputs: dict[str, Sequence[int]], outputs: dict[str, Sequence[int]], opset: int = 17
+    ) -> onnx.ModelProto:
+        ports = [
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in found.items()]
+            for found in (inputs, outputs)
+        ]
+        graph = helper.make_graph(self.nodes, "sequence", *ports, self.data)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def unrolled_gru(steps: int, features: int = 20, hidden: int = 32, every_step: bool = False) -> onnx.ModelProto:
+    """A binary GRU whose steps are written out; `state` is an input, so that all steps are alike."""
+    g = Onnx()
+    wx, wh = g.constant(g.signs(features, 3 * hidden)), g.constant(g.signs(hidden, 3 * hidden))
+    bias, sizes, one = g.constant(g.normal(3 * hidden)), g.constant(np.array([hidden] * 3)), g.constant(1.0)
+    h, states = "state", []
+    for t in range(steps):
+        row = g("Slice", "x", g.constant(np.array([t])), g.constant(np.array([t + 1])), g.constant(np.array([1])))
+        x = g("Add", g("MatMul", g.sign_of(g("Squeeze", row, g.constant(np.array([1])))), wx), bias)
+        parts = []
+        for value in (x, g("MatMul", g.sign_of(h), wh)):
+            first = g("Split", value, sizes, outputs=3, axis=1)
+            parts.append([first, f"{first}_1", f"{first}_2"])
+        (xz, xr, xn), (hz, hr, hn) = parts
+        z, r = g("Sigmoid", g("Add", xz, hz)), g("Sigmoid", g("Add", xr, hr))
+        n = g("Tanh", g("Add", xn, g("Mul", r, hn)))
+        h = g("Add", g("Mul", g("Sub", one, z), n), g("Mul", z, h))
+        states.append(g("Unsqueeze", h, g.constant(np.array([1]))))
+    if every_step:
+        h = g("Concat", *states, axis=1)
+    g("MatMul", h, g.constant(g.normal(hidden, 5)), name="y")
+    shape = [1, steps, 5] if every_step else [1, 5]
+    return g.model({"x": [1, steps, features], "state": [1, hidden]}, {"y": shape})
+
+
+def recurrent_operator(op: str, steps: int, direction: str, every_step: bool = True) -> onnx.ModelProto:
+    """An ONNX RNN, GRU or LSTM with two-valued weights."""
+    g, gates, features, hidden = Onnx(1), {"RNN": 1, "GRU": 3, "LSTM": 4}[op], 6, 10
+    ways = 2 if direction == "bidirectional" else 1
+    weights = [g.constant(g.signs(ways, gates * hidden, n)) for n in (features, hidden)]
+    bias = g.constant(g.normal(ways, 2 * gates * hidden))
+    states = 3 if op == "LSTM" else 2
+    first = g(op, "x", *weights, bias, outputs=states, hidden_size=hidden, direction=direction)
+    g("Identity", first if every_step else f"{first}_1", name="y")
+    shape = [steps, ways, 1, hidden] if every_step else [ways, 1, hidden]
+    return g.model({"x": [steps, 1, features]}, {"y": shape})
+
+
+def attention(tokens: int = 12, heads: int = 2, width: int = 32) -> onnx.ModelProto:
+    """Binary self-attention: +1/-1 queries, keys and values, {0, 1} attention by a threshold on the scores."""
+    g, size = Onnx(2), heads * width
+    shape = g.constant(np.array([1, tokens, heads, width]))
+
+    def projected() -> str:
+        sums = g("Add", g("MatMul", g.sign_of("x"), g.constant(g.signs(size, size))), g.constant(g.normal(size)))
+        return g("Transpose", g("Reshape", g.sign_of(sums), shape), perm=[0, 2, 1, 3])
+
+    q, k, v = projected(), projected(), projected()
+    scores = g("Mul", g("MatMul", q, g("Transpose", k, perm=[0, 1, 3, 2])), g.constant(width**-0.5))
+    chosen = g("Where", g("GreaterOrEqual", scores, g.constant(0.3)), g.constant(1.0), g.constant(0.0))
+    mixed = g("Transpose", g("MatMul", chosen, v), perm=[0, 2, 1, 3])
+    g("Reshape", mixed, g.constant(np.array([1, tokens, size])), name="y")
+    return g.model({"x": [1, tokens, size]}, {"y": [1, tokens, size]})

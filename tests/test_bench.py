@@ -1,0 +1,133 @@
+"""Counts: the command, the stored baseline, the cost model against counts, and the picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from bnn2c.cli.app import app
+
+BENCH = Path(__file__).resolve().parent.parent / "bench"
+sys.path.insert(0, str(BENCH))
+
+import diff  # noqa: E402
+import goals  # noqa: E402
+import measure  # noqa: E402
+import networks  # noqa: E402
+import page  # noqa: E402
+import plot  # noqa: E402
+
+ROWS: list[dict[str, Any]] = json.loads(diff.RESULTS.read_text("utf-8"))
+PREDICTED = [row for row in ROWS if row["target"] in measure.FITTED and row.get("predicted")]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A one-layer network that takes a moment."""
+    path = tmp_path / "small.onnx"
+    onnx.save(networks.one_layer(networks.Conv(32, 32, size=8)), path)
+    return path
+
+
+def bench(*words: str) -> Any:
+    return CliRunner().invoke(app, ["bench", *words, "--quiet"])
+
+
+@pytest.mark.cross
+def test_command_counts_layers(small: Path) -> None:
+    result = bench(str(small), "--target", "cortex-m4", "--json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["results"]
+    assert found["constant_time"] is True
+    assert sum(layer["instructions"] for layer in found["layers"]) <= found["instructions"]
+    layer = max(found["layers"], key=lambda one: one["binary_macs"])
+    assert layer["i32"] == pytest.approx(32 * layer["instructions"] / layer["binary_macs"], abs=1e-3)
+    assert found["cycles_estimate"] > found["instructions"]
+    assert found["flash_bytes"] == found["code_bytes"] + found["constant_bytes"]
+
+
+@pytest.mark.cross
+def test_command_prints_a_table_per_setting(small: Path) -> None:
+    result = bench(str(small), "--target", "cortex-m0", "--optimize", "size,speed")
+    assert result.exit_code == 0, result.output
+    assert "--optimize size" in result.stdout and "--optimize speed" in result.stdout
+    assert "cycles (estimate)" in result.stdout
+
+
+def test_native_targets_have_sizes_but_no_counts(small: Path) -> None:
+    result = bench(str(small), "--target", "host", "--json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["results"]
+    assert found["instructions"] is None and found["cycles_estimate"] is None
+    assert found["arena_bytes"] > 0 and found["code_bytes"] > 0
+
+
+def test_unknown_setting_is_refused(small: Path) -> None:
+    assert bench(str(small), "--optimize", "fast").exit_code == 2
+
+
+@pytest.mark.cross
+def test_counts_did_not_grow() -> None:
+    jobs, missing = measure.available(measure.quick_jobs())
+    if missing:
+        pytest.skip("; ".join(missing))
+    grown, _ = diff.differences(list(measure.run(jobs)), diff.baseline())
+    assert grown == []
+
+
+def test_growth_is_found() -> None:
+    row = {**ROWS[0], "compiler": "cc 1"}
+    stored = {row["key"]: {**row, "instructions": int(row["instructions"] / 1.03)}}
+    assert len(diff.differences([row], stored)[0]) == 1
+    assert diff.differences([row], {row["key"]: row}) == ([], [])
+    assert diff.differences([{**row, "compiler": "cc 2"}], stored)[0] == []
+
+
+def test_results_are_those_of_the_baseline() -> None:
+    assert diff.differences(ROWS, diff.baseline())[0] == []
+
+
+@pytest.mark.parametrize("row", PREDICTED, ids=[row["key"] for row in PREDICTED])
+def test_cost_model_is_within_ten_percent(row: dict[str, Any]) -> None:
+    """The baseline holds the counts of QEMU; the prediction is made anew from the cost tables."""
+    assert prediction(row) == pytest.approx(row["instructions"], rel=0.1)
+
+
+def prediction(row: dict[str, Any]) -> int:
+    """Instructions that the cost model says for a measured layer."""
+    from bnn2c.kernels import class_sharing, sliced_channels
+    from bnn2c.kernels.alternatives import cost_key, vector_key, widest_lanes
+    from bnn2c.kernels.shape import ConvShape
+    from bnn2c.targets import load_target
+
+    layer = networks.LAYERS[row["network"]]
+    size, out = (1, 1) if layer.dense else (layer.size, layer.output_size)
+    kernel, stride, pad = (1, 1, 0) if layer.dense else (layer.kernel, layer.stride, layer.pad)
+    shape = ConvShape(
+        size, size, layer.inputs, out, out, layer.outputs, kernel, kernel, stride, stride, pad, pad
+    )
+    target = load_target(row["target"])
+    if row["kernel"] == "class_sharing":
+        return class_sharing.cost(shape, vector_key(target, widest_lanes(target))).instructions
+    return sliced_channels.cost(shape, cost_key(target)).instructions
+
+
+def test_stored_timing_is_static() -> None:
+    assert [row["key"] for row in ROWS if row["constant_time"] is False] == []
+
+
+def test_page_and_picture_are_those_of_the_results() -> None:
+    assert page.PAGE.read_text("utf-8") == page.page(ROWS)
+    assert (BENCH / "results.svg").read_text("utf-8") == plot.plot(ROWS)
+    assert ElementTree.fromstring(plot.plot(ROWS)).tag.endswith("svg")
+
+
+def test_every_benchmarked_target_has_goals() -> None:
+    assert set(goals.GOALS) == set(measure.TARGETS)

@@ -1,0 +1,111 @@
+"""Recurrent networks become loops, products of packed activations become integer products: the same numbers, less code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import sequence_models
+
+from bnn2c.ir.graph import outputs
+from bnn2c.options import Options
+from bnn2c.passes.roll_loops import roll_loops
+from bnn2c.passes.unroll_loops import unroll_loops
+from bnn2c.pipeline import Compiled, compile_model
+from bnn2c.toolchain import build_shared
+
+OPERATORS = [(op, way) for op in ("RNN", "GRU", "LSTM") for way in ("forward", "reverse", "bidirectional")]
+
+
+def kinds(compiled: Compiled) -> list[str]:
+    return [layer["op"] for layer in compiled.manifest["layers"]]
+
+
+def check(model: onnx.ModelProto, folder: Path, samples: int = 5) -> Compiled:
+    """C = final graph = final graph without loops = onnxruntime, on random inputs."""
+    compiled = compile_model(model, Options(name="net"))
+    library = build_shared(compiled.files, compiled.manifest, folder, cflags=("-fsanitize=undefined",))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    rng = np.random.default_rng(3)
+    for _ in range(samples):
+        feeds = [rng.normal(size=p["shape"]).astype(np.float32) for p in compiled.manifest["inputs"]]
+        names = [p["name"] for p in compiled.manifest["inputs"]]
+        expected = session.run(None, dict(zip(names, feeds, strict=True)))
+        unrolled = outputs(unroll_loops(compiled.final), feeds)
+        for want, flat, found, got in zip(
+            expected, unrolled, compiled.reference(feeds), library.run(feeds), strict=True
+        ):
+            assert np.array_equal(flat, found)
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * max(1.0, np.abs(want).max()))
+    return compiled
+
+
+@pytest.mark.parametrize("steps", [3, 16])
+def test_written_out_steps_become_one_loop(steps: int, tmp_path: Path) -> None:
+    compiled = check(sequence_models.unrolled_gru(steps), tmp_path)
+    assert kinds(compiled).count("loop") == 1
+    assert "binary_conv2d" not in kinds(compiled)
+    (loop,) = [layer for layer in compiled.manifest["layers"] if layer["op"] == "loop"]
+    assert loop["binary_macs"] == steps * 3 * 32 * (20 + 32)
+
+
+def test_code_does_not_grow_with_the_number_of_steps() -> None:
+    sizes = [len(compile_model(sequence_models.unrolled_gru(n), Options(name="net")).files["net.c"]) for n in (1, 6, 24)]
+    assert sizes[1] <= 1.3 * sizes[0]
+    assert abs(sizes[2] - sizes[1]) < 20
+
+
+def test_kept_states_are_one_tensor_without_copies(tmp_path: Path) -> None:
+    compiled = check(sequence_models.unrolled_gru(8, every_step=True), tmp_path)
+    assert kinds(compiled)[0] == "loop"
+    assert not {"concat", "rearrange"} & set(kinds(compiled))
+
+
+@pytest.mark.parametrize(("op", "way"), OPERATORS)
+def test_recurrent_operators_become_loops(op: str, way: str, tmp_path: Path) -> None:
+    compiled = check(sequence_models.recurrent_operator(op, 7, way), tmp_path, 2)
+    assert kinds(compiled).count("loop") == (2 if way == "bidirectional" else 1)
+    assert "sign_conv2d" in compiled.files["net.c"]
+
+
+def test_only_the_last_state_is_kept_when_only_it_is_read(tmp_path: Path) -> None:
+    compiled = check(sequence_models.recurrent_operator("GRU", 50, "forward", every_step=False), tmp_path, 2)
+    assert compiled.manifest["arena_bytes"] < 1000
+
+
+def test_steps_with_different_weights_stay_apart(tmp_path: Path) -> None:
+    model = sequence_models.unrolled_gru(6)
+    for number, data in enumerate(n for n in model.graph.node if n.op_type == "MatMul" and n.input[1] == "c0"):
+        fresh = onnx.numpy_helper.from_array(
+            onnx.numpy_helper.to_array(model.graph.initializer[0]) * (-1) ** (number // 2 % 2), f"w{number}"
+        )
+        model.graph.initializer.append(fresh)
+        data.input[1] = fresh.name
+    assert "loop" not in kinds(check(model, tmp_path, 2))
+
+
+def test_rolling_a_graph_without_repetition_changes_nothing() -> None:
+    final = compile_model(sequence_models.attention(), Options(name="net")).final
+    assert roll_loops(final) is final
+
+
+def test_a_loop_refuses_windows_outside_its_operand() -> None:
+    final = compile_model(sequence_models.unrolled_gru(4), Options(name="net")).final
+    node = next(n for n in final.nodes if n.op.kind == "loop")
+    with pytest.raises(ValueError, match="leaves"):
+        replace(node.op, steps=5).infer(final.input_types(node))  # type: ignore[type-var]
+
+
+def test_packed_attention(tmp_path: Path) -> None:
+    compiled = check(sequence_models.attention(), tmp_path)
+    assert kinds(compiled).count("binary_mat_mul") == 2
+    assert sum(layer["real_macs"] for layer in compiled.manifest["layers"]) == 0
+
+
+def test_generated_loop_is_reproducible() -> None:
+    first, second = (compile_model(sequence_models.unrolled_gru(9), Options(name="net")).files for _ in range(2))
+    assert first == second
