@@ -11,8 +11,10 @@ import networks
 import onnx
 
 from bnn2c.bench import bench_model
+from bnn2c.kernels.alternatives import lane_words_of
+from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.options import Optimize, Options
-from bnn2c.pipeline import compile_model
+from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.targets import load_target
 from bnn2c.toolchain import ToolchainMissing, require_tools
 from bnn2c.toolchain.tools import find_compiler
@@ -80,14 +82,16 @@ def row(job: Job) -> dict:
     """Compile, run and measure: the measured layer (all layers of a whole network), and the network as a whole."""
     scale = PIXEL_SCALE if job.network == "CNV_1W1A" else None
     options = Options(target=job.target, optimize=job.optimize, name="net", input_scale=scale)
-    found = bench_model(compile_model(model_of(job.network), options))
-    layer = _measured_layer(job, found)
+    compiled = compile_model(model_of(job.network), options)
+    found = bench_model(compiled)
+    layer = _measured_layer(job, found, compiled)
     head = {"key": job.key, "network": job.network, "target": job.target, "optimize": job.optimize}
+    head["lane_words"] = lane_words_of(compiled.final)
     sizes = {key: found[key] for key in SIZES}
     return {**head, **layer, "network_instructions": found["instructions"], **sizes, "compiler": compiler(job.target)}
 
 
-def _measured_layer(job: Job, found: dict) -> dict:
+def _measured_layer(job: Job, found: dict, compiled: Compiled) -> dict:
     if job.network not in networks.LAYERS:
         macs = sum(layer["binary_macs"] for layer in found["layers"])
         return {"kernel": "", "constant_time": found["constant_time"], **_counts(found["instructions"], macs)}
@@ -95,13 +99,17 @@ def _measured_layer(job: Job, found: dict) -> dict:
     conversions = sum(one["instructions"] for one in found["layers"] if one["op"] == "convert_layout")
     shape = networks.LAYERS[job.network]
     weights = shape.inputs * shape.outputs * (1 if shape.dense else shape.kernel**2)
+    node = next(n for n in compiled.final.nodes if isinstance(n.op, BinaryConv2d))
+    constants = node.op.constants(compiled.final.input_types(node))
+    packed = sum(array.nbytes for name, array in constants.items() if name in ("weights", "lists"))
     return {
         "kernel": layer["kernel"],
-        "constant_time": found["constant_time"],
+        "constant_time": layer["constant_time"],
         **_counts(layer["instructions"], layer["binary_macs"]),
         "i32_with_conversions": _counts(layer["instructions"] + conversions, layer["binary_macs"])["i32"],
         "predicted": layer["predicted_instructions"],
-        "bits_per_weight": round(8 * layer["weight_bytes"] / weights, 3),
+        "bits_per_weight": round(8 * packed / weights, 3),
+        "bits_with_thresholds": round(8 * layer["weight_bytes"] / weights, 3),
     }
 
 

@@ -1,7 +1,7 @@
 """Networks that are measured: one binary layer of each shape, and whole networks; random weights, half of them +1.
 
 Every network takes floats, binarises them with `x >= 0`, runs the measured layer and a small layer behind it that
-reads its bits, so that the measured layer is binary on both sides.
+reads its bits (of one pixel), so that the measured layer is binary on both sides.
 """
 
 from __future__ import annotations
@@ -119,9 +119,8 @@ def one_layer(layer: Conv) -> onnx.ModelProto:
         hidden = net.dense(net.sign("x"), layer.inputs, layer.outputs)
         return net.model([1, layer.inputs], net.logits(hidden, layer.outputs, 10), [1, 10])
     hidden = net.conv(net.sign("x"), layer)
-    tail = net.add("Conv", hidden, net.weights(32, layer.outputs, 1, 1))
-    shape = [1, layer.inputs, layer.size, layer.size]
-    return net.model(shape, tail, [1, 32, layer.output_size, layer.output_size])
+    tail = net.add("Conv", hidden, net.weights(32, layer.outputs, 1, 1), strides=[layer.output_size] * 2)
+    return net.model([1, layer.inputs, layer.size, layer.size], tail, [1, 32, 1, 1])
 
 
 def cnv() -> onnx.ModelProto:

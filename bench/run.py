@@ -1,8 +1,9 @@
 """Measures everything: writes bench/results.json, bench/results.svg and docs/bench.md, and compares with the baseline.
 
-    python bench/run.py [--processes N] [--only TEXT]
+    python bench/run.py [--processes N] [--only TEXT] [--missing]
 
-`--only` measures the rows whose key contains the text and leaves the others as they are.
+`--only` measures the rows whose key contains the text, `--missing` those that results.json lacks; both leave the others
+as they are.
 """
 
 from __future__ import annotations
@@ -22,24 +23,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--missing", action="store_true")
     options = parser.parse_args()
-    jobs, missing = measure.available([job for job in measure.all_jobs() if options.only in job.key])
+    rows = kept() if options.only or options.missing else {}
+    wanted = [job for job in measure.all_jobs() if options.only in job.key]
+    jobs, missing = measure.available([job for job in wanted if not (options.missing and job.key in rows)])
     for line in missing:
         print(line, file=sys.stderr)
-    rows = kept(options.only)
+    order = [job.key for job in measure.all_jobs()]
     for row in measure.run(jobs, options.processes):
         print(f"{row['key']}: {row['i32']} i32, {row['kernel']}", flush=True)
         rows[row["key"]] = row
-    order = [job.key for job in measure.all_jobs()]
-    write([rows[key] for key in order if key in rows])
+        write([rows[key] for key in order if key in rows])
     grown, notes = diff.differences(list(rows.values()), diff.baseline())
     print("\n".join([*notes, *(f"GREW {line}" for line in grown)]))
     return bool(grown)
 
 
-def kept(only: str) -> dict[str, dict]:
-    """The rows of an earlier run that are not measured again."""
-    if not only or not diff.RESULTS.exists():
+def kept() -> dict[str, dict]:
+    """The rows of an earlier run."""
+    if not diff.RESULTS.exists():
         return {}
     return {row["key"]: row for row in json.loads(diff.RESULTS.read_text("utf-8"))}
 

@@ -71,7 +71,9 @@ class Bnn2cRep(BackendRep):  # type: ignore[misc]
 
     def _library(self, given: dict[str, Any]) -> tuple[HostLibrary, tuple[str, ...]]:
         """The library for these inputs, and the names of those that are compiled in."""
-        choices = [self._frozen] if self._frozen is not None else list(_choices(self.inputs))
+        empty = tuple(name for name in self.inputs if np.size(given[name]) == 0)
+        full = [name for name in self.inputs if name not in empty]
+        choices = [self._frozen] if self._frozen is not None else [empty + more for more in _choices(full)]
         problems: list[CompileError] = []
         for frozen in choices:
             key = (frozen, *(np.asarray(given[name]).tobytes() for name in frozen))

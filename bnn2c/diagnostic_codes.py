@@ -199,7 +199,7 @@ CATALOGUE: dict[str, CodeInfo] = {
         "The 'why' line has the tool's own words. Try --on host; if that works, compare the toolchain's version with "
         "the one in docs/targets.md, and please report it.",
     ),
-    "BNN026": CodeInfo(
+    "BNN028": CodeInfo(
         "cannot be streamed",
         "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that pads along "
         "time, or treats frames differently by their position in the window, has no streaming form; nor have branches whose "

@@ -54,7 +54,8 @@ def plan_memory(graph: Graph) -> Plan:
     placed = {b.name: b for b in _pack([*buffers.values(), *_scratch(graph, shared)])}
     places = {v: (*ports[o], start[v]) for v, o in owner.items() if o in ports}
     places |= {v: ("arena", 0, placed[o].offset + start[v]) for v, o in owner.items() if o not in ports}
-    scratch = {k: placed[f"scratch {n.output}"].offset for k, n in enumerate(graph.nodes) if f"scratch {n.output}" in placed}
+    own = {k: f"scratch {node.output}" for k, node in enumerate(graph.nodes)}
+    scratch = {k: placed[name].offset for k, name in own.items() if name in placed}
     scratch |= {number: placed[name].offset for number, name in shared.items()}
     size = max((b.offset + b.size for b in placed.values()), default=0)
     return Plan(places, scratch, elided, tuple(placed.values()), size)

@@ -61,6 +61,7 @@ class Options:
         calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
         stream: axis of the inputs that is time: the code takes one frame at a time; None takes the whole window.
         dump_ir: folder for the text form of the graph after each pass; None writes none.
+        integrity: add `<name>_check`, which finds damaged weights by their CRC-32.
         max_tensor_bytes: a larger tensor is refused (BNN009).
         max_nodes: a graph with more nodes, functions inlined and loops unrolled, is refused (BNN009).
     """
@@ -77,6 +78,7 @@ class Options:
     calibrate: Path | None = None
     calibrate_method: str = "minmax"
     dump_ir: Path | None = None
+    integrity: bool = False
     max_tensor_bytes: int = DEFAULT_MAX_TENSOR_BYTES
     max_nodes: int = DEFAULT_MAX_NODES
 

@@ -18,6 +18,7 @@ from bnn2c.emit.stream import stream_facts
 from bnn2c.fixed_point import number_formats
 from bnn2c.importer import import_graph, load_model
 from bnn2c.importer.limits import exhaustion_refused
+from bnn2c.integrity import check_files
 from bnn2c.ir import Graph
 from bnn2c.ir.check import ir_check
 from bnn2c.ir.graph import outputs
@@ -34,8 +35,8 @@ from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
 from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.roll_loops import roll_loops
-from bnn2c.streaming import make_stream
 from bnn2c.selftest import with_selftest
+from bnn2c.streaming import make_stream
 from bnn2c.targets import load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
@@ -102,6 +103,8 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     plan = plan_memory(graph)
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     files, layers, pool = emit(graph, plan, prefix, facts_of(graph, prefix, digest, target, options), stream)
+    if options.integrity:
+        files |= check_files(pool, prefix)
     named = replace(graph, inputs=window.inputs, outputs=window.outputs)
     manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
     if stream is not None:

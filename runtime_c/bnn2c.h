@@ -18,7 +18,8 @@ typedef enum {
   BNN2C_OK = 0,
   BNN2C_ERROR_NULL = 1,      /* a pointer is NULL */
   BNN2C_ERROR_ALIGNMENT = 2, /* the arena is not aligned to <NAME>_ARENA_ALIGN */
-  BNN2C_MORE = 3             /* of `<name>_step`: no error, the result comes with a later frame */
+  BNN2C_MORE = 3,            /* of `<name>_step`: no error, the result comes with a later frame */
+  BNN2C_ERROR_WEIGHTS = 4    /* of `<name>_check`: the weights are damaged */
 } bnn2c_status;
 
 /* Attribute of the packed constants, for example __attribute__((section(".qspi"))). */

@@ -38,10 +38,12 @@ BNN2C_KERNEL void bnn2c_transpose_bits(const uint32_t *in, uint32_t rows, uint32
       uint32_t block[32];
       for (uint32_t i = 0u; i < 32u; i++) {
         block[i] = (row + i < rows) ? in[(row + i) * in_words + column / 32u] : 0u;
+        BNN2C_KEEP(i);
       }
       bnn2c_transpose32(block);
       for (uint32_t i = 0u; (i < 32u) && (column + i < columns); i++) {
         out[(column + i) * out_words + row / 32u] = block[i];
+        BNN2C_KEEP(i);
       }
     }
   }

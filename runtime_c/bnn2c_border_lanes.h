@@ -37,6 +37,7 @@ BNN2C_NOINLINE void bnn2c_mark_borders(const bnn2c_conv_shape *s, uint32_t first
   uint32_t *const words = (uint32_t *)border->unions;
   for (uint32_t i = 0u; i < ((uint32_t)BNN2C_LANE_WORDS * row_classes) << s->col_classes; i++) {
     words[i] = 0u;
+    BNN2C_KEEP(i);
   }
   border->rows = 0u;
   for (uint32_t word = 0u; word < (uint32_t)BNN2C_LANE_WORDS; word++) {

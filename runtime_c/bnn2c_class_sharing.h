@@ -178,6 +178,7 @@ BNN2C_KERNEL void bnn2c_run_groups(const bnn2c_class_sharing *p, const bnn2c_bor
     sums.same[0][d] = BNN2C_NO_LANES;
     sums.same[1][d] = BNN2C_NO_LANES;
     sums.same[2][d] = BNN2C_NO_LANES;
+    BNN2C_KEEP(d);
   }
   for (uint32_t group = 0u; group < groups; group++) {
     if ((near != 0u) && (p->planes == 8u)) {

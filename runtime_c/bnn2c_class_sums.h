@@ -88,6 +88,7 @@ BNN2C_INLINE void bnn2c_sum_carries(bnn2c_lanes *sum, const bnn2c_lanes *base, c
   bnn2c_lanes c7 = base[7];
   for (uint32_t d = 8u; d < planes; d++) {
     sum[d] = base[d];
+    BNN2C_KEEP(d);
   }
   do {
     const bnn2c_lanes c5_up = bnn2c_add_lane_pair(&c4, bnn2c_add_lanes4(&c3, carry));

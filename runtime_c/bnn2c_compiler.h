@@ -6,7 +6,8 @@
  * BNN2C_STEADY     -O2 even at -Os, and no scheduling before register allocation: it spills the counters (4.94 -> 4.39
  *                  instructions per 32 products of one kernel on Cortex-M4)
  * BNN2C_UNROLL(n)  unroll the following loop of at most n rounds, at any optimisation level
- * BNN2C_KEEP(x)    the value of x is computed here, into one register: no re-association with its uses
+ * BNN2C_KEEP(x)    the value of x is computed here, into one register: no re-association with its uses, and
+ *                  on a loop's counter: no call of memset or memcpy in place of the loop
  */
 #ifndef BNN2C_COMPILER_H
 #define BNN2C_COMPILER_H

@@ -84,11 +84,50 @@ BNN2C_KERNEL void bnn2c_conv2d_at(const bnn2c_conv2d_t *p, const float *in, uint
   bnn2c_conv2d_pixel(p, in, rows, cols, out);
 }
 
+/* Whether the windows of pixels x and x + 1 lie inside the input, in rows that are contiguous in memory. */
+BNN2C_KERNEL int bnn2c_conv2d_paired(const bnn2c_conv2d_t *p, uint32_t x) {
+  const bnn2c_window_t *w = &p->window;
+  const uint32_t left = x * w->stride_w - w->pad_left;
+  const int plain = (p->pad == NULL) && (p->groups == 1u) && ((w->dilation_w == 1u) || (w->kernel_w == 1u));
+  return plain && (x + 1u < w->out_w) && (p->out_c % 4u == 0u) && (left < w->in_w) &&
+         (w->in_w - left >= w->kernel_w + w->stride_w);
+}
+
+/* All outputs of two such pixels. */
+BNN2C_KERNEL void bnn2c_conv2d_two(const bnn2c_conv2d_t *p, const float *in, uint32_t y, uint32_t x, float *out) {
+  const bnn2c_window_t *w = &p->window;
+  const bnn2c_span_t rows = bnn2c_window_rows(w, y);
+  const uint32_t width = w->kernel_w * p->in_c;
+  const size_t row_size = (size_t)w->kernel_h * width;
+  for (uint32_t o = 0u; o < p->out_c; o += 4u) {
+    float *const next = &out[p->out_c + o];
+    for (uint32_t i = 0u; i < 4u; i++) {
+      out[o + i] = 0.0f;
+      next[i] = 0.0f;
+    }
+    for (uint32_t ky = rows.first; ky < rows.end; ky++) {
+      const uint32_t row = rows.start + ky * w->dilation_h;
+      const float *tap = &in[((size_t)row * w->in_w + (x * w->stride_w - w->pad_left)) * p->in_c];
+      const float *weights = &p->weights[(size_t)o * row_size + (size_t)ky * width];
+      for (uint32_t k = 0u; k < width; k += BNN2C_DOT_PIECE) {
+        const uint32_t n = (width - k < BNN2C_DOT_PIECE) ? (width - k) : BNN2C_DOT_PIECE;
+        bnn2c_dot4_two(&tap[k], &tap[w->stride_w * p->in_c + k], &weights[k], row_size, n, &out[o], next);
+      }
+    }
+  }
+}
+
 BNN2C_KERNEL void bnn2c_conv2d(const bnn2c_conv2d_t *p, const float *in, float *out) {
   for (uint32_t y = 0u; y < p->window.out_h; y++) {
-    for (uint32_t x = 0u; x < p->window.out_w; x++) {
-      bnn2c_conv2d_at(p, in, y, x, out);
-      out += p->out_c;
+    uint32_t count = 1u;
+    for (uint32_t x = 0u; x < p->window.out_w; x += count) {
+      count = bnn2c_conv2d_paired(p, x) ? 2u : 1u;
+      if (count == 2u) {
+        bnn2c_conv2d_two(p, in, y, x, out);
+      } else {
+        bnn2c_conv2d_at(p, in, y, x, out);
+      }
+      out += (size_t)count * p->out_c;
     }
   }
 }

@@ -48,6 +48,42 @@ BNN2C_KERNEL void bnn2c_dot4(const float *x, const float *rows, size_t row_size,
   sums[3] += sum3;
 }
 
+/* Two vectors with four rows: every row element is loaded once for two products. */
+BNN2C_KERNEL BNN2C_STEADY void bnn2c_dot4_two(const float *x, const float *y, const float *rows, size_t row_size,
+                                              uint32_t n, float *x_sums, float *y_sums) {
+  const float *row1 = &rows[row_size];
+  const float *row2 = &row1[row_size];
+  const float *row3 = &row2[row_size];
+  float a0 = 0.0f;
+  float a1 = 0.0f;
+  float a2 = 0.0f;
+  float a3 = 0.0f;
+  float b0 = 0.0f;
+  float b1 = 0.0f;
+  float b2 = 0.0f;
+  float b3 = 0.0f;
+  for (uint32_t k = 0u; k < n; k++) {
+    const float p = x[k];
+    const float q = y[k];
+    a0 = BNN2C_MULTIPLY_ADD(p, rows[k], a0);
+    b0 = BNN2C_MULTIPLY_ADD(q, rows[k], b0);
+    a1 = BNN2C_MULTIPLY_ADD(p, row1[k], a1);
+    b1 = BNN2C_MULTIPLY_ADD(q, row1[k], b1);
+    a2 = BNN2C_MULTIPLY_ADD(p, row2[k], a2);
+    b2 = BNN2C_MULTIPLY_ADD(q, row2[k], b2);
+    a3 = BNN2C_MULTIPLY_ADD(p, row3[k], a3);
+    b3 = BNN2C_MULTIPLY_ADD(q, row3[k], b3);
+  }
+  x_sums[0] += a0;
+  x_sums[1] += a1;
+  x_sums[2] += a2;
+  x_sums[3] += a3;
+  y_sums[0] += b0;
+  y_sums[1] += b1;
+  y_sums[2] += b2;
+  y_sums[3] += b3;
+}
+
 /* `count` rows: 4 or 1. */
 BNN2C_KERNEL void bnn2c_dot(const float *x, const float *rows, size_t row_size, uint32_t count, uint32_t n,
                             float *sums) {

@@ -2,8 +2,8 @@
  *
  *   bnn2c_shift32(x, n)      floor(x / 2^n), an arithmetic shift; rounding to nearest adds 2^(n-1) first
  *   bnn2c_clamp32(x, l, h)   saturation
- *   bnn2c_rescale(x, m, s)   floor((x * m + 2^(s-1)) / 2^s) for 33 <= s < 64 and 2^30 <= m < 2^31: round to nearest,
- *                            ties up; only the upper half of the product is needed
+ *   bnn2c_rescale(x, m, s)   floor((x * m + 2^(s+32)) / 2^(s+33)), 0 <= s < 31, 0 <= m < 2^31: round to nearest, ties up;
+ *                            only the upper half of the product is needed
  *   bnn2c_divide(x, d)       x / d to nearest, ties away from zero, d > 0
  *   bnn2c_interpolate(t, x)  linear interpolation between 513 entries, 0 <= x < 65536
  */
@@ -38,7 +38,7 @@ BNN2C_INLINE int32_t bnn2c_clamp64(int64_t x, int32_t low, int32_t high) {
 
 BNN2C_INLINE int32_t bnn2c_rescale(int32_t x, int32_t multiplier, uint32_t shift) {
   const int32_t upper = (int32_t)bnn2c_shift64((int64_t)x * multiplier, 32u);
-  return bnn2c_shift32(upper + (int32_t)((uint32_t)1 << (shift - 33u)), shift - 32u);
+  return bnn2c_shift32(bnn2c_shift32(upper, shift) + 1, 1u);
 }
 
 BNN2C_INLINE int32_t bnn2c_divide(int32_t x, int32_t divisor) {

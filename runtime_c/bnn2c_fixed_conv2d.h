@@ -13,33 +13,56 @@
 #include "bnn2c_fixed_dot.h"
 #include "bnn2c_fixed_output.h"
 
-/* Channels first .. first + group_in of every tap of pixel (y, x), as one of the two pixels of a patch. */
-#define BNN2C_FIXED_PATCH(kind, suffix, type)                                                                     \
-  BNN2C_KERNEL void bnn2c_fixed_patch_##kind##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in, uint32_t y, \
-                                                           uint32_t x, uint32_t first, int16_t *patch) {             \
-    const bnn2c_window_t *w = &p->window;                                                                            \
-    uint32_t k = 0u;                                                                                                 \
-    for (uint32_t ky = 0u; ky < w->kernel_h; ky++) {                                                                 \
-      const uint32_t row = y * w->stride_h + ky * w->dilation_h - w->pad_top;                                        \
-      for (uint32_t kx = 0u; kx < w->kernel_w; kx++) {                                                               \
-        const uint32_t col = x * w->stride_w + kx * w->dilation_w - w->pad_left;                                     \
-        if ((row < w->in_h) && (col < w->in_w)) {                                                                    \
-          const type *tap = &in[((size_t)row * w->in_w + col) * p->in_c + first];                                    \
-          for (uint32_t c = 0u; c < p->group_in; c++) {                                                              \
-            patch[bnn2c_fixed_place_##kind(k)] = (int16_t)tap[c];                                                 \
-            k++;                                                                                                     \
-          }                                                                                                          \
-        } else {                                                                                                     \
-          for (uint32_t c = 0u; c < p->group_in; c++) {                                                              \
-            patch[bnn2c_fixed_place_##kind(k)] = (p->pad != NULL) ? p->pad[first + c] : (int16_t)0;               \
-            k++;                                                                                                     \
-          }                                                                                                          \
-        }                                                                                                            \
-      }                                                                                                              \
-    }                                                                                                                \
-    for (; k < p->row; k++) {                                                                                        \
-      patch[bnn2c_fixed_place_##kind(k)] = 0;                                                                     \
-    }                                                                                                                \
+/* Channels first .. first + group_in of every tap of pixel (y, x), as one of the two pixels of a patch; neighbouring taps
+ * of a row follow each other in memory and are copied as one. */
+#define BNN2C_FIXED_PATCH(kind, suffix, type)                                                                          \
+  BNN2C_KERNEL uint32_t bnn2c_fixed_tap_##kind##_##suffix(const type *tap, uint32_t count, uint32_t k, int16_t *patch) { \
+    const uint32_t end = k + count;                                                                                    \
+    if (k % 4u == 0u) {                                                                                                \
+      int16_t *block = &patch[2u * k];                                                                                 \
+      for (; end - k >= 8u; k += 8u) {                                                                                 \
+        bnn2c_fixed_four_##kind##_##suffix(tap, block);                                                                \
+        bnn2c_fixed_four_##kind##_##suffix(&tap[4], &block[8]);                                                        \
+        tap += 8;                                                                                                      \
+        block += 16;                                                                                                   \
+      }                                                                                                                \
+      if (end - k >= 4u) {                                                                                             \
+        bnn2c_fixed_four_##kind##_##suffix(tap, block);                                                                \
+        tap += 4;                                                                                                      \
+        k += 4u;                                                                                                       \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (; k < end; k++) {                                                                                             \
+      patch[bnn2c_fixed_place_##kind(k)] = (int16_t)*tap;                                                              \
+      tap++;                                                                                                           \
+    }                                                                                                                  \
+    return end;                                                                                                        \
+  }                                                                                                                    \
+  BNN2C_KERNEL void bnn2c_fixed_patch_##kind##_##suffix(const bnn2c_fixed_conv2d_t *p, const type *in, uint32_t y,     \
+                                                        uint32_t x, uint32_t first, int16_t *patch) {                  \
+    const bnn2c_window_t *w = &p->window;                                                                              \
+    uint32_t k = 0u;                                                                                                   \
+    for (uint32_t ky = 0u; ky < w->kernel_h; ky++) {                                                                   \
+      const uint32_t row = y * w->stride_h + ky * w->dilation_h - w->pad_top;                                          \
+      const uint32_t left = x * w->stride_w - w->pad_left;                                                             \
+      const int whole = (row < w->in_h) && (left < w->in_w) && (w->in_w - left >= w->kernel_w);                        \
+      const uint32_t joined = (whole && (p->groups == 1u) && (w->dilation_w == 1u)) ? w->kernel_w : 1u;                \
+      for (uint32_t kx = 0u; kx < w->kernel_w; kx += joined) {                                                         \
+        const uint32_t col = x * w->stride_w + kx * w->dilation_w - w->pad_left;                                       \
+        if ((row < w->in_h) && (col < w->in_w)) {                                                                      \
+          const type *tap = &in[((size_t)row * w->in_w + col) * p->in_c + first];                                      \
+          k = bnn2c_fixed_tap_##kind##_##suffix(tap, joined * p->group_in, k, patch);                                  \
+        } else {                                                                                                       \
+          for (uint32_t c = 0u; c < p->group_in; c++) {                                                                \
+            patch[bnn2c_fixed_place_##kind(k)] = (p->pad != NULL) ? p->pad[first + c] : (int16_t)0;                    \
+            k++;                                                                                                       \
+          }                                                                                                            \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (; k < p->row; k++) {                                                                                          \
+      patch[bnn2c_fixed_place_##kind(k)] = 0;                                                                          \
+    }                                                                                                                  \
   }
 
 BNN2C_FIXED_PATCH(i8, i8, int8_t)

@@ -26,15 +26,27 @@ typedef struct {
   const int16_t *pad; /* [in_c] or NULL */
   const int32_t *bias;       /* [out_c], as the following */
   const int32_t *multiplier; /* below 2^31 */
-  const uint8_t *shift;      /* 33 .. 62 */
+  const uint8_t *shift;      /* the shift less 33: 0 .. 29 */
 } bnn2c_fixed_conv2d_t;
 
-/* One pixel of sums to its format. */
+/* One pixel of sums to its format; the parameters are copied, because a store of bytes might change them. */
 #define BNN2C_FIXED_OUTPUT(suffix, type)                                                                          \
   BNN2C_KERNEL void bnn2c_fixed_output_##suffix(const bnn2c_fixed_conv2d_t *p, const int32_t *sums, type *out) {  \
-    for (uint32_t o = 0u; o < p->out_c; o++) {                                                                    \
-      const int32_t rounded = bnn2c_rescale((sums[o] + p->bias[o]) * p->lift, p->multiplier[o], p->shift[o]);     \
-      out[o] = (type)bnn2c_clamp32(rounded, p->low, p->high);                                                     \
+    const int32_t *bias = p->bias;                                                                                \
+    const int32_t *multiplier = p->multiplier;                                                                    \
+    const uint8_t *shift = p->shift;                                                                              \
+    const int32_t lift = p->lift;                                                                                 \
+    const int32_t low = p->low;                                                                                   \
+    const int32_t high = p->high;                                                                                 \
+    const int32_t *const end = &sums[p->out_c];                                                                   \
+    while (sums != end) {                                                                                         \
+      const int32_t rounded = bnn2c_rescale((*sums + *bias) * lift, *multiplier, *shift);                         \
+      *out = (type)bnn2c_clamp32(rounded, low, high);                                                             \
+      sums++;                                                                                                     \
+      bias++;                                                                                                     \
+      multiplier++;                                                                                               \
+      shift++;                                                                                                    \
+      out++;                                                                                                      \
     }                                                                                                             \
   }
 

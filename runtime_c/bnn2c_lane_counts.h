@@ -27,6 +27,7 @@ BNN2C_INLINE uint32_t bnn2c_gather_digits(const uint32_t *digits, uint32_t from,
 BNN2C_NOINLINE void bnn2c_lane_counts(const uint32_t *digits, uint32_t planes, uint32_t *counts) {
   for (uint32_t lane = 0u; lane < 32u; lane++) {
     counts[lane] = 0u;
+    BNN2C_KEEP(lane);
   }
   for (uint32_t from = 0u; from < planes; from += 8u) {
     const uint32_t to = ((planes - from) < 8u) ? planes : (from + 8u);

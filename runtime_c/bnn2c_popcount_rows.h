@@ -256,7 +256,7 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_popcount_counts_pixel(const uint32_t *wei
 }
 
 BNN2C_KERNEL void bnn2c_popcount_rows_run(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
-                                          bnn2c_channel_output out) {
+                                          bnn2c_channel_output *out) {
   const uint32_t stride = ((uint32_t)p->shape.out_c + BNN2C_ROWS - 1u) / BNN2C_ROWS * BNN2C_ROWS;
   for (uint32_t y = 0u; y < p->shape.out_h; y++) {
     for (uint32_t x = 0u; x < p->shape.out_w; x++) {
@@ -265,11 +265,11 @@ BNN2C_KERNEL void bnn2c_popcount_rows_run(const bnn2c_popcount_rows *p, const ui
       for (; words % BNN2C_ROW_UNIT != 0u; words++) {
         scratch[words] = 0u;
       }
-      if (out.bits != 0) {
-        out.bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, scratch, words, p->shape.out_c,
-                                             out.bits);
+      if (out->bits != 0) {
+        out->bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, scratch, words, p->shape.out_c,
+                                             out->bits);
       } else {
-        bnn2c_popcount_counts_pixel(p->weights, scratch, words, p->shape.out_c, &out);
+        bnn2c_popcount_counts_pixel(p->weights, scratch, words, p->shape.out_c, out);
       }
     }
   }
@@ -278,20 +278,20 @@ BNN2C_KERNEL void bnn2c_popcount_rows_run(const bnn2c_popcount_rows *p, const ui
 /* nhwc_bits -> nhwc_bits, thresholded; _i16 and _i32: mismatches [out_h][out_w][out_c]. */
 BNN2C_KERNEL void bnn2c_popcount_rows_bits(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
                                            uint32_t *out) {
-  const bnn2c_channel_output to = {out, 0, 0};
-  bnn2c_popcount_rows_run(p, in, scratch, to);
+  bnn2c_channel_output to = {out, 0, 0};
+  bnn2c_popcount_rows_run(p, in, scratch, &to);
 }
 
 BNN2C_KERNEL void bnn2c_popcount_rows_i16(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
                                           int16_t *out) {
-  const bnn2c_channel_output to = {0, out, 0};
-  bnn2c_popcount_rows_run(p, in, scratch, to);
+  bnn2c_channel_output to = {0, out, 0};
+  bnn2c_popcount_rows_run(p, in, scratch, &to);
 }
 
 BNN2C_KERNEL void bnn2c_popcount_rows_i32(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t *scratch,
                                           int32_t *out) {
-  const bnn2c_channel_output to = {0, 0, out};
-  bnn2c_popcount_rows_run(p, in, scratch, to);
+  bnn2c_channel_output to = {0, 0, out};
+  bnn2c_popcount_rows_run(p, in, scratch, &to);
 }
 
 #endif /* BNN2C_POPCOUNT_ROWS_H */

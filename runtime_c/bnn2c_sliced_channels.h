@@ -86,21 +86,33 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_count(const bnn2c_lanes *
   const bnn2c_lanes *const end = carries + words;
   do {
 #if BNN2C_LANE_WORDS == 1
-    const bnn2c_activations act = *patch;
+    bnn2c_activations act = *patch;
     patch++;
 #else
-    const bnn2c_activations act = patch;
+    bnn2c_activations act = patch;
     patch += 32;
 #endif
+#if (BNN2C_LANE_WORDS == 1) && defined(__OPTIMIZE_SIZE__)
+    bnn2c_lane_pair half[2]; /* half the code, a few instructions more */
+    for (uint32_t i = 0u; i < 2u; i++) {
+      half[i] = bnn2c_add_inputs16(c, weights, act, 0u);
+      weights += 16;
+      act >>= 16;
+    }
+    *carries = bnn2c_add_lane_pair(&c[4], bnn2c_add_lane_pairs(&c[3], half[0], half[1]));
+#else
     const bnn2c_lane_pair low = bnn2c_add_inputs16(c, weights, act, 0u);
     const bnn2c_lane_pair high = bnn2c_add_inputs16(c, weights, act, 16u);
     *carries = bnn2c_add_lane_pair(&c[4], bnn2c_add_lane_pairs(&c[3], low, high));
-    carries++;
     weights += 32;
+#endif
+    carries++;
   } while (carries != end);
-  for (unsigned d = 0u; d < 5u; d++) {
-    digits[d] = c[d];
-  }
+  digits[0] = c[0];
+  digits[1] = c[1];
+  digits[2] = c[2];
+  digits[3] = c[3];
+  digits[4] = c[4];
 }
 
 /* Adds `count` words to one digit; leaves the carries in front of `words` and returns how many there are. */
@@ -138,6 +150,7 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_block(const bnn2c_lanes *
   uint32_t count = words;
   for (uint32_t d = 1u; d < planes; d++) {
     digits[d] = preset[d];
+    BNN2C_KEEP(d);
   }
   bnn2c_sliced_channels_count(weights, patch, words, digits, carries);
   bnn2c_add_lowest_preset(digits, preset[0], planes);
@@ -190,6 +203,7 @@ BNN2C_INLINE void bnn2c_store_block(bnn2c_channel_output *out, const bnn2c_lanes
       uint32_t narrow[BNN2C_SLICED_CHANNELS_MAX_PLANES];
       for (uint32_t d = 0u; d < planes; d++) {
         narrow[d] = ((const uint32_t *)&digits[d])[word];
+        BNN2C_KEEP(d);
       }
       bnn2c_store_counts(out, narrow, planes, (left < 32u) ? left : 32u);
     }
@@ -215,7 +229,7 @@ BNN2C_KERNEL void bnn2c_sliced_channels_pixel(const bnn2c_sliced_channels *p, ui
 
 /* scratch: carries, patch, with vectors the activations of every input. */
 BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                            bnn2c_channel_output out) {
+                                            bnn2c_channel_output *out) {
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
   bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
   uint32_t *const patch = (uint32_t *)(carries + (inputs + 31u) / 32u);
@@ -229,7 +243,7 @@ BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, cons
       bnn2c_widen_patch(patch, words, patch + words);
       activations = patch + words;
 #endif
-      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, activations, carries, &out);
+      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, activations, carries, out);
     }
   }
 }
@@ -237,22 +251,22 @@ BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, cons
 /* nhwc_bits -> nhwc_bits, thresholded. */
 BNN2C_KERNEL void bnn2c_sliced_channels_bits(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                              uint32_t *out) {
-  const bnn2c_channel_output to = {out, 0, 0};
-  bnn2c_sliced_channels_run(p, in, scratch, to);
+  bnn2c_channel_output to = {out, 0, 0};
+  bnn2c_sliced_channels_run(p, in, scratch, &to);
 }
 
 /* nhwc_bits -> mismatches as int16 [out_h][out_w][out_c]. */
 BNN2C_KERNEL void bnn2c_sliced_channels_i16(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                             int16_t *out) {
-  const bnn2c_channel_output to = {0, out, 0};
-  bnn2c_sliced_channels_run(p, in, scratch, to);
+  bnn2c_channel_output to = {0, out, 0};
+  bnn2c_sliced_channels_run(p, in, scratch, &to);
 }
 
 /* nhwc_bits -> mismatches as int32 [out_h][out_w][out_c]. */
 BNN2C_KERNEL void bnn2c_sliced_channels_i32(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                             int32_t *out) {
-  const bnn2c_channel_output to = {0, 0, out};
-  bnn2c_sliced_channels_run(p, in, scratch, to);
+  bnn2c_channel_output to = {0, 0, out};
+  bnn2c_sliced_channels_run(p, in, scratch, &to);
 }
 
 #endif /* BNN2C_SLICED_CHANNELS_H */

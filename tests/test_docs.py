@@ -30,6 +30,14 @@ def run(command: list[str], folder: Path, python_path: Path = ROOT, **more: str)
     return done
 
 
+def bnn2c_on_the_path(folder: Path) -> Path:
+    tool = folder / "bin" / "bnn2c"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bnn2c "$@"\n')
+    tool.chmod(0o755)
+    return tool
+
+
 def test_tour_of_the_readme(tmp_path: Path) -> None:
     if not shutil.which("cc"):
         pytest.skip("no C compiler")
@@ -37,15 +45,23 @@ def test_tour_of_the_readme(tmp_path: Path) -> None:
     block = re.search(r"<!-- tour: .*?-->\n```sh\n(.*?)```", text, re.S)
     assert block
     shutil.copytree(ROOT / "examples" / "digits", tmp_path / "examples" / "digits")
-    tool = tmp_path / "bin" / "bnn2c"
-    tool.parent.mkdir()
-    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bnn2c "$@"\n')
-    tool.chmod(0o755)
+    tool = bnn2c_on_the_path(tmp_path)
     script = block[1].replace(". .venv/bin/activate\n", "set -e\n")
     done = run(["sh", "-c", script], tmp_path, PATH=f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
     assert "status 0, score of 0: " in done.stdout
     made = {path.name for path in (tmp_path / "gen" / "tour").iterdir()}
     assert {"digits.h", "digits.c", "digits_weights.c", "manifest.json"} <= made
+
+
+def test_firmware_example(tmp_path: Path) -> None:
+    if not (shutil.which("cc") and shutil.which("make")):
+        pytest.skip("no C compiler or no make")
+    ignored = shutil.ignore_patterns("build", "__pycache__")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=ignored)
+    tool = bnn2c_on_the_path(tmp_path)
+    done = run(["make", "run", f"BNN2C={tool}"], tmp_path / "examples" / "firmware")
+    emulated = all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm")))
+    assert (done.stdout + done.stderr).count("all right") == 1 + emulated  # QEMU prints on stderr
 
 
 def test_worked_example_of_adding_an_op(tmp_path: Path) -> None:
@@ -66,9 +82,9 @@ def test_worked_example_of_adding_an_op(tmp_path: Path) -> None:
     tests = [sys.executable, "-m", "bnn2c", "verify", "sums.onnx", "--samples", "5", "--json"]
     (result,) = json.loads(run(tests, tmp_path, tmp_path).stdout)["results"]
     assert (result["samples"], result["mismatches"]) == (5, 0)
-    shutil.copy(ROOT / "tests" / "test_op_cases.py", tmp_path)
-    done = run([sys.executable, "-m", "pytest", "-q", "test_op_cases.py", "-k", "cum_sum"], tmp_path, tmp_path)
-    assert "2 passed" in done.stdout
+    shutil.copy(ROOT / "tests" / "test_ops.py", tmp_path)
+    done = run([sys.executable, "-m", "pytest", "-q", "test_ops.py", "-k", "cum_sum"], tmp_path, tmp_path)
+    assert "3 passed" in done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

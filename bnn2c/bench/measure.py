@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
         )
     if not run.guards_intact:
         raise ArenaOverrun(f"on {target.name} the generated code wrote outside of its arena or its output struct")
-    layers = layer_rows(compiled.manifest, compiled.report_data, run.layer_instructions, target)
+    layers = layer_rows(compiled.manifest, compiled.report_data, run, target)
     total = _counts(run.instructions, sum(layer["binary_macs"] for layer in layers), target)
     head = {"target": target.name, "optimize": options.optimize, "flag": flag}
     name = Path(find_compiler(target, compiler)[-1]).name
@@ -61,7 +61,7 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
 
 
 def layer_rows(
-    manifest: Mapping[str, Any], report_data: Mapping[str, Any], counts: Sequence[int], target: Target
+    manifest: Mapping[str, Any], report_data: Mapping[str, Any], run: TargetRun, target: Target
 ) -> list[Json]:
     """One row per layer: what it is, what it took, and what was predicted."""
     facts = report_data.get("layers", [])
@@ -69,19 +69,19 @@ def layer_rows(
     for layer in manifest["layers"]:
         index = layer["index"]
         row = {key: layer.get(key) for key in _LAYER_KEYS}
-        row |= _counts(counts[index] if counts else None, layer["binary_macs"], target)
+        row |= _counts(run.layer_instructions[index] if run.layer_instructions else None, layer["binary_macs"], target)
+        row["constant_time"] = run.constant_layers[index] if run.constant_layers else None
         rows.append({**row, "predicted_instructions": _predicted(facts[index] if index < len(facts) else {})})
     return rows
 
 
 def _counts(instructions: int | None, macs: int, target: Target) -> Json:
-    cycles = target.cycles_per_instruction
-    known = instructions is not None
-    return {
-        "instructions": instructions,
-        "i32": round(instructions * MACS_PER_UNIT / macs, 3) if known and macs else None,
-        "cycles_estimate": round(instructions * cycles) if known and cycles else None,
-    }
+    found: Json = {"instructions": instructions, "i32": None, "cycles_estimate": None}
+    if instructions is not None and macs:
+        found["i32"] = round(instructions * MACS_PER_UNIT / macs, 3)
+    if instructions is not None and target.cycles_per_instruction:
+        found["cycles_estimate"] = round(instructions * target.cycles_per_instruction)
+    return found
 
 
 def _predicted(facts: Mapping[str, Any]) -> int | None:

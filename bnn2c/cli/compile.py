@@ -19,9 +19,11 @@ from bnn2c.cli.parameters import (
     OptimizeOption,
     Quiet,
     SignZeroOption,
+    Stream,
     TargetName,
     make_options,
 )
+from bnn2c.options import DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES
 
 __all__ = ["compile_command"]
 
@@ -35,6 +37,7 @@ def compile_command(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    stream: Stream = None,
     selftest: Annotated[
         Path | None,
         typer.Option(
@@ -44,6 +47,16 @@ def compile_command(
     dump_ir: Annotated[
         Path | None,
         typer.Option("--dump-ir", help="Folder for the text of the graph after each pass.", show_default=False),
+    ] = None,
+    integrity: Annotated[
+        bool, typer.Option("--integrity", help="Add NAME_check(), which finds damaged weights by their CRC-32.")
+    ] = False,
+    max_nodes: Annotated[
+        int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
+    ] = None,
+    max_tensor_bytes: Annotated[
+        int | None,
+        typer.Option("--max-tensor-bytes", help="Refuse larger tensors.", show_default=f"{DEFAULT_MAX_TENSOR_BYTES}"),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -64,7 +77,11 @@ def compile_command(
             input_offset=input_offset,
             sign_zero=sign_zero,
             selftest=selftest,
+            integrity=integrity,
+            max_nodes=max_nodes,
+            max_tensor_bytes=max_tensor_bytes,
             dump_ir=dump_ir,
+            stream=stream,
         )
         result = compile_with_progress(model, options, quiet=quiet)
         result.write(output)

@@ -25,6 +25,7 @@ __all__ = [
     "Quiet",
     "SignZero",
     "SignZeroOption",
+    "Stream",
     "TargetName",
     "make_options",
 ]
@@ -64,6 +65,12 @@ SignZeroOption = Annotated[
     SignZero | None,
     typer.Option("--sign-zero", help="What sign(0) meant in training; ONNX says 0.", show_default=False),
 ]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        "--stream", help="Axis of the inputs that is time: the C takes one frame at a time.", show_default=False
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings; errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
@@ -78,7 +85,11 @@ def make_options(
     sign_zero: SignZero | None,
     name: str | None = None,
     selftest: Path | None = None,
+    integrity: bool = False,
+    max_nodes: int | None = None,
+    max_tensor_bytes: int | None = None,
     dump_ir: Path | None = None,
+    stream: int | None = None,
 ) -> Options:
     """The compiler's options from a command line.
 
@@ -87,6 +98,7 @@ def make_options(
     """
     from bnn2c.api import options_for
 
+    limits = {"max_nodes": max_nodes, "max_tensor_bytes": max_tensor_bytes}
     if selftest is not None and not selftest.is_file():
         raise CompileError([Diagnostic("BNN001", f"--selftest {selftest} is not a file")])
     return options_for(
@@ -97,5 +109,8 @@ def make_options(
         input_offset=input_offset,
         sign_zero=int(sign_zero.value) if sign_zero else None,
         selftest=selftest,
+        integrity=integrity,
+        **{key: value for key, value in limits.items() if value is not None},
         dump_ir=dump_ir,
+        stream=stream,
     )

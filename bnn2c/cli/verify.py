@@ -19,6 +19,7 @@ from bnn2c.cli.parameters import (
     OptimizeOption,
     Quiet,
     SignZeroOption,
+    Stream,
     make_options,
 )
 
@@ -39,6 +40,7 @@ def verify(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    stream: Stream = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -58,6 +60,7 @@ def verify(
                 input_scale=input_scale,
                 input_offset=input_offset,
                 sign_zero=sign_zero,
+                stream=stream,
             )
             for target in chosen_targets(on or ["host"])
         }

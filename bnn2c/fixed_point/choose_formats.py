@@ -1,8 +1,11 @@
 """Choose the storage and the scale of every real tensor.
 
 Operations that only move, join or compare numbers keep their format, so the values around them share one (Concat, MaxPool,
-Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. With `int8` values have 8 bits, but 16 where a
-later threshold (Quantize) decides on them: there a rounding error is not a small error but a flipped bit.
+Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. With `int8` values have 8 bits, but 16
+
+* where a later threshold (Quantize) decides on them: there a rounding error is not a small error but a flipped bit,
+* downstream of such a value, as long as the numbers stay real: the memory is taken already, the digits are there,
+* for outputs and vectors (one pixel): they are small.
 """
 
 from __future__ import annotations
@@ -30,12 +33,11 @@ def choose_formats(graph: Graph, calibration: Calibration, real: str, method: st
     members: dict[str, list[str]] = {}
     for name, root in group.items():
         members.setdefault(root, []).append(name)
-    exact = decisive(graph)
-    ends = {port.value for port in graph.outputs}
+    exact = _long(graph)
     soft = {node.output for node in graph.nodes if isinstance(node.op, Softmax)}
     formats = {}
     for names in members.values():
-        long = real == "int16" or bool((exact | ends) & set(names))
+        long = real == "int16" or bool(exact & set(names))
         spread = _joined([calibration.spreads.get(n, Spread(0.0, 0.0)) for n in names])
         storage = "i16" if long else "u8" if spread.low == 0.0 < spread.high else "i8"
         found = _format(spread, storage, method, whole=bool(soft & set(names)))
@@ -79,6 +81,17 @@ def _groups(graph: Graph) -> dict[str, str]:
                 if name in parent:
                     parent[root(name)] = root(node.output)
     return {name: root(name) for name in parent}
+
+
+def _long(graph: Graph) -> set[str]:
+    """Values that keep 16 bits in int8 mode."""
+    found = decisive(graph) | {port.value for port in graph.outputs}
+    found |= {name for name, kind in graph.types.items() if kind.shape[:2] == (1, 1)}
+    for node in graph.nodes:
+        given = [name for name in node.inputs if graph.types[name].storage == "f32"]
+        if any(name in found and graph.types[name].shape[:2] != (1, 1) for name in given):
+            found.add(node.output)
+    return found
 
 
 def decisive(graph: Graph) -> set[str]:

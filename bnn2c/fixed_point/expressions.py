@@ -18,7 +18,7 @@ from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.forms import Base, Form, form_of
 from bnn2c.fixed_point.program import INT32, QUOTIENT_LIMIT, Program, Step
-from bnn2c.fixed_point.sums import ALL, HALF, NONE, scaled_sum
+from bnn2c.fixed_point.sums import ALL, HALF, NONE, SMALL_ERROR, scaled_sum
 
 Ranges = Mapping[int, tuple[float, float]]
 
@@ -39,11 +39,13 @@ class Compiler:
     Attributes:
         inputs: scale and bounds of each operand; `step` is unused.
         ranges: id of a sub-expression -> smallest and largest real value seen in calibration.
+        allowed: error of a sum from rounding its factors, in units of its result.
         steps: the program so far.
     """
 
     inputs: Sequence[Number]
     ranges: Ranges
+    allowed: float = SMALL_ERROR
     steps: list[Step] = field(default_factory=list)
     numbers: dict[object, Number] = field(default_factory=dict)
 
@@ -87,7 +89,7 @@ class Compiler:
             if direct is not None:
                 return direct
         numbers, ratios = self.operands(form, scale)
-        sums = scaled_sum(numbers, ratios, form.shift / scale, rounding)
+        sums = scaled_sum(numbers, ratios, form.shift / scale, rounding, self.allowed)
         return self.narrowed(self.add(sums.step), sums.bound, scale, low, high, sums.shift, sums.step.wide)
 
     def operands(self, form: Form, scale: float) -> tuple[list[Number], list[Array]]:
@@ -262,7 +264,7 @@ def _curve(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number
 
 
 def compile_expression(
-    expr: Expr, shape: tuple[int, int, int], inputs: Sequence[Number], ranges: Ranges, out: Format
+    expr: Expr, shape: tuple[int, int, int], inputs: Sequence[Number], ranges: Ranges, out: Format, allowed: float
 ) -> Program:
     """The program that computes `expr` in the format `out`.
 
@@ -272,14 +274,15 @@ def compile_expression(
         inputs: scale and bounds of every operand.
         ranges: calibrated range of every sub-expression, by id.
         out: format of the result.
+        allowed: error of a sum from rounding its factors, in units of its result.
 
     Raises:
         NotFixed: a function has no integer form.
     """
     classes = classes_of(expr, shape)
-    compiler = Compiler(inputs, ranges)
+    compiler = Compiler(inputs, ranges, allowed)
     form = form_of(expr, classes)
     result = compiler.realise(form, out.scale, out.low, out.high)
-    if result.step != len(compiler.steps) - 1 or compiler.steps[-1].wide:
+    if result.step != len(compiler.steps) - 1:
         compiler.add(Step("narrow", (result.step,), (0, out.low, out.high, 0)))
     return Program(tuple(compiler.steps), classes)

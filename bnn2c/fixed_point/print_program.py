@@ -48,7 +48,7 @@ class PrintedProgram:
 
     def constant(self, value: Array) -> str:
         """A literal, or the element of a constant array."""
-        if value.size == 1:
+        if (value == value.flat[0]).all():
             return literal(int(value.reshape(-1)[0]))
         array = value.astype(smallest_integer(value))
         return f"{self.table(array)}[{c_index(array.shape, ('r', 'q', 'c'))}]"

@@ -13,7 +13,7 @@ from bnn2c.fixed_point.formats import NotFixed, Number
 from bnn2c.fixed_point.program import INT32, Step
 
 HALF, NONE, ALL = 0.5, 0.0, 1.0
-LARGEST_ERROR, SMALL_ERROR = 2.0, 1.01
+SMALL_ERROR = 1.01
 WIDE_BITS = 61
 FARTHEST = 2.0**30
 
@@ -33,10 +33,12 @@ class ScaledSum:
     bound: int
 
 
-def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array, rounding: float) -> ScaledSum:
+def scaled_sum(
+    numbers: Sequence[Number], ratios: Sequence[Array], offset: Array, rounding: float, allowed: float = SMALL_ERROR
+) -> ScaledSum:
     """The sum of `ratio * number + offset` with as many binary digits as int32 holds.
 
-    The error of rounding the ratios is at most `sum_i |v_i - centre_i| * 2^-(shift + 1)`. Where that is more than LARGEST_ERROR units
+    The error of rounding the ratios is at most `sum_i |v_i - centre_i| * 2^-(shift + 1)`. Where that is more than twice what is allowed, in units
     of the result, the sum is computed in int64; where fewer digits do, the factors have 16 bits.
 
     Args:
@@ -44,6 +46,7 @@ def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array
         ratios: real factor of each, in units of the result.
         offset: real constant, in units of the result.
         rounding: what is added before the shift: HALF rounds to nearest, NONE down, ALL up.
+        allowed: error from rounding the factors, in units of the result, for which 16-bit factors are taken.
     """
     offset = np.clip(offset, -FARTHEST, FARTHEST)
     if any(float(np.abs(r).max()) >= FARTHEST for r in ratios):
@@ -52,10 +55,10 @@ def scaled_sum(numbers: Sequence[Number], ratios: Sequence[Array], offset: Array
     largest += sum(float(np.abs(r).max()) * n.size for r, n in zip(ratios, numbers, strict=True))
     slack = 2 * sum(n.size for n in numbers) + 1
     shift = _digits((INT32 - slack) / largest, 30)
-    shift = min(shift, max(_short_digits(ratios), _needed_digits(numbers)))
+    shift = min(shift, max(_short_digits(ratios), _needed_digits(numbers, allowed)))
     error = _error(numbers, shift)
     exact = all((np.rint(r * 2.0 ** max(shift, 0)) == r * 2.0 ** max(shift, 0)).all() for r in ratios)
-    if shift >= 0 and (error <= LARGEST_ERROR or exact):
+    if shift >= 0 and (error <= 2 * allowed or exact):
         return _narrow_sum(numbers, ratios, offset, rounding, _reduced(ratios, offset, shift))
     return _wide_sum(numbers, ratios, offset, rounding, largest)
 
@@ -67,13 +70,13 @@ def _error(numbers: Sequence[Number], shift: int) -> float:
 
 def _short_digits(ratios: Sequence[Array]) -> int:
     """Digits with which all factors that become arrays have 16 bits: half the flash."""
-    largest = max([float(np.abs(r).max()) for r in ratios if r.size > 1], default=0.0)
+    largest = max([float(np.abs(r).max()) for r in ratios if np.ptp(r) > 0], default=0.0)
     return _digits(32767 / largest, 30) if largest > 0 else 30
 
 
-def _needed_digits(numbers: Sequence[Number]) -> int:
-    """Digits that keep the error within SMALL_ERROR."""
-    return max(0, math.ceil(math.log2(max(_error(numbers, 0) / SMALL_ERROR, 1.0))))
+def _needed_digits(numbers: Sequence[Number], allowed: float) -> int:
+    """Digits that keep the error within what is allowed."""
+    return max(0, math.ceil(math.log2(max(_error(numbers, 0) / allowed, 1.0))))
 
 
 def _digits(room: float, most: int) -> int:

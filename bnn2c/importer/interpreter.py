@@ -20,6 +20,7 @@ from bnn2c.ir.builder import Builder
 from bnn2c.options import Options
 
 Scope = dict[str, Tensor]
+MAX_TRIPS = 512
 
 
 class Interpreter:
@@ -91,8 +92,8 @@ class Interpreter:
             branch = call.attrs["then_branch" if bool(np.all(chosen)) else "else_branch"]
             return self.body(branch, scope, {})
         trips = call.constant(0, "the trip count")
-        if trips is None or as_integer(trips) > 10_000:
-            raise call.refuse("BNN008", "Loop needs a constant trip count below 10,000")
+        if trips is None or as_integer(trips) > MAX_TRIPS:
+            raise call.refuse("BNN008", f"Loop needs a constant trip count of at most {MAX_TRIPS}")
         enter = call.constant(1, "whether the Loop starts")
         return self.loop(call, scope, as_integer(trips) if enter is None or bool(np.all(enter)) else 0)
 

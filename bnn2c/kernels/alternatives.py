@@ -9,7 +9,7 @@ from bnn2c.ir.types import TensorType
 from bnn2c.kernels import class_sharing, popcount_rows, sliced_channels
 from bnn2c.kernels.binary import FAMILIES, ClassSharing, PopcountRows, Sliced
 from bnn2c.kernels.levels import shape_of
-from bnn2c.kernels.shape import ConvShape, Cost
+from bnn2c.kernels.shape import Cost
 
 if TYPE_CHECKING:
     from bnn2c.ir import Graph, Op
@@ -80,18 +80,10 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
     if family == ClassSharing.name:
         return class_sharing.cost(shape, vector_key(target, lane_words))
     if family == Sliced.name:
-        return _sliced_cost(shape, cost_key(target), op.thresholds is not None, lane_words)
+        return sliced_channels.cost(shape, cost_key(target), op.thresholds is not None, lane_words)
     if family == PopcountRows.name:
         return popcount_rows.cost(shape, _counting(target))
     return None
-
-
-def _sliced_cost(shape: ConvShape, key: str, thresholded: bool, lane_words: int) -> Cost:
-    """A vector of lanes takes the instructions of a word; its empty lanes take flash."""
-    vectors = -(-shape.out_c // (32 * lane_words))
-    executed = sliced_channels.cost(replace(shape, out_c=32 * vectors), key, thresholded)
-    stored = sliced_channels.cost(replace(shape, out_c=32 * vectors * lane_words), key, thresholded)
-    return Cost(executed.instructions, stored.flash_bytes, stored.arena_bytes * lane_words)
 
 
 def widest_lanes(target: Target) -> int:
@@ -111,13 +103,13 @@ def cost_key(target: Target) -> str:
     """The row of the cost tables that describes a target with words of 32 bits."""
     if target.name.startswith("cortex-m"):
         return "cortex-m0" if target.name == "cortex-m0" else "cortex-m"
-    return "rv32" if target.name.startswith("rv32") else "other"
+    return "rv32" if target.name.startswith("rv32") else "x86" if target.has("avx2") else "other"
 
 
 def vector_key(target: Target, lane_words: int) -> str:
     """The row that describes a target with vectors of `lane_words` words; such rows exist for the widest ones only."""
     if lane_words == 1 or lane_words != widest_lanes(target):
-        return "other" if target.name.startswith("rv32") else cost_key(target)
+        return cost_key(target) if target.name.startswith("cortex-m") else "other"
     if target.has("mve"):
         return "cortex-m55"
     return "rv32" if target.name.startswith("rv32") else "x86" if target.has("avx2") else _neon(target)

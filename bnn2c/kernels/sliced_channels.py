@@ -14,13 +14,18 @@ IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
 RESULTS = ("bits", "i16", "i32")
 MAX_PLANES = 20
 
-# Instructions per weight word, per digit and channel block, per patch word, and per pixel; from QEMU counts.
+# Instructions per weight and block of lanes, per digit and block, per patch word, and per pixel, by kind of core and
+# words per lane; fitted to QEMU counts by bench/fit_costs.py.
 _COSTS = {
-    "cortex-m": (7.3, 18, 60, 60),
-    "cortex-m0": (11, 30, 90, 90),
-    "rv32": (8.3, 22, 75, 80),
-    "other": (8.0, 20, 70, 80),
+    ("cortex-m", 1): (7.39, 24, 52, 185),
+    ("cortex-m0", 1): (11.33, 34, 73, 226),
+    ("rv32", 1): (8.39, 29, 50, 183),
+    ("rv32", 2): (14.42, 49, 223, 169),
+    ("cortex-m", 4): (10.44, 33, 92, 146),
+    ("x86", 8): (5.51, 78, 98, -137),
+    ("other", 1): (8.4, 29, 52, 185),
 }
+_PER_SUM = 24  # to turn the digits of one output back into an integer
 
 
 def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
@@ -83,16 +88,18 @@ def scratch_words(shape: ConvShape, words_per_lane: int = 1) -> int:
     return -(-shape.taps // 32) * (words_per_lane + 1 + (32 if words_per_lane > 1 else 0))
 
 
-def cost(shape: ConvShape, target: str, thresholded: bool = True) -> Cost:
+def cost(shape: ConvShape, target: str, thresholded: bool = True, words_per_lane: int = 1) -> Cost:
     """Predicted cost of the layer; `target` is a key such as "cortex-m", "cortex-m0", "rv32"."""
-    per_weight, per_digit, per_word, per_pixel = _COSTS.get(target, _COSTS["other"])
-    blocks, words = -(-shape.out_c // 32), -(-shape.taps // 32)
+    key = (target, words_per_lane)
+    per_weight, per_digit, per_word, per_pixel = _COSTS[key if key in _COSTS else ("other", 1)]
+    blocks, words = -(-shape.out_c // (32 * words_per_lane)), -(-shape.taps // 32)
     planes = planes_of(shape, thresholded)
     classes = (int(shape.row_classes().max()) + 1) * (int(shape.col_classes().max()) + 1)
-    block = words * 32 * per_weight + planes * per_digit + 40
-    instructions = shape.out_h * shape.out_w * (blocks * block + words * per_word + per_pixel)
-    flash = 4 * blocks * (words * 32 + classes * planes) + shape.out_h + shape.out_w
-    return Cost(round(instructions), flash, 4 * scratch_words(shape))
+    block = words * 32 * per_weight + planes * per_digit
+    sums = 0 if thresholded else _PER_SUM * shape.out_c
+    instructions = shape.out_h * shape.out_w * (blocks * block + words * per_word + per_pixel + sums)
+    flash = 4 * blocks * words_per_lane * (words * 32 + classes * planes) + shape.out_h + shape.out_w
+    return Cost(round(instructions), flash, 4 * scratch_words(shape, words_per_lane))
 
 
 def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: bool) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bnn2c.analysis.steps import Array
 from bnn2c.expr import Arg, Expr, apply, const
-from bnn2c.ir import Node
+from bnn2c.ir import Node, TensorType
 from bnn2c.ir.window import Window
 from bnn2c.lowering.integers import integer_input
 from bnn2c.lowering.levels import Levels, find_levels
@@ -53,15 +53,25 @@ def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
 
 
 def _flattened(state: State, node: Node, op: Conv2d, lazy: Lazy) -> tuple[Conv2d, Lazy]:
-    """A window as large as an unpacked map is a dense layer over the flat map: its bits fill whole words."""
+    """A window as large as an unpacked map is a dense layer over the flat map: its bits fill whole words.
+
+    Sums of a binary convolution are packed as they are made, unless a pixel's words are larger than its sums.
+    """
     height, width, channels = lazy.shape
     whole = op.window.kernel == (height, width) and not any(op.window.pads) and op.groups == 1
     stored = lazy.root not in state.pools and state.builder.types[lazy.root].storage != "bits"
-    if not (whole and stored and height * width > 1 and channels % 32):
+    if not (whole and stored and height * width > 1 and channels % 32) or _packs_itself(state, lazy.root):
         return op, lazy
     index = np.arange(height * width * channels, dtype=np.int32).reshape(1, 1, -1)
     flat = rearranged(state, node, lazy, index)
     return Conv2d(op.weights.reshape(len(op.weights), 1, 1, -1), Window((1, 1))), flat
+
+
+def _packs_itself(state: State, root: str) -> bool:
+    """Whether a threshold of this accumulator becomes part of the binary convolution that computes it."""
+    kind = state.builder.types[root]
+    made = any(n.output == root and isinstance(n.op, BinaryConv2d) for n in reversed(state.builder.nodes))
+    return made and TensorType(kind.shape, "bits").nbytes < kind.nbytes
 
 
 def border(op: Conv2d, values: Array, size: tuple[int, int], inside: bool) -> Array:

@@ -49,7 +49,7 @@ def lower_mat_mul(state: State, node: Node, op: MatMul) -> Lazy:
 
 
 def whole_levels(levels: Levels | None) -> Whole | None:
-    """Levels common to all channels, equally spaced, whose largest is a multiple of half the spacing; None otherwise."""
+    """Levels common to all channels, equally spaced, the largest a multiple of half the spacing; else None."""
     if levels is None or levels.values.shape[0] > 1 or levels.spacing is None:
         return None
     for step in (1, 2):

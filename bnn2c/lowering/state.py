@@ -19,7 +19,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.rearrange import Rearrange
 
-MAX_CHAIN = 500
+MAX_CHAIN = 300
 INTEGER_DOMAINS = {"u8": (0, 255), "i8": (-128, 127)}
 
 

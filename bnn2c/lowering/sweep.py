@@ -11,7 +11,7 @@ import numpy as np
 from bnn2c.expr import Arg
 from bnn2c.ir import Graph, Node, Op, Port
 from bnn2c.lowering.arg_max import lower_arg_max
-from bnn2c.lowering.levels import Levels, decode, directions, find_levels, lazy_levels
+from bnn2c.lowering.levels import MAX_LEVELS, Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
 from bnn2c.lowering.products import lower_mat_mul
 from bnn2c.lowering.state import Lazy, Pool, State, integer_domain, rearranged
@@ -51,6 +51,9 @@ def _output(state: State, port: Port) -> None:
     assert node is not None, "the importer gives every output a node"
     stored = lazy.bare and state.builder.types.get(lazy.root) == state.source.types[port.value]
     name = lazy.root if stored else state.real(lazy, node)
+    wanted = state.source.types[port.value]
+    if state.builder.types[name].storage != wanted.storage:
+        name = state.builder.emit(Map(Arg(0), wanted.shape, wanted.storage), [name], port.name, node.origin)
     taken = {p.value for p in (*state.builder.inputs, *state.builder.outputs)}
     if name in taken:
         kind = state.builder.types[name]
@@ -144,14 +147,18 @@ def _common_levels(state: State, node: Node, lazies: Sequence[Lazy]) -> list[Lev
 
 
 def _embedding(state: State, node: Node, op: Embedding) -> Lazy:
-    """Row numbers are read as stored integers."""
+    """Row numbers are read as stored integers; rows of few values are packed codes."""
     lazy = state.lazies[node.inputs[0]]
     ids = lazy.root if lazy.bare and lazy.root not in state.pools else state.real(lazy, node)
-    name = state.builder.emit(op, [ids], node.output, node.origin)
-    values = np.unique(op.table)
-    if len(values) <= 16:
-        state.domains[name] = values.astype(np.float64)
-    return _root(state, name)
+    values = np.unique(op.table)[::-1].astype(np.float64)
+    if not 2 <= len(values) <= MAX_LEVELS:
+        return _root(state, state.builder.emit(op, [ids], node.output, node.origin))
+    codes = (len(values) - 1 - np.searchsorted(values[::-1], op.table)).astype(np.uint8)
+    packed = Embedding(codes, int(len(values) - 1).bit_length())
+    why = [f"the table holds {len(values)} values: packed"]
+    name = state.builder.emit(packed, [ids], f"{node.output}_code", node.origin, why)
+    state.domains[name] = np.arange(len(values))
+    return lazy_levels(state, Levels(name, values[None]))
 
 
 RULES: dict[type, Callable[[State, Node, Any], Lazy]] = {

@@ -50,3 +50,10 @@ class AveragePool(Op):
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """Additions only; no multiply-accumulate is counted."""
         return Cost(weight_bytes=4 * self.divisors.size)
+
+
+AveragePool.CASES = (
+    (AveragePool(Window((2, 2), (2, 2)), np.full((1, 1), 4.0)), (TensorType((6, 4, 5)),)),
+    (AveragePool(Window((3, 3), (2, 1), pads=(1, 1, 1, 1)), np.full((1, 1), 9.0)), (TensorType((5, 4, 3)),)),
+    (AveragePool(Window((2, 2), pads=(0, 0, 1, 1)), np.array([[4.0, 2.0], [2.0, 1.0]])), (TensorType((2, 2, 7)),)),
+)

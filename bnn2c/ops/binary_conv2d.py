@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -116,3 +116,34 @@ class BinaryConv2d(Op):
     def kernel(self, inputs: Sequence[TensorType]) -> str:
         """Name of the chosen kernel."""
         return choose(self, inputs[0]).name
+
+
+_rng = np.random.default_rng(0)
+
+
+def _case(planes: tuple[int, int], shape: tuple[int, int, int], out: int, window: Window, **more: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    """Random weights; with `levels`, random ascending thresholds per border class."""
+    groups, levels = more.pop("groups", 1), more.pop("levels", 0)
+    weights = _rng.integers(0, 2, (planes[0], out, *window.kernel, shape[2] // groups)).astype(np.uint8)
+    coefficients = tuple(tuple((1 << i) * (1 << j) for j in range(planes[1])) for i in range(planes[0]))
+    op = BinaryConv2d(weights, coefficients, window, groups, **more)
+    if levels:
+        rows, cols = (np.unique(v, axis=0, return_inverse=True)[1] for v in window.valid_taps(*shape[:2]))
+        size = (int(rows.max()) + 1, int(cols.max()) + 1, out, levels)
+        limits = np.sort(_rng.integers(0, op.largest + 2, size), axis=-1).astype(np.int32)
+        op = replace(op, thresholds=limits, row_class=rows, col_class=cols)
+    return op, (TensorType(shape, "bits", planes[1], "planes" if op.family == "class_sharing" else "pixels"),)
+
+
+BinaryConv2d.CASES = (
+    _case((1, 1), (1, 1, 100), 33, Window((1, 1))),
+    _case((1, 1), (1, 1, 64), 17, Window((1, 1)), levels=1),
+    _case((1, 1), (6, 5, 17), 9, Window((3, 3), pads=(1, 1, 1, 1)), levels=1),
+    _case((1, 1), (7, 6, 32), 40, Window((3, 2), (2, 1), (1, 2), (0, 1, 2, 0)), levels=1),
+    _case((2, 2), (4, 4, 20), 6, Window((3, 3), pads=(1, 0, 0, 1)), levels=3),
+    _case((1, 2), (1, 5, 33), 8, Window((1, 3))),
+    _case((1, 1), (5, 5, 24), 12, Window((3, 3), pads=(1, 1, 1, 1)), groups=3),
+    _case((1, 1), (5, 4, 16), 16, Window((3, 3), pads=(1, 1, 1, 1)), groups=16, levels=1),
+    _case((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
+    _case((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
+)

@@ -72,3 +72,10 @@ class BinaryMatMul(Op):
         base = inputs[0].shape[2] * self.left_top * self.right_top
         sums = -self.right_top * self.left_step, -self.left_top * self.right_step
         return {"coefficients": (base, *sums, self.left_step * self.right_step)}
+
+
+BinaryMatMul.CASES = (
+    (BinaryMatMul(1, 2, 1, 2), (TensorType((2, 3, 40), "bits"), TensorType((2, 5, 40), "bits"))),
+    (BinaryMatMul(1, 1, 1, 2), (TensorType((3, 2, 33), "bits"), TensorType((1, 4, 33), "bits"))),
+    (BinaryMatMul(3, 1, 1, 2), (TensorType((1, 4, 17), "bits", 2), TensorType((1, 2, 17), "bits"))),
+)

@@ -34,3 +34,6 @@ class ByteTable(Op):
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """The table."""
         return {"table": self.table.astype(np.uint8)}
+
+
+ByteTable.CASES = ((ByteTable(np.arange(256)[::-1] // 3), (TensorType((3, 5, 2), "u8"),)),)

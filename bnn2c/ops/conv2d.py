@@ -86,3 +86,13 @@ def linear(patches: Array, weights: Array, groups: int) -> Array:
     columns = per_group.transpose(3, 0, 1, 2, 4).reshape(groups, out_h * out_w, -1)
     sums = columns @ kernels.transpose(0, 2, 1)
     return np.asarray(sums.transpose(1, 0, 2).reshape(out_h, out_w, -1), np.float32)
+
+
+_rng = np.random.default_rng(0)
+Conv2d.CASES = (
+    (Conv2d(_rng.standard_normal((5, 1, 1, 9)), Window((1, 1))), (TensorType((1, 1, 9)),)),
+    (Conv2d(_rng.standard_normal((6, 3, 3, 2)), Window((3, 3), pads=(1, 1, 1, 1))), (TensorType((5, 4, 2)),)),
+    (Conv2d(_rng.standard_normal((4, 3, 2, 3)), Window((3, 2), (2, 1), (1, 2), (0, 1, 2, 0)), 2, -1.5),
+     (TensorType((6, 5, 6)),)),
+    (Conv2d(_rng.standard_normal((8, 3, 3, 1)), Window((3, 3), pads=(1, 0, 1, 0)), 8), (TensorType((4, 4, 8)),)),
+)  # fmt: skip

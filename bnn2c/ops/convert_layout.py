@@ -28,3 +28,9 @@ class ConvertLayout(Op):
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """Both directions are in one header."""
         return ("bnn2c_bit_layouts.h",)
+
+
+ConvertLayout.CASES = (
+    (ConvertLayout("planes"), (TensorType((3, 5, 7), "bits"),)),
+    (ConvertLayout("pixels"), (TensorType((9, 8, 40), "bits", layout="planes"),)),
+)

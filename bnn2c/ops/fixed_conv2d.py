@@ -80,14 +80,14 @@ class FixedConv2d(Op):
 
     @property
     def row(self) -> int:
-        """Weights of one output channel with the padding that the kernel wants: a multiple of 4."""
-        return -(-self.weights[0].size // 4) * 4
+        """Weights of one output channel with the padding that the kernel wants: a multiple of 8."""
+        return -(-self.weights[0].size // 8) * 8
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Weights in rows (depthwise: channels last; signs: one bit each), and the constants per channel."""
         found: dict[str, Array] = {"weights": self._stored_weights()}
         found |= {"bias": self.bias.astype(np.int32), "multiplier": self.multiplier.astype(np.int32)}
-        found["shift"] = self.shift.astype(np.uint8)
+        found["shift"] = (self.shift - 33).astype(np.uint8)
         if self.pad is not None and any(self.window.pads):
             found["pad"] = self.pad.astype(np.int16)
         return found

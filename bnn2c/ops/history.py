@@ -19,7 +19,7 @@ class History(Op):
     Its output and its counter are state: they outlive a step. Until it is ready nothing after it runs.
 
     Attributes:
-        axis: 0 rows, 1 columns: the physical axis that is time.
+        axis: 0 rows, 1 columns, 2 channels: the physical axis that is time.
         span: frames that are kept.
         stride: frames from one window to the next.
     """
@@ -34,8 +34,9 @@ class History(Op):
         if kind.shape[self.axis] != 1 or kind.layout != "pixels":
             raise ValueError(f"{kind} is not one frame along axis {self.axis}")
         height, width, channels = kind.shape
-        shape = (self.span, width, channels) if self.axis == 0 else (height, self.span, channels)
-        return TensorType(shape, kind.storage, kind.planes)
+        sizes = [height, width, channels]
+        sizes[self.axis] = self.span
+        return TensorType((sizes[0], sizes[1], sizes[2]), kind.storage, kind.planes)
 
     def reference(self, *inputs: Array) -> Array:
         """None: the window as a whole is the reference of a stream (`Compiled.final`).

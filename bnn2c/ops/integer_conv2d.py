@@ -71,3 +71,12 @@ class IntegerConv2d(Op):
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Eight tables of 16 sums."""
         return 1536
+
+
+_rng = np.random.default_rng(0)
+IntegerConv2d.CASES = (
+    (IntegerConv2d(_rng.choice([-1, 1], (5, 1, 1, 40)), Window((1, 1))), (TensorType((1, 1, 40), "u8"),)),
+    (IntegerConv2d(_rng.choice([-1, 1], (6, 3, 3, 3)), Window((3, 3), (2, 2), pads=(1, 0, 0, 1))),
+     (TensorType((7, 6, 3), "u8"),)),
+    (IntegerConv2d(_rng.integers(-3, 4, (4, 2, 2, 2)), Window((2, 2), dilation=(1, 2)), 2), (TensorType((5, 6, 4), "i8"),)),
+)  # fmt: skip

@@ -61,3 +61,11 @@ class MaxPool(Op):
         from bnn2c.kernels.windows import window_initializer
 
         return {"window": window_initializer(self.window, inputs[0].shape)}
+
+
+MaxPool.CASES = (
+    (MaxPool(Window((2, 2), (2, 2))), (TensorType((5, 4, 3)),)),
+    (MaxPool(Window((3, 3), (2, 1), pads=(1, 1, 1, 0))), (TensorType((6, 5, 4)),)),
+    (MaxPool(Window((2, 2), (2, 2)), np.zeros(40, bool)), (TensorType((4, 6, 40), "bits", 2),)),
+    (MaxPool(Window((2, 3), pads=(1, 1, 0, 1)), np.arange(33) % 3 == 0), (TensorType((4, 5, 33), "bits"),)),
+)

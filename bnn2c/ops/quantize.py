@@ -84,3 +84,16 @@ class Quantize(Op):
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Number of breaks and of column classes; whether all channels share them."""
         return {"steps": self.breaks.shape[-1], "col_classes": self.breaks.shape[1], "shared": int(self.shared)}
+
+
+_rng = np.random.default_rng(0)
+_one = np.zeros(1, np.int64)
+Quantize.CASES = (
+    (Quantize(np.zeros((1, 1, 40, 1)), np.tile(np.uint8([1, 0]), (1, 1, 40, 1)), np.zeros(2, int), np.zeros(3, int)),
+     (TensorType((2, 3, 40)),)),
+    (Quantize(np.sort(_rng.normal(0, 30, (1, 1, 5, 3)).round()), np.tile(np.uint8([3, 2, 1, 0]), (1, 1, 5, 1)), _one, _one, 2),
+     (TensorType((1, 1, 5), "i32"),)),
+    (Quantize(np.sort(_rng.normal(0, 1, (2, 3, 7, 2))), _rng.integers(0, 2, (2, 3, 7, 3)).astype(np.uint8),
+              np.array([0, 1, 1, 0]), np.array([0, 1, 2])), (TensorType((4, 3, 7)),)),
+    (Quantize(np.full((1, 1, 9, 1), 128.0), np.tile(np.uint8([1, 0]), (1, 1, 9, 1)), _one, _one), (TensorType((1, 1, 9), "u8"),)),
+)  # fmt: skip

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
+from bnn2c.ir.window import Window
+from bnn2c.ops.conv2d import Conv2d
+from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.quantize import Quantize
+from bnn2c.ops.sign_conv2d import SignConv2d
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,3 +65,15 @@ class QuantizedConv2d(Op):
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The convolution's; the quantiser runs after it."""
         return self.conv.stack_bytes(inputs)
+
+
+_rng = np.random.default_rng(0)
+_step = Quantize(
+    np.zeros((1, 1, 6, 1)), np.tile(np.uint8([1, 0]), (1, 1, 6, 1)), np.zeros(4, np.int64), np.zeros(5, np.int64)
+)
+_window = Window((3, 3), pads=(1, 1, 1, 1))
+QuantizedConv2d.CASES = (
+    (QuantizedConv2d(Conv2d(_rng.standard_normal((6, 3, 3, 2)), _window), _step), (TensorType((4, 5, 2)),)),
+    (QuantizedConv2d(SignConv2d(_rng.integers(0, 2, (6, 3, 3, 2)), np.ones(6), _window), _step), (TensorType((4, 5, 2)),)),
+    (QuantizedConv2d(IntegerConv2d(_rng.choice([-1, 1], (6, 3, 3, 2)), _window), _step), (TensorType((4, 5, 2), "i8"),)),
+)

@@ -64,3 +64,11 @@ class SignConv2d(Op):
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Eight tables of 16 sums."""
         return 1536
+
+
+_rng = np.random.default_rng(0)
+SignConv2d.CASES = (
+    (SignConv2d(_rng.integers(0, 2, (5, 1, 1, 37)), np.linspace(0.5, 1, 5), Window((1, 1))), (TensorType((1, 1, 37)),)),
+    (SignConv2d(_rng.integers(0, 2, (6, 3, 3, 2)), np.ones(6), Window((3, 3), (1, 2), pads=(1, 1, 1, 1)), 2, 0.5),
+     (TensorType((4, 5, 4)),)),
+)  # fmt: skip

@@ -24,7 +24,7 @@ from bnn2c.targets import Target
 
 BALANCED_GAIN = 100
 CODE_BYTES = 13_000
-CONVERSION_PER_WORD = 20
+CONVERSION_PER_WORD = 56
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def choose_kernels(graph: Graph, target: Target, optimize: str) -> Graph:
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
     choices = [_choice(graph, target, optimize, lanes) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
-    return _convert(graph, min(fitting, key=lambda one: one.instructions), target)
+    return convert(graph, min(fitting, key=lambda one: one.instructions), target)
 
 
 def _may_be_wide(graph: Graph, choice: Choice) -> bool:
@@ -129,7 +129,7 @@ def _conversion(graph: Graph, value: str) -> int:
     return CONVERSION_PER_WORD * 32 * -(-height * width // 32) * -(-channels // 32)
 
 
-def _convert(graph: Graph, choice: Choice, target: Target) -> Graph:
+def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     """Rebuild the graph with families and conversions."""
     types = dict(graph.types)
     nodes: list[Node] = []

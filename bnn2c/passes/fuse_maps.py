@@ -38,21 +38,20 @@ def _fused(node: Node, done: dict[str, Node], readers: dict[str, int]) -> Node:
         return node
     names: list[str] = []
     args: list[Expr] = []
-    origin: tuple[str, ...] = ()
+    merged: list[Node] = []
     for name in node.inputs:
         inner = done.get(name)
         if inner is not None and _mergeable(inner, node.op, readers[name]):
             slots = [_slot(names, n) for n in inner.inputs]
             args.append(substitute(inner.op.expr, [Arg(s) for s in slots]))  # type: ignore[attr-defined]
-            origin += inner.origin
+            merged.append(inner)
         else:
             args.append(Arg(_slot(names, name)))
-    if not origin or len(names) > MAX_INPUTS:
+    if not merged or len(names) > MAX_INPUTS:
         return node
-    expr = substitute(node.op.expr, args)
-    return replace(
-        node, op=replace(node.op, expr=expr), inputs=tuple(names), origin=tuple(dict.fromkeys(origin + node.origin))
-    )
+    origin = dict.fromkeys(name for part in (*merged, node) for name in part.origin)
+    op = replace(node.op, expr=substitute(node.op.expr, args))
+    return replace(node, op=op, inputs=tuple(names), origin=tuple(origin))
 
 
 def _slot(names: list[str], name: str) -> int:

@@ -1,8 +1,8 @@
 """Rewrite a lowered graph so that it computes one output frame from one input frame.
 
-A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and computes
-one position: the same operation on the same numbers as in the whole window, so equality is exact. All other layers
-compute one frame from one frame. Refused (BNN026): padding along time and whatever treats frames differently by their
+A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and
+computes one position: the same operation on the same numbers as in the whole window, so equality is exact. All other
+layers compute one frame from one frame. Refused (BNN028): padding along time and whatever treats frames differently by their
 position, because a stream has no borders; branches with different delays.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bnn2c.analysis.steps import Array
 from bnn2c.errors import CompileError
 from bnn2c.importer.tensors import shape3
 from bnn2c.ir import Graph, Node, Port, TensorType
@@ -49,7 +50,7 @@ def make_stream(graph: Graph, axis: int) -> Stream:
         axis: ONNX axis of the inputs that is time.
 
     Raises:
-        CompileError: BNN026, with the layer that needs more than the frames that came before.
+        CompileError: BNN028, with the layer that needs more than the frames that came before.
     """
     return _Streamer(graph, axis).run()
 
@@ -78,7 +79,8 @@ class _Streamer:
     def _input(self, port: Port) -> tuple[Port, Frames]:
         axis = self.axis + len(port.shape) if self.axis < 0 else self.axis
         if not 0 < axis < len(port.shape) or port.shape[axis] < 2:
-            raise CompileError.single("BNN026", f"input {port.name} of shape {list(port.shape)} has no axis {self.axis}")
+            message = f"input {port.name} of shape {list(port.shape)} has no axis {self.axis} of several frames"
+            raise CompileError.single("BNN028", message)
         frames = frames_of(port.shape, axis)
         shape = tuple(1 if k == axis else n for k, n in enumerate(port.shape))
         self.types[port.value] = TensorType(shape3(shape), self.graph.types[port.value].storage)
@@ -96,7 +98,7 @@ class _Streamer:
             found = frames_of(port.shape, axis)
             if count == clock.frames and found.inner == inner:
                 return replace(port, shape=tuple(1 if k == axis else n for k, n in enumerate(port.shape))), found
-        raise CompileError.single("BNN026", f"output {port.name} mixes frames")
+        raise CompileError.single("BNN028", f"output {port.name} mixes frames")
 
     def _node(self, node: Node) -> None:
         clocks = [self.clocks[name] for name in node.inputs]
@@ -110,8 +112,7 @@ class _Streamer:
 
     def _timed(self, node: Node, clock: Clock) -> None:
         if isinstance(node.op, Rearrange):
-            axis, index = frame_positions(node.op.index, self._frames(node.inputs[0], clock))
-            self._add(replace(node, op=Rearrange(index)), replace(clock, axis=axis))
+            self._moved(node, node.op.index, clock)
             return
         if clock.axis < 0:
             node, clock = self._entered(node, clock)
@@ -125,6 +126,19 @@ class _Streamer:
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
         self._add(replace(node, op=at_one_frame(node.op, axis)), clock if clock.frames > 1 else None)
+
+    def _moved(self, node: Node, index: Array, clock: Clock) -> None:
+        """Within frames; or a flattened window, all of whose frames are kept and which each new frame completes."""
+        try:
+            axis, inside = frame_positions(index, self._frames(node.inputs[0], clock))
+        except NotUniform:
+            if clock.axis < 0:
+                raise
+            self._add(replace(node, inputs=(self._history(node, clock.axis, clock.frames, 1),)), None)
+            return
+        if axis == 2 and self.graph.types[node.output].storage == "bits":
+            raise NotUniform("it packs several frames into a word")
+        self._add(replace(node, op=Rearrange(inside)), replace(clock, axis=axis))
 
     def _frames(self, name: str, clock: Clock) -> Frames:
         return self.ports[name] if clock.axis < 0 else frames_of(self.graph.types[name].shape, clock.axis)
@@ -154,4 +168,4 @@ class _Streamer:
 def _refused(node: Node, reason: str) -> CompileError:
     name = node.origin[0] if node.origin else node.output
     hint = "train with convolutions without padding along time (or pad the window before the network)"
-    return CompileError.single("BNN026", f"{name} cannot be streamed: {reason}", node=name, op=node.op.kind, hint=hint)
+    return CompileError.single("BNN028", f"{name} cannot be streamed: {reason}", node=name, op=node.op.kind, hint=hint)

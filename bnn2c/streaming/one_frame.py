@@ -39,9 +39,11 @@ def window_along(op: Op, axis: int, kind: TensorType) -> tuple[int, int] | None:
     if isinstance(op, QuantizedConv2d):
         return window_along(op.conv, axis, kind)
     if isinstance(op, Reduce):
-        return (kind.shape[1], kind.shape[1]) if axis == 1 else None
+        return (kind.shape[1], 1) if axis == 1 else None
     if not isinstance(op, WINDOWED):
         return None
+    if axis > 1:
+        raise NotUniform("time is the channel axis there")
     window = op.window
     if window.pads[axis] or window.pads[axis + 2]:
         raise NotUniform("it pads along time")
@@ -125,7 +127,7 @@ def frame_positions(index: Array, source: Frames) -> tuple[int, Array]:
         raise NotUniform("it adds elements without a source")
     place = index // source.inner % source.count
     rest = index // source.inner // source.count * source.inner + index % source.inner
-    for axis in (0, 1):
+    for axis in range(3):
         times = np.moveaxis(place, axis, 0).reshape(place.shape[axis], -1)
         same = np.moveaxis(rest, axis, 0).reshape(place.shape[axis], -1)
         if len(times) == source.count and (times.T == np.arange(source.count)).all() and (same == same[0]).all():

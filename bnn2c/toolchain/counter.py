@@ -38,6 +38,11 @@ class Counts:
         """Whether all runs took the same instructions, in total and per layer."""
         return all(run == self.runs[0] for run in self.runs)
 
+    @property
+    def equal_layers(self) -> list[bool]:
+        """Per layer, whether all runs took the same instructions."""
+        return [len(set(counts)) == 1 for counts in list(zip(*self.runs, strict=True))[1:]]
+
 
 def counter_arguments(program: Path, function: str, layers: int, emulator: str, *, step: bool = False) -> list[str]:
     """Arguments for QEMU that make it count; empty when the plugin cannot be built here.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class TargetRun:
         stack_bytes: largest stack use over the samples, from the caller's frame down.
         guards_intact: nothing was written outside of the arena and the output struct.
         sizes: of the model's own object files, without measuring hooks.
+        constant_layers: per layer, whether every sample took the same instructions; empty as layer_instructions.
     """
 
     outputs: list[list[Array]]
@@ -46,6 +47,7 @@ class TargetRun:
     stack_bytes: int
     guards_intact: bool
     sizes: ObjectSizes
+    constant_layers: list[bool] = field(default_factory=list)
 
 
 def run_on_target(
@@ -182,4 +184,5 @@ def _collect(
         stack_bytes=max((stack for _, stack, _ in heads), default=0),
         guards_intact=all(intact for _, _, intact in heads),
         sizes=sizes,
+        constant_layers=counts.equal_layers if counts else [],
     )

@@ -161,7 +161,7 @@ def deeper(model: onnx.ModelProto, rng: random.Random) -> None:
         return
     place = rng.randrange(len(model.graph.node))
     inner = onnx.NodeProto.FromString(model.graph.node[place].SerializeToString())
-    for level in range(rng.choice((1, 3, 10, 25))):
+    for level in range(rng.choice((1, 3, 10, 20))):
         outs = [helper.make_tensor_value_info(name, 1, None) for name in inner.output if name]
         graph = helper.make_graph([inner], f"level{level}", [], outs)
         inner = helper.make_node("If", ["deep"], list(inner.output), then_branch=graph, else_branch=graph if level < 3 else helper.make_graph([], "e", [], []))

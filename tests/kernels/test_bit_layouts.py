@@ -28,7 +28,7 @@ def _check(pixels: int, channels: int, index: int) -> str:
 
 def test_conversions(tmp_path: Path) -> None:
     """Both directions, sizes around word boundaries."""
-    body = "".join(_check(*size, i) for i, size in enumerate(SIZES))
+    body = "".join(_check(pixels, channels, i) for i, (pixels, channels) in enumerate(SIZES))
     text = f'#include "bnn2c_bit_layouts.h"\n#include <string.h>\nint main(void) {{\n{body}return 0;\n}}\n'
     (tmp_path / "layouts.c").write_text(text)
     program = str(tmp_path / "layouts")

@@ -28,11 +28,21 @@ def conv(ctx: Context, call: Call) -> Sequence[Tensor]:
     window = window_of(call, x.shape[2:], weights.shape[2:])
     if list(call.attrs.get("kernel_shape") or weights.shape[2:]) != list(weights.shape[2:]):
         raise call.refuse("BNN003", f"kernel_shape is not that of the weights {list(weights.shape)}")
+    if covers(window, x) and call.attrs.get("group", 1) == 1:
+        flat = View(x.value, x.index.reshape(1, -1), x.dtype)
+        out = dense(ctx, call, flat, weights.reshape(len(weights), -1))
+        return [add_bias(ctx, moved(out, elements(out).reshape(1, -1, *[1] * (len(x.shape) - 2))), call.operand(2))]
     kernels = weights.reshape(weights.shape[0], weights.shape[1], *window.kernel).transpose(0, 2, 3, 1)
     source = channels_last(ctx, x)
     op = Conv2d(np.ascontiguousarray(kernels, np.float32), window, call.attrs.get("group", 1))
     out = channels_first(ctx, emit_checked(ctx, call, op, source), len(x.shape))
     return [add_bias(ctx, out, call.operand(2))]
+
+
+def covers(window: Window, x: View) -> bool:
+    """Whether the kernel is as large as the one image in `x` [1, C, spatial…]: then the layer is dense."""
+    size = (1, *x.shape[2:])[-2:]
+    return x.shape[0] == 1 and window.kernel == size and window.dilation == (1, 1) and not any(window.pads)
 
 
 def constant_weights(call: Call, position: int) -> Array:

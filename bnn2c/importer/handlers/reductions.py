@@ -115,7 +115,7 @@ def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
     """TopK with k = 1 is a maximum and its index."""
     x = ctx.as_view(call.tensor(0))
     axis = call.attrs.get("axis", -1) % len(x.shape)
-    if call.op == "Hardmax" or (call.numbers("k", 1) or [0]) != [1]:
+    if (call.numbers("k", 1) or [0]) != [1]:
         raise call.refuse("BNN006", f"{call.op} is supported only as TopK with k = 1")
     largest = bool(call.attrs.get("largest", 1))
     best = reduce_axes(ctx, x, [axis], "max" if largest else "min", True)

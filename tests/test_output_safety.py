@@ -1,0 +1,121 @@
+"""Interrupted or impossible writes leave the previous output intact."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bnn2c.errors import CompileError
+from bnn2c.output_folder import MANIFEST, write_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+OLD = {"kws.h": "old header\n", "kws.c": "old source\n", MANIFEST: "{}\n"}
+NEW = {"kws.h": "new header\n" * 10, "kws.c": "new source\n" * 100_000, MANIFEST: '{"schema": 1}\n'}
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_folder(tmp_path / "gen", OLD)
+    return tmp_path / "gen"
+
+
+def test_a_full_disk_changes_nothing(folder: Path) -> None:
+    """A limit on the size of a file makes write(2) fail as a full disk does."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from tests.test_output_safety import NEW; from bnn2c.errors import CompileError\n"
+        "from bnn2c.output_folder import write_folder\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: write_folder(Path(sys.argv[1]), NEW)\n"
+        "except CompileError as error: sys.exit(error.diagnostics[0].code != 'BNN023')\n"
+        "sys.exit(3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder), str(ROOT)], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 0
+    assert _content(folder) == OLD
+    assert {path.name for path in folder.parent.iterdir()} == {"gen"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_changes_nothing(folder: Path) -> None:
+    folder.chmod(0o555)
+    try:
+        with pytest.raises(CompileError, match="BNN023"):
+            write_folder(folder, NEW)
+        assert _content(folder) == OLD
+    finally:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError(30, "Read-only file system"), KeyboardInterrupt()])
+@pytest.mark.parametrize("existing", [True, False])
+def test_an_error_while_writing_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, existing: bool
+) -> None:
+    goal = tmp_path / "gen"
+    if existing:
+        write_folder(goal, OLD)
+    write = Path.write_bytes
+
+    def failing(path: Path, data: bytes) -> int:
+        if path.name == "kws.c":
+            raise error
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", failing)
+    with pytest.raises((CompileError, KeyboardInterrupt)):
+        write_folder(goal, NEW)
+    assert [path.name for path in tmp_path.iterdir()] == (["gen"] if existing else [])
+    assert not existing or (_content(goal) == OLD and len(list(goal.iterdir())) == len(OLD))
+
+
+@pytest.mark.parametrize("deadly", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_a_killed_run_leaves_complete_files(tmp_path: Path, deadly: signal.Signals) -> None:
+    """Every file is the whole old or the whole new one, at whatever moment the process dies."""
+    folder = tmp_path / "gen"
+    write_folder(folder, OLD)
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from tests.test_output_safety import NEW, OLD; from bnn2c.output_folder import write_folder\n"
+        "print('ready', flush=True)\n"
+        "while True:\n    write_folder(Path(sys.argv[1]), NEW)\n    write_folder(Path(sys.argv[1]), OLD)\n"
+    )
+    for attempt in range(4):
+        command = [sys.executable, "-c", code, str(folder), str(ROOT)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.03 + 0.017 * attempt)
+            process.send_signal(deadly)
+            process.wait(timeout=30)
+        for name, text in _content(folder).items():
+            assert text in (OLD[name], NEW[name]), name
+        assert set(_content(folder)) == set(OLD)
+
+
+def test_a_link_inside_the_folder_is_replaced_and_not_followed(folder: Path) -> None:
+    target = folder.parent / "precious"
+    target.write_text("precious", "utf-8")
+    (folder / "kws.c").unlink()
+    (folder / "kws.c").symlink_to(target)
+    write_folder(folder, NEW)
+    assert target.read_text("utf-8") == "precious"
+    assert not (folder / "kws.c").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["../evil.c", "a/b.c", "/tmp/evil.c", "", "..", "."])
+def test_names_that_leave_the_folder_are_refused(folder: Path, name: str) -> None:
+    with pytest.raises(CompileError, match="BNN023"):
+        write_folder(folder, {name: "x"})
+    assert _content(folder) == OLD

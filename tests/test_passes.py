@@ -1,0 +1,270 @@
+"""Each pass: the IR before and after, in text, and the same outputs from both."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from models import Array, Net, random_layer
+from onnx import ModelProto
+
+from bnn2c.analysis.piecewise import real_steps
+from bnn2c.expr import Arg, apply, const
+from bnn2c.importer import import_graph, load_model
+from bnn2c.ir import Graph, Port, TensorType
+from bnn2c.ir.builder import Builder
+from bnn2c.ir.check import ir_check
+from bnn2c.ir.graph import outputs
+from bnn2c.ir.text import to_text
+from bnn2c.ir.window import Window
+from bnn2c.lowering import lower
+from bnn2c.ops.binary_conv2d import BinaryConv2d
+from bnn2c.ops.conv2d import Conv2d
+from bnn2c.ops.map import Map
+from bnn2c.ops.quantize import Quantize
+from bnn2c.ops.rearrange import Rearrange
+from bnn2c.options import Options
+from bnn2c.passes.cleanup import drop_dead
+from bnn2c.passes.fold_padding import fold_padding
+from bnn2c.passes.fuse_maps import fuse_maps
+from bnn2c.passes.fuse_pixels import fuse_pixels
+from bnn2c.passes.fuse_thresholds import fuse_thresholds
+
+RNG = np.random.default_rng(0)
+
+
+def text(graph: Graph) -> list[str]:
+    """The IR without attributes."""
+    return [re.sub(r" \{.*\}$|  # .*$", "", line.strip()) for line in to_text(graph).splitlines()[1:]]
+
+
+def imported(model: ModelProto) -> Graph:
+    return import_graph(load_model(model), Options(), "net")
+
+
+def assert_same(before: Graph, after: Graph, count: int = 4) -> None:
+    ir_check(after)
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        feeds = [draw(rng, before.types[p.value]) for p in before.inputs]
+        for one, other in zip(outputs(before, feeds), outputs(after, feeds), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def draw(rng: np.random.Generator, kind: TensorType) -> Array:
+    if kind.storage == "bits":
+        return rng.integers(0, 1 << kind.planes, kind.shape).astype(np.uint8)
+    return rng.standard_normal(kind.shape).astype(np.float32)
+
+
+def graph_with(kind: TensorType) -> Builder:
+    builder = Builder("net")
+    builder.add_input(Port("x", "x", kind.shape, "float32"), kind)
+    return builder
+
+
+def finished(builder: Builder, *values: str) -> Graph:
+    for value in values:
+        builder.outputs.append(Port(value, value, builder.types[value].shape, "float32"))
+    return builder.build()
+
+
+# --- fold_padding -----------------------------------------------------------------------------------------------------
+
+
+def padded_conv(value: float, pads: tuple[int, int, int, int] = (0, 0, 0, 0), own: float = 0.0) -> Graph:
+    """A border of `value` around 3 x 4 pixels (top 1, left 2, bottom 0, right 1), then a convolution."""
+    builder = graph_with(TensorType((3, 4, 2)))
+    index = np.pad(np.arange(24, dtype=np.int32).reshape(3, 4, 2), ((1, 0), (2, 1), (0, 0)), constant_values=-1)
+    padded = builder.emit(Rearrange(index, value), ["x"], "padded")
+    op = Conv2d(RNG.standard_normal((3, 2, 2, 2)), Window((2, 2), pads=pads), 1, own)
+    return finished(builder, builder.emit(op, [padded], "y"))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.5])
+def test_fold_padding(value: float) -> None:
+    before = padded_conv(value)
+    assert text(before) == [
+        "input x: f32[3x4x2]",
+        "padded: f32[4x7x2] = rearrange(x)",
+        "y: f32[3x6x3] = conv2d(padded)",
+        "output y",
+    ]
+    after = fold_padding(before)
+    assert text(after) == ["input x: f32[3x4x2]", "y: f32[3x6x3] = conv2d(x)", "output y"]
+    (node,) = after.nodes
+    assert isinstance(node.op, Conv2d) and node.op.window.pads == (1, 2, 0, 1) and node.op.pad_value == value
+    assert_same(before, after)
+
+
+def test_fold_padding_joins_equal_pads() -> None:
+    before = padded_conv(0.0, (0, 1, 2, 0))
+    after = fold_padding(before)
+    (node,) = after.nodes
+    assert isinstance(node.op, Conv2d) and node.op.window.pads == (1, 3, 2, 1)
+    assert_same(before, after)
+
+
+def test_fold_padding_keeps_different_pads() -> None:
+    before = padded_conv(-1.0, (1, 1, 1, 1))
+    assert text(fold_padding(before)) == text(before)
+
+
+def test_fold_padding_leaves_the_transpose_of_a_padded_transpose() -> None:
+    """Pad of a channels-first tensor, then the copy to channels last: the pad goes, the transpose stays."""
+    n = Net()
+    x = n.pad(n.add("Sign", n.input([1, 2, 3, 3])), [0, 0, 1, 0, 0, 0, 0, 1], -1.0)
+    before = imported(n.model(n.add("Conv", x, RNG.standard_normal((2, 2, 2, 2)))))
+    after = fold_padding(before)
+    assert [node.op.kind for node in before.nodes] == ["map", "rearrange", "rearrange", "conv2d", "rearrange"]
+    assert [node.op.kind for node in after.nodes] == ["map", "rearrange", "conv2d", "rearrange"]
+    assert_same(before, after)
+
+
+def test_fold_padding_keeps_a_copy_that_others_read() -> None:
+    builder = graph_with(TensorType((3, 3, 1)))
+    index = np.pad(np.arange(9, dtype=np.int32).reshape(3, 3, 1), ((1, 1), (1, 1), (0, 0)), constant_values=-1)
+    padded = builder.emit(Rearrange(index, 1.0), ["x"], "padded")
+    y = builder.emit(Conv2d(RNG.standard_normal((2, 3, 3, 1)), Window((3, 3))), [padded], "y")
+    before = finished(builder, y, padded)
+    after = fold_padding(before)
+    assert "y: f32[3x3x2] = conv2d(x)" in text(after) and "padded: f32[5x5x1] = rearrange(x)" in text(after)
+    assert_same(before, after)
+
+
+def test_fold_padding_keeps_holes() -> None:
+    """Missing elements inside (a dilated input) are no border."""
+    builder = graph_with(TensorType((2, 2, 1)))
+    index = np.full((3, 3, 1), -1, np.int32)
+    index[::2, ::2, 0] = np.arange(4).reshape(2, 2)
+    spread = builder.emit(Rearrange(index), ["x"], "spread")
+    before = finished(builder, builder.emit(Conv2d(RNG.standard_normal((1, 2, 2, 1)), Window((2, 2))), [spread], "y"))
+    assert text(fold_padding(before)) == text(before)
+
+
+# --- fuse_thresholds --------------------------------------------------------------------------------------------------
+
+
+def counted(codes: Array, breaks: Array, *, read_twice: bool = False) -> Graph:
+    """A binary dense layer 40 -> 3 and a quantiser of its accumulators."""
+    builder = graph_with(TensorType((1, 1, 40), "bits"))
+    weights = RNG.integers(0, 2, (1, 3, 1, 1, 40)).astype(np.uint8)
+    acc = builder.emit(BinaryConv2d(weights, ((1,),), Window((1, 1))), ["x"], "acc")
+    one = np.zeros(1, np.int64)
+    planes = int(codes.max()).bit_length()
+    op = Quantize(breaks[None, None].astype(float), codes[None, None].astype(np.uint8), one, one, planes)
+    y = builder.emit(op, [acc], "y")
+    return finished(builder, y, *([acc] if read_twice else []))
+
+
+RISING = np.array([[0, 1]] * 3)
+
+
+def test_fuse_thresholds() -> None:
+    before = counted(RISING, np.array([[20.0], [0.0], [41.0]]))
+    assert text(before)[1:3] == ["acc: i16[1x1x3] = binary_conv2d(x)", "y: bits1[1x1x3] = quantize(acc)"]
+    after = fuse_thresholds(before)
+    assert text(after) == ["input x: bits1[1x1x40]", "y: bits1[1x1x3] = binary_conv2d(x)", "output y"]
+    assert_same(before, after, 20)
+
+
+@pytest.mark.parametrize("breaks", [[20.0], [18.0], [1.0], [40.0], [0.0], [41.0], [np.inf]])
+def test_fuse_thresholds_inverts_falling_channels(breaks: list[float]) -> None:
+    before = counted(np.array([[1, 0], [0, 1], [1, 0]]), np.array([breaks] * 3))
+    after = fuse_thresholds(before)
+    assert len(after.nodes) == 1
+    assert_same(before, after, 30)
+
+
+def test_fuse_thresholds_clears_the_weights_of_constant_channels() -> None:
+    before = counted(np.array([[1, 1], [0, 0], [0, 1]]), np.array([[20.0]] * 3))
+    (node,) = fuse_thresholds(before).nodes
+    assert isinstance(node.op, BinaryConv2d)
+    assert not node.op.weights[0, :2].any() and node.op.weights[0, 2].any()
+    assert_same(before, fuse_thresholds(before))
+
+
+def test_fuse_thresholds_of_several_levels() -> None:
+    before = counted(np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 2, 2]]), np.array([[12.0, 20, 25], [15, 19, 30], [1, 20, 40]]))
+    after = fuse_thresholds(before)
+    assert len(after.nodes) == 1
+    assert_same(before, after, 30)
+
+
+def test_fuse_thresholds_keeps_channels_that_are_not_monotone() -> None:
+    before = counted(np.array([[0, 1, 0]] * 3), np.array([[15.0, 25.0]] * 3))
+    assert text(fuse_thresholds(before)) == text(before)
+
+
+def test_fuse_thresholds_keeps_accumulators_that_others_read() -> None:
+    before = counted(RISING, np.array([[20.0]] * 3), read_twice=True)
+    assert text(fuse_thresholds(before)) == text(before)
+
+
+# --- fuse_pixels ------------------------------------------------------------------------------------------------------
+
+
+def test_fuse_pixels() -> None:
+    n, layer = Net(), random_layer(RNG, 5, 2, 3, 3)
+    x = n.add("Conv", n.input([1, 2, 6, 6]), RNG.standard_normal((5, 2, 3, 3)), pads=[1, 1, 1, 1])
+    before, _ = lower(imported(n.model(n.add("MaxPool", n.add("Conv", n.add("Sign", x), random_layer(RNG, 4, 5, 3, 3).weights), kernel_shape=[2, 2]))))
+    after = fuse_pixels(before)
+    assert ["conv2d", "quantize"] == [node.op.kind for node in before.nodes][1:3]
+    assert "quantized_conv2d" in [node.op.kind for node in after.nodes]
+    assert len(after.nodes) == len(before.nodes) - 1 and layer.signs.size
+    assert_same(before, after)
+
+
+# --- fuse_maps --------------------------------------------------------------------------------------------------------
+
+
+def test_fuse_maps() -> None:
+    builder = graph_with(TensorType((2, 2, 3)))
+    a = builder.emit(Map(apply("mul", Arg(0), const(2.0)), (2, 2, 3)), ["x"], "a")
+    b = builder.emit(Map(apply("add", Arg(0), const(1.0)), (2, 2, 3)), [a], "b")
+    before = finished(builder, builder.emit(Map(apply("max", Arg(0), Arg(1)), (2, 2, 3)), [b, "x"], "y"))
+    after = fuse_maps(before)
+    assert text(after) == ["input x: f32[2x2x3]", "y: f32[2x2x3] = map(x)", "output y"]
+    assert_same(before, after)
+
+
+def test_fuse_maps_keeps_values_with_two_readers_and_other_shapes() -> None:
+    builder = graph_with(TensorType((1, 1, 3)))
+    a = builder.emit(Map(apply("exp", Arg(0)), (1, 1, 3)), ["x"], "a")
+    b = builder.emit(Map(apply("neg", Arg(0)), (1, 1, 3)), [a], "b")
+    c = builder.emit(Map(apply("add", Arg(0), Arg(0)), (2, 2, 3)), [b], "c")
+    before = finished(builder, c, a)
+    assert text(fuse_maps(before)) == text(before)
+
+
+def test_fuse_maps_keeps_conversions_to_integers() -> None:
+    builder = graph_with(TensorType((1, 1, 3)))
+    a = builder.emit(Map(apply("mul", Arg(0), const(2.5)), (1, 1, 3), "i32"), ["x"], "a")
+    before = finished(builder, builder.emit(Map(apply("mul", Arg(0), const(0.5)), (1, 1, 3)), [a], "y"))
+    after = fuse_maps(before)
+    assert text(after) == text(before)
+
+
+# --- cleanup ----------------------------------------------------------------------------------------------------------
+
+
+def test_drop_dead() -> None:
+    builder = graph_with(TensorType((1, 1, 3)))
+    used = builder.emit(Map(apply("neg", Arg(0)), (1, 1, 3)), ["x"], "used")
+    builder.emit(Map(apply("exp", Arg(0)), (1, 1, 3)), [used], "unused")
+    whole = Graph("net", tuple(builder.inputs), (Port("y", used, (1, 1, 3), "float32"),), tuple(builder.nodes), builder.types)
+    after = drop_dead(whole)
+    assert text(after) == ["input x: f32[1x1x3]", "used: f32[1x1x3] = map(x)", "output used"]
+    assert set(after.types) == {"x", "used"}
+
+
+def test_steps_of_a_real_function_are_found_to_the_last_bit() -> None:
+    """The threshold of a chain is the least float32 at which the reference itself changes."""
+    expr = apply("sign", apply("sub", apply("mul", Arg(0), const(0.1)), const(0.7)))
+    steps = real_steps(expr, (1, 1, 1))
+    assert steps is not None
+    for at in steps.breaks.ravel()[np.isfinite(steps.breaks.ravel())]:
+        here, before = np.float32(at), np.nextafter(np.float32(at), np.float32(-np.inf))
+        chain = [np.sign(v * np.float32(0.1) - np.float32(0.7)) for v in (before, here)]
+        assert chain[0] != chain[1]

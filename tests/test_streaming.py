@@ -1,0 +1,115 @@
+"""A network that takes one frame at a time computes exactly what it computes over the whole window."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from sequence_models import Onnx
+
+from bnn2c.errors import CompileError
+from bnn2c.options import Options
+from bnn2c.pipeline import Compiled, compile_model
+from bnn2c.streaming import make_stream
+from bnn2c.toolchain import build_shared
+
+
+def conv_stack(frames: int, head: str = "frames", pad: int = 0) -> onnx.ModelProto:
+    """Real, binary and dilated binary convolutions over time, a pool with stride 2, and one of three heads."""
+    g = Onnx(4)
+    x = g("Conv", "x", g.constant(g.normal(16, 6, 3)), g.constant(g.normal(16)), pads=[pad, pad])
+    x = g("MaxPool", g.sign_of(x), kernel_shape=[2], strides=[2])
+    x = g.sign_of(g("Conv", x, g.constant(g.signs(33, 16, 5)), g.constant(g.normal(33))))
+    x = g("Conv", x, g.constant(g.signs(20, 33, 3)), dilations=[2])
+    left = ((frames + 2 * pad - 2) // 2 - 4) - 4
+    if head == "frames":
+        g("Conv", g.sign_of(x), g.constant(g.signs(5, 20, 1)), name="y")
+        return g.model({"x": [1, 6, frames]}, {"y": [1, 5, left]})
+    flat = g("ReduceMean", x, axes=[2], keepdims=0) if head == "mean" else g("Flatten", g.sign_of(x))
+    g("MatMul", flat, g.constant(g.signs(20 if head == "mean" else 20 * left, 7)), name="y")
+    return g.model({"x": [1, 6, frames]}, {"y": [1, 7]})
+
+
+def picture_stack() -> onnx.ModelProto:
+    """2-D convolutions whose rows are time, padded across time only."""
+    g = Onnx(5)
+    x = g("Conv", "x", g.constant(g.normal(8, 1, 3, 3)), strides=[2, 1], pads=[0, 1, 0, 1])
+    x = g("MaxPool", g.sign_of(x), kernel_shape=[1, 2], strides=[1, 2])
+    x = g("Conv", x, g.constant(g.signs(9, 8, 3, 3)), pads=[0, 1, 0, 1])
+    g("MatMul", g("Flatten", g.sign_of(x)), g.constant(g.signs(9 * 10 * 4, 7)), name="y")
+    return g.model({"x": [1, 1, 13, 20]}, {"y": [1, 7]})
+
+
+def both(model: onnx.ModelProto, folder: Path, samples: int = 3) -> Compiled:
+    """The outputs of the window code and of the stream code are equal bit for bit."""
+    window, stream = (compile_model(model, Options(name="net", stream=s)) for s in (None, 2))
+    rng = np.random.default_rng(0)
+    libraries = [
+        build_shared(c.files, c.manifest, folder / str(k), cflags=("-fsanitize=undefined",))
+        for k, c in enumerate((window, stream))
+    ]
+    for _ in range(samples):
+        feeds = [rng.normal(size=p["shape"]).astype(np.float32) for p in window.manifest["inputs"]]
+        for a, b in zip(*(library.run(feeds) for library in libraries), strict=True):
+            assert np.array_equal(a, b)
+    return stream
+
+
+def test_thousand_frames(tmp_path: Path) -> None:
+    stream = both(conv_stack(1000), tmp_path, 1)
+    assert stream.manifest["stream"]["window_frames"] == 1000
+    assert stream.manifest["stream"]["state_bytes"] < 1000
+    assert stream.manifest["stream"]["first_result_after"] == 3 + 1 + 2 * (4 + 4)
+    assert stream.manifest["stream"]["result_every"] == 2
+
+
+@pytest.mark.parametrize("head", ["mean", "flat"])
+def test_heads_over_the_whole_window(head: str, tmp_path: Path) -> None:
+    stream = both(conv_stack(40, head), tmp_path)
+    assert stream.manifest["stream"]["first_result_after"] == 40
+
+
+def test_rows_as_time(tmp_path: Path) -> None:
+    both(picture_stack(), tmp_path)
+
+
+def test_work_per_frame_is_that_of_the_window_divided_by_its_frames() -> None:
+    window, stream = (compile_model(conv_stack(1000), Options(name="net", stream=s)) for s in (None, 2))
+    work = [sum(row["binary_macs"] + row["real_macs"] for row in c.manifest["layers"]) for c in (window, stream)]
+    assert work[1] * 1000 / 2 <= 1.1 * 2 * work[0]
+
+
+def test_results_come_one_by_one_and_reset_starts_again(tmp_path: Path) -> None:
+    short, long = conv_stack(40, "mean"), conv_stack(40, "mean")
+    compiled = compile_model(short, Options(name="net", stream=2))
+    window = compile_model(long, Options(name="net"))
+    library = ctypes.CDLL(str(build_shared(compiled.files, compiled.manifest, tmp_path).path))
+    state = (ctypes.c_uint64 * (compiled.manifest["arena_bytes"] // 8 + 1))()
+    frames = np.random.default_rng(1).normal(size=(60, 6)).astype(np.float32)
+    out = np.zeros(7, np.float32)
+    for _ in range(2):
+        assert library.net_reset(state) == 0
+        for t, frame in enumerate(frames):
+            ready = t >= 39 and (t - 39) % 2 == 0
+            pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in (frame, out)]
+            assert library.net_step(pointers[0], state, pointers[1]) == (0 if ready else 3)
+            if ready:
+                expected = window.reference([frames[t - 39 : t + 1].T[None]])[0]
+                np.testing.assert_allclose(out, expected[0], rtol=0, atol=1e-5)
+    assert library.net_reset(None) == 1
+
+
+@pytest.mark.parametrize(("pad", "axis", "words"), [(1, 2, "pads along time"), (0, 5, "axis 5")])
+def test_refusals_name_the_reason(pad: int, axis: int, words: str) -> None:
+    with pytest.raises(CompileError, match=words) as caught:
+        compile_model(conv_stack(40, pad=pad), Options(name="net", stream=axis))
+    assert caught.value.diagnostics[0].code == "BNN028"
+
+
+def test_the_window_graph_stays_the_oracle() -> None:
+    compiled = compile_model(conv_stack(40), Options(name="net", stream=2))
+    assert make_stream(compiled.final, 2).inputs[0].count == 40
+    assert compiled.reference([np.zeros((1, 6, 40), np.float32)])[0].shape == (1, 5, 11)
