@@ -27,7 +27,7 @@ from bnn2c.toolchain import HostLibrary, build_shared
 __all__ = ["Bnn2cBackend", "Bnn2cRep", "is_compatible", "prepare", "run_model", "run_node", "supports_device"]
 
 
-class Bnn2cRep(BackendRep):  # type: ignore[misc]
+class Bnn2cRep(BackendRep):
     """A prepared model; C is made at the first run with each set of values that have to be known at compile time."""
 
     def __init__(self, model: onnx.ModelProto, options: Options, optimize: str) -> None:
@@ -119,7 +119,7 @@ def _declared(info: onnx.ValueInfoProto, array: np.ndarray) -> np.ndarray:
     return np.asarray(array.astype(helper.tensor_dtype_to_np_dtype(kind)) if kind else array)
 
 
-class Bnn2cBackend(Backend):  # type: ignore[misc]
+class Bnn2cBackend(Backend):
     """`onnx.backend` by way of C."""
 
     @classmethod
@@ -155,7 +155,12 @@ class Bnn2cBackend(Backend):  # type: ignore[misc]
 
     @classmethod
     def run_node(
-        cls, node: onnx.NodeProto, inputs: Any, device: str = "CPU", outputs_info: Any = None, **kwargs: Any
+        cls,
+        node: onnx.NodeProto,
+        inputs: Any,  # noqa: ANN401
+        device: str = "CPU",
+        outputs_info: Any = None,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Run one node as a model of its own.
 
@@ -171,7 +176,8 @@ class Bnn2cBackend(Backend):  # type: ignore[misc]
         made = [helper.make_tensor_value_info(n, _kind(a.dtype), a.shape) for n, a in zip(names, arrays, strict=True)]
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
         if outputs_info is not None:
-            outputs = [helper.make_tensor_value_info(o.name, _kind(k), s) for o, (k, s) in zip(outputs, outputs_info)]
+            told = zip(outputs, outputs_info, strict=True)
+            outputs = [helper.make_tensor_value_info(o.name, _kind(k), shape) for o, (k, shape) in told]
         graph = helper.make_graph([node], "node", made, outputs)
         model = helper.make_model(graph, opset_imports=kwargs.pop("opset_imports", None))
         model = model if outputs_info is not None else onnx.shape_inference.infer_shapes(model, data_prop=True)

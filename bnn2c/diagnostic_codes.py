@@ -201,11 +201,40 @@ CATALOGUE: dict[str, CodeInfo] = {
     ),
     "BNN028": CodeInfo(
         "cannot be streamed",
-        "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that pads along "
-        "time, or treats frames differently by their position in the window, has no streaming form; nor have branches whose "
+        "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that "
+        "pads along "
+        "time, or treats frames differently by their position in the window, has no streaming form; nor have "
+        "branches whose "
         "results come at different times.",
-        "Use convolutions without padding along time, and pools whose windows lie inside; the window network then gives the "
+        "Use convolutions without padding along time, and pools whose windows lie inside; the window network then "
+        "gives the "
         "same numbers. Without --stream the network compiles as it is.",
+    ),
+    "BNN026": CodeInfo(
+        "operation stays in float32",
+        "With --real int16 or int8 every real operation becomes integer arithmetic; this one has no fixed-point "
+        "form, so it "
+        "is computed in float32 between two conversions. On a target without FPU that links soft-float routines.",
+        "Nothing, when the target has an FPU. Otherwise change the layer, or leave it out of the exported graph (a "
+        "final "
+        "LogSoftmax does not change the argmax).",
+    ),
+    "BNN027": CodeInfo(
+        "fixed point without calibration vectors",
+        "The scales of fixed-point tensors come from the values that the tensors take on calibration vectors. "
+        "Without any, "
+        "random inputs are used, and real inputs may saturate or use few of the bits.",
+        "Give --calibrate with a few dozen inputs as the device will see them; `input` in an .npz file, one sample "
+        "a row.",
+    ),
+    "BNN029": CodeInfo(
+        "fixed point agrees too rarely with float32",
+        "On the calibration vectors (check) or the test vectors (verify) the fixed-point network gives another "
+        "answer than "
+        "the float32 one more often than --min-agreement allows.",
+        "Look at the SNR column of the report for the first bad tensor; try --real int16, --calibrate-method "
+        "percentile or "
+        "mse, and more calibration vectors.",
     ),
     "BNN030": CodeInfo(
         "internal error",

@@ -161,7 +161,7 @@ def _scratch(graph: Graph, shared: dict[int, str]) -> list[Buffer]:
     for number, node in enumerate(graph.nodes):
         size = node.op.scratch_bytes(graph.input_types(node))
         if size and number not in shared:
-            first, last = (0, len(graph.nodes)) if isinstance(node.op, History) else (number, number)
+            first, last = (0, len(graph.nodes)) if node.op.keeps_state else (number, number)
             found.append(Buffer(f"scratch {node.output}", -(-size // ALIGNMENT) * ALIGNMENT, first, last))
     return found
 

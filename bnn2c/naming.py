@@ -11,7 +11,10 @@ from bnn2c.options import KEYWORDS
 MAX_LENGTH = 40
 
 # Macros that the headers of the generated code, errno.h, stdio.h or compilers in GNU mode may define.
-MACROS = frozenset("NULL EOF I assert complex errno i386 imaginary linux offsetof stderr stdin stdout unix".split())
+MACROS = frozenset(
+    ["EOF", "I", "NULL", "assert", "complex", "errno", "i386", "imaginary", "linux", "offsetof"]
+    + ["stderr", "stdin", "stdout", "unix"]
+)
 
 
 def identifier(text: str, fallback: str = "value") -> str:

@@ -58,6 +58,7 @@ class Options:
         real: number format of real tensors: `float32`, fixed point `int16` or `int8`, or `auto`: int16 on a target
             without FPU when there are calibration vectors, else float32.
         calibrate: .npz file of inputs from which the scales of fixed-point tensors are found.
+        min_agreement: `check` and `verify` fail when fixed point agrees with the reference on fewer of the samples.
         calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
         stream: axis of the inputs that is time: the code takes one frame at a time; None takes the whole window.
         dump_ir: folder for the text form of the graph after each pass; None writes none.
@@ -77,6 +78,7 @@ class Options:
     real: Real = "auto"
     calibrate: Path | None = None
     calibrate_method: str = "minmax"
+    min_agreement: float | None = None
     dump_ir: Path | None = None
     integrity: bool = False
     max_tensor_bytes: int = DEFAULT_MAX_TENSOR_BYTES
@@ -118,6 +120,8 @@ class Options:
             yield Diagnostic("BNN019", f"--optimize {self.optimize!r} is not one of {', '.join(OPTIMIZE)}")
         if self.real not in REAL:
             yield Diagnostic("BNN019", f"--real {self.real!r} is not one of {', '.join(REAL)}")
+        if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
+            yield Diagnostic("BNN019", f"--min-agreement {self.min_agreement} is not between 0 and 1")
         if self.calibrate_method not in CALIBRATE_METHODS:
             known = ", ".join(CALIBRATE_METHODS)
             yield Diagnostic("BNN019", f"--calibrate-method {self.calibrate_method!r} is not one of {known}")

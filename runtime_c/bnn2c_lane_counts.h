@@ -46,7 +46,7 @@ BNN2C_INLINE void bnn2c_store_counts(bnn2c_channel_output *out, const uint32_t *
                                      uint32_t channels) {
   uint32_t counts[32];
   bnn2c_lane_counts(digits, planes, counts);
-  if (out->i16 != 0) {
+  if (out->i16 != NULL) {
     for (uint32_t lane = 0u; lane < channels; lane++) {
       out->i16[lane] = (int16_t)counts[lane];
     }

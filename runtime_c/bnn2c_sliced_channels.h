@@ -196,7 +196,7 @@ BNN2C_INLINE void bnn2c_store_block(bnn2c_channel_output *out, const bnn2c_lanes
                                     uint32_t channels) {
   for (uint32_t word = 0u; (word < (uint32_t)BNN2C_LANE_WORDS) && (channels > 32u * word); word++) {
     const uint32_t left = channels - 32u * word;
-    if (out->bits != 0) {
+    if (out->bits != NULL) {
       *out->bits = ((const uint32_t *)&digits[planes - 1u])[word];
       out->bits++;
     } else {

@@ -132,7 +132,7 @@ BNN2C_KERNEL void bnn2c_sliced_planes_pixel(const bnn2c_sliced_planes *p, uint32
       const uint32_t *weights = &p->weights[((uint32_t)pair->weight_plane * blocks + block) * words * 32u];
       bnn2c_sliced_planes_add(p, weights, &scratch[pair->input_plane * words], words, pair->shift, carries, total);
     }
-    if (out->bits != 0) {
+    if (out->bits != NULL) {
       const uint32_t first = (class_index * blocks + block) * p->levels * p->digits;
       bnn2c_sliced_planes_codes(p, total, &p->preset[first], blocks, out->bits);
       out->bits++;
@@ -140,7 +140,7 @@ BNN2C_KERNEL void bnn2c_sliced_planes_pixel(const bnn2c_sliced_planes *p, uint32
       bnn2c_store_counts(out, total, p->digits, (left < 32u) ? left : 32u);
     }
   }
-  if (out->bits != 0) {
+  if (out->bits != NULL) {
     out->bits += blocks * (p->output_planes - 1u);
   }
 }

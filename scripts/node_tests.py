@@ -1,7 +1,7 @@
 """Runs ONNX's own node tests through `bnn2c.backend` and writes docs/onnx-operators.md.
 
-    python scripts/node_tests.py                 # all tests of the operators that are claimed; a few minutes
-    python scripts/node_tests.py test_conv relu  # only those whose name contains a word; writes nothing
+python scripts/node_tests.py                 # all tests of the operators that are claimed; a few minutes
+python scripts/node_tests.py test_conv relu  # only those whose name contains a word; writes nothing
 """
 
 from __future__ import annotations
@@ -101,7 +101,11 @@ def difference(expected: Sequence[Any], got: Sequence[Any], rtol: float, atol: f
         if want.dtype != have.dtype or want.shape != have.shape:
             return f"{have.dtype}{list(have.shape)} instead of {want.dtype}{list(want.shape)}"
         real = want.dtype.kind not in "iub"
-        if not (np.allclose(want.astype(float), have.astype(float), rtol, atol, equal_nan=True) if real else (want == have).all()):
+        if not (
+            np.allclose(want.astype(float), have.astype(float), rtol, atol, equal_nan=True)
+            if real
+            else (want == have).all()
+        ):
             return f"values differ by up to {np.nanmax(np.abs(want.astype(float) - have.astype(float))):.3g}"
     return ""
 
@@ -114,16 +118,28 @@ def page(results: Sequence[Result], others: int) -> str:
     for result in results:
         by_operator[" + ".join(result.operators)].append(result)
     passed = sum(r.kind == "pass" for r in results)
-    rows = [f"| `{name}` | {sum(r.kind == 'pass' for r in found)} | {len(found)} |" for name, found in sorted(by_operator.items())]
-    listed = [f"| `{r.name}` | {r.reason.replace('|', '/')} |" for r in sorted(results, key=lambda r: r.name) if r.kind != "pass"]
+    rows = [
+        f"| `{name}` | {sum(r.kind == 'pass' for r in found)} | {len(found)} |"
+        for name, found in sorted(by_operator.items())
+    ]
+    listed = [
+        f"| `{r.name}` | {r.reason.replace('|', '/')} |"
+        for r in sorted(results, key=lambda r: r.name)
+        if r.kind != "pass"
+    ]
     return (
         "<!-- Written by scripts/node_tests.py; edit the code instead. -->\n\n# ONNX operators\n\n"
-        f"ONNX {onnx.__version__} has {len(results) + others} node tests. {len(results)} of them use only operators that bnn2c has an\n"
-        f"importer for; **{passed} of these pass** as C on the host (`bnn2c.backend`), {len(results) - passed} are listed below with the\n"
+        f"ONNX {onnx.__version__} has {len(results) + others} node tests. {len(results)} of them use only operators "
+        f"that bnn2c has an\n"
+        f"importer for; **{passed} of these pass** as C on the host (`bnn2c.backend`), {len(results) - passed} are "
+        f"listed below with the\n"
         "reason. Operands that C needs at compile time (shapes, axes, weights) are compiled in with the value that\n"
         "the test gives them. 64-bit integers are 32 bits wide in C and doubles are float32.\n\n"
-        "| operator | pass | tests |\n| --- | ---: | ---: |\n" + "\n".join(rows)
-        + "\n\n## Tests that do not pass\n\n| test | reason |\n| --- | --- |\n" + "\n".join(listed) + "\n"
+        "| operator | pass | tests |\n| --- | ---: | ---: |\n"
+        + "\n".join(rows)
+        + "\n\n## Tests that do not pass\n\n| test | reason |\n| --- | --- |\n"
+        + "\n".join(listed)
+        + "\n"
     )
 
 

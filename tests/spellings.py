@@ -1,7 +1,7 @@
 """The same network in the spellings of many exporters: tables of functions, one per spelling.
 
-Every table maps the name of a spelling to a function that appends the nodes and returns the result's name. The numbers of
-`models.random_layer` make all of them the same function in float32 arithmetic, bit for bit.
+Every table maps the name of a spelling to a function that appends the nodes and returns the result's name. The
+numbers of `models.random_layer` make all of them the same function in float32 arithmetic, bit for bit.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def _quant_1_bit(n: Net, x: str) -> str:
 def _quant_2_bit(n: Net, x: str) -> str:
     """Two bits, narrow: -1, 0, 1 of a value that is never near 0."""
     domain = "qonnx.custom_op.general"
-    return n.add("Quant", n.add("Mul", x, HUGE), 1.0, 0.0, 2.0, domain=domain, signed=1, narrow=1, rounding_mode="ROUND")
+    return n.add(
+        "Quant", n.add("Mul", x, HUGE), 1.0, 0.0, 2.0, domain=domain, signed=1, narrow=1, rounding_mode="ROUND"
+    )
 
 
 def _q_dq(n: Net, x: str) -> str:
@@ -87,7 +89,9 @@ ACTIVATIONS: dict[str, Unary] = {
     "where_sign_is_zero": lambda n, x: n.add("Where", n.add("Equal", n.add("Sign", x), 0.0), 1.0, n.add("Sign", x)),
     "cast": lambda n, x: _from_bool(n, n.add("Greater", x, 0.0)),
     "cast_not": lambda n, x: _from_bool(n, n.add("Not", n.add("Less", x, 0.0))),
-    "cast_int": lambda n, x: n.cast(n.chain(n.cast(n.add("Greater", x, 0.0), 7), ("Mul", np.int64(2)), ("Sub", np.int64(1)))),
+    "cast_int": lambda n, x: n.cast(
+        n.chain(n.cast(n.add("Greater", x, 0.0), 7), ("Mul", np.int64(2)), ("Sub", np.int64(1)))
+    ),
     "clip_sign": lambda n, x: n.add("Sign", n.clip(x, -1.0, 1.0)),
     "sign_clip": lambda n, x: n.clip(n.add("Sign", x), -1.0, 1.0),
     "round_clip": lambda n, x: n.add("Round", n.clip(n.add("Mul", x, HUGE), -1.0, 1.0)),
@@ -208,7 +212,9 @@ NORMS: dict[str, Callable[[Net, str, Layer, int], str]] = {
 def fused(layer: Layer) -> tuple[Layer, Array]:
     """BatchNormalization folded into the weights: alpha becomes signed, and there is a bias."""
     flip = column(np.sign(layer.factor), layer.signs.ndim)
-    scaled = replace(layer, signs=(layer.signs * flip).astype(np.int8), alpha=(layer.alpha * np.abs(layer.factor)).astype(np.float32))
+    scaled = replace(
+        layer, signs=(layer.signs * flip).astype(np.int8), alpha=(layer.alpha * np.abs(layer.factor)).astype(np.float32)
+    )
     return scaled, (layer.beta - layer.mean * layer.factor).astype(np.float32)
 
 
@@ -365,7 +371,7 @@ def write(network: Network, how: Spelling) -> onnx.ModelProto:
 def _conv_block(n: Net, x: str, layer: Layer, how: Spelling) -> str:
     """Convolution, normalisation and max pooling, in front of the next sign or behind it."""
     x = ACTIVATIONS[how.act](n, x)
-    weights, bias = (fused(layer) if how.fuse else (layer, np.zeros(len(layer.alpha), np.float32)))
+    weights, bias = fused(layer) if how.fuse else (layer, np.zeros(len(layer.alpha), np.float32))
     x = CONVOLUTIONS[how.conv](n, x, WEIGHTS[how.weight](n, weights), bias)
     x = x if how.fuse else NORMS[how.norm](n, x, layer, 4)
     x = ACTIVATIONS[how.act](n, x) if how.pool_last else x
@@ -373,6 +379,6 @@ def _conv_block(n: Net, x: str, layer: Layer, how: Spelling) -> str:
 
 
 def _layer(n: Net, x: str, layer: Layer, how: Spelling, rank: int) -> str:
-    weights, bias = (fused(layer) if how.fuse else (layer, np.zeros(len(layer.alpha), np.float32)))
+    weights, bias = fused(layer) if how.fuse else (layer, np.zeros(len(layer.alpha), np.float32))
     x = DENSE[how.dense](n, x, WEIGHTS[how.weight](n, weights), bias, layer.signs.shape)
     return x if how.fuse else NORMS[how.norm](n, x, layer, rank)

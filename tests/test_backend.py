@@ -17,18 +17,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 # One or two of every family; scripts/node_tests.py runs all.
-REPRESENTATIVE = """
-test_abs test_add_bcast test_and_bcast3v1d test_argmax_keepdims_example test_averagepool_2d_ceil test_basic_conv_with_padding
-test_batchnorm_example test_cast_FLOAT_to_DOUBLE test_castlike_FLOAT_to_FLOAT16 test_clip_default_int8_inbounds
-test_concat_2d_axis_1 test_convtranspose_output_shape test_depthtospace_crd_mode_example test_div_uint8 test_einsum_sum
-test_flatten_negative_axis2 test_gathernd_example_int32_batch_dim1 test_gemm_all_attributes test_globalmaxpool
-test_instancenorm_epsilon test_l2normalization_axis_0 test_layer_normalization_3d_axis1_epsilon
-test_leakyrelu_example test_lstm_defaults test_matmul_1d_1d test_maxpool_2d_uint8 test_maxpool_2d_same_lower test_mean_example
-test_onehot_negative_indices test_prelu_broadcast test_quantizelinear_axis test_reduce_l2_keep_dims_example
-test_reshape_negative_dim test_resize_upsample_sizes_nearest_axes_2_3 test_slice_negative_axes test_softmax_axis_1
-test_spacetodepth_crd_mode_example test_split_variable_parts_1d_opset18 test_top_k test_transpose_all_permutations_3
-test_where_example test_xor4d
-""".split()  # fmt: skip
+_NAMES = """
+    test_abs test_add_bcast test_and_bcast3v1d test_argmax_keepdims_example test_averagepool_2d_ceil
+    test_basic_conv_with_padding test_batchnorm_example test_cast_FLOAT_to_DOUBLE
+    test_castlike_FLOAT_to_FLOAT16 test_clip_default_int8_inbounds test_concat_2d_axis_1
+    test_convtranspose_output_shape test_depthtospace_crd_mode_example test_div_uint8 test_einsum_sum
+    test_flatten_negative_axis2 test_gathernd_example_int32_batch_dim1 test_gemm_all_attributes
+    test_globalmaxpool test_instancenorm_epsilon test_l2normalization_axis_0
+    test_layer_normalization_3d_axis1_epsilon test_leakyrelu_example test_lstm_defaults test_matmul_1d_1d
+    test_maxpool_2d_uint8 test_maxpool_2d_same_lower test_mean_example test_onehot_negative_indices
+    test_prelu_broadcast test_quantizelinear_axis test_reduce_l2_keep_dims_example test_reshape_negative_dim
+    test_resize_upsample_sizes_nearest_axes_2_3 test_slice_negative_axes test_softmax_axis_1
+    test_spacetodepth_crd_mode_example test_split_variable_parts_1d_opset18 test_top_k
+    test_transpose_all_permutations_3 test_where_example test_xor4d
+"""
+REPRESENTATIVE = _NAMES.split()
 
 
 def test_only_the_cpu() -> None:
@@ -42,7 +45,9 @@ def test_only_the_cpu() -> None:
 def _model(nodes: list[onnx.NodeProto], inputs: dict[str, list[int]], rank: int) -> onnx.ModelProto:
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * rank)
-    return helper.make_model(helper.make_graph(nodes, "g", infos, [output]), opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return helper.make_model(
+        helper.make_graph(nodes, "g", infos, [output]), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    )
 
 
 def test_run_model_by_position_and_by_name() -> None:
@@ -86,7 +91,9 @@ def test_representative_node_tests() -> None:
     missing = [name for name in REPRESENTATIVE if name not in node_tests.cases()]
     results = [node_tests.run(name) for name in REPRESENTATIVE if name not in missing]
     listed = {"test_top_k", "test_lstm_defaults"}
-    assert {r.name: r.reason for r in results if r.kind == "FAIL" or (r.kind == "refused" and r.name not in listed)} == {}
+    assert {
+        r.name: r.reason for r in results if r.kind == "FAIL" or (r.kind == "refused" and r.name not in listed)
+    } == {}
     assert len(missing) < 5, missing
 
 

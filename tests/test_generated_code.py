@@ -49,7 +49,9 @@ def classifier() -> onnx.ModelProto:
     rng, n = np.random.default_rng(5), Net()
     x = n.add("Sub", n.input([1, 64]), 0.5)
     for fan_in, fan_out in ((64, 48), (48, 40)):
-        x = n.chain(x, ("Sign",), ("MatMul", random_layer(rng, fan_out, fan_in).signs.T.astype(np.float32)), ("Add", 0.5))
+        x = n.chain(
+            x, ("Sign",), ("MatMul", random_layer(rng, fan_out, fan_in).signs.T.astype(np.float32)), ("Add", 0.5)
+        )
     x = n.chain(x, ("Sign",), ("MatMul", random_layer(rng, 10, 40).signs.T.astype(np.float32)))
     return n.model(n.add("ArgMax", x, axis=1, keepdims=0), element=onnx.TensorProto.INT64)
 
@@ -75,7 +77,11 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], dict[str, Any]]] = {
     "classes": (classifier, PIXELS),
     "mixed": (mixed, {}),
 }
-BINARY = ["mlp_bits", "cnn_size", "cnn_speed"]  # no real number and no comparison that the compiler may turn into a branch
+BINARY = [
+    "mlp_bits",
+    "cnn_size",
+    "cnn_speed",
+]  # no real number and no comparison that the compiler may turn into a branch
 INTEGER = [*BINARY, "classes"]
 
 
@@ -168,12 +174,26 @@ def test_macros_can_be_overridden(tmp_path: Path) -> None:
 
 INTEGER_HELPERS = {"__aeabi_uidiv", "__aeabi_uidivmod", "__aeabi_idiv", "__aeabi_idivmod", "__aeabi_lmul"}
 SWITCH_HELPERS = {f"__gnu_thumb1_case_{kind}" for kind in ("sqi", "uqi", "shi", "uhi", "si")}
-LIBRARY = {"memcpy", "memset", "memmove", "memcmp", "malloc", "free", "calloc", "printf", "abort", "exit", "__assert_func"}
+LIBRARY = {
+    "memcpy",
+    "memset",
+    "memmove",
+    "memcmp",
+    "malloc",
+    "free",
+    "calloc",
+    "printf",
+    "abort",
+    "exit",
+    "__assert_func",
+}
 
 
 def sizes_of(name: str, target: str, folder: Path, opt: str | None = None) -> ObjectSizes:
     builder = cross(target, opt)
-    return object_sizes(builder.compile(write_files(generated(name, target).files, folder / "src"), folder, ["-std=c99"]))
+    return object_sizes(
+        builder.compile(write_files(generated(name, target).files, folder / "src"), folder, ["-std=c99"])
+    )
 
 
 def cross(target: str, opt: str | None = None) -> Builder:
@@ -258,7 +278,9 @@ def flat(sample: list[Array]) -> Array:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_arena_is_used_to_its_end_and_its_content_does_not_matter(name: str, libraries: Callable[[str], Library]) -> None:
+def test_arena_is_used_to_its_end_and_its_content_does_not_matter(
+    name: str, libraries: Callable[[str], Library]
+) -> None:
     library, sample = libraries(name), samples(generated(name), 1)[0]
     outputs, touched = [], np.zeros(library.arena_bytes, bool)
     for fill in (0x00, 0xFF, 0xA5):
@@ -436,9 +458,9 @@ def test_no_time_and_no_path_in_the_files(tmp_path: Path) -> None:
 # --- hostile names ----------------------------------------------------------------------------------------------------
 
 HOSTILE = [
-    '*/ #include "/etc/passwd"', "int", "x\n#error injected\n", "a" * 10_000, "größe", "日本語", "", " ", "x-y", "x_y", "x.y", "X-Y",
-    "main", "\\", "??/", "/*", "out", "BNN2C_OK", "%s%n", "'\"", "__x", "9lives", "\u202etxt", "\0", "_Bool", "bnn2c_status",
-    "NULL", "uint8_t", "errno", "INT", "restrict",
+    '*/ #include "/etc/passwd"', "int", "x\n#error injected\n", "a" * 10_000, "größe", "日本語", "", " ", "x-y", "x_y",
+    "x.y", "X-Y", "main", "\\", "*\\", "??/", "/*", "out", "BNN2C_OK", "%s%n", "'\"", "__x", "9lives", "\u202etxt",
+    "\0", "_Bool", "bnn2c_status", "NULL", "uint8_t", "errno", "INT", "restrict",
 ]  # fmt: skip
 
 
@@ -451,7 +473,9 @@ def hostile_model(names: list[str]) -> onnx.ModelProto:
         n.nodes.append(onnx.helper.make_node("Sign", [f"in{i}"], [f"out{i}"], name or None, doc_string=name))
         total = n.add("Add", total, f"out{i}", name=name) if total else f"out{i}"
     model = n.model(*(f"out{i}" for i in range(len(names))), total, shape=[1, 4], name=names[0])
-    renamed = {f"{side}{i}": f"{name}{'' if side == 'in' else ' '}" for i, name in enumerate(names) for side in ("in", "out")}
+    renamed = {
+        f"{side}{i}": f"{name}{'' if side == 'in' else ' '}" for i, name in enumerate(names) for side in ("in", "out")
+    }
     for node in model.graph.node:
         node.input[:] = [renamed.get(v, v) for v in node.input]
         node.output[:] = [renamed.get(v, v) for v in node.output]
@@ -490,7 +514,9 @@ def test_comments_cannot_be_ended(name: str) -> None:
     assert not re.search(r"\*/|/\*|\\|\?\?|[^ -~]", text) and len(text) <= 70
 
 
-@pytest.mark.parametrize("text", ["**//", "*" * 80 + "/", "//**", "*/*/*/", "/**/", "a*" + "/" * 90, "???/", "????", "*\\"])
+@pytest.mark.parametrize(
+    "text", ["**//", "*" * 80 + "/", "//**", "*/*/*/", "/**/", "a*" + "/" * 90, "???/", "????", "*\\"]
+)
 def test_escaping_cannot_be_undone_by_itself(text: str) -> None:
     for length in (10, 70):
         assert not re.search(r"\*/|/\*|\?\?", comment(text, length))

@@ -22,7 +22,9 @@ OK, DAMAGED = 0, 4
 @pytest.fixture(scope="module")
 def compiled() -> Compiled:
     vectors = DIGITS / "digits_test.npz"
-    return compile_model(DIGITS / "digits_mlp.onnx", Options(name="kws", input_scale=1 / 255, integrity=True, selftest=vectors))
+    return compile_model(
+        DIGITS / "digits_mlp.onnx", Options(name="kws", input_scale=1 / 255, integrity=True, selftest=vectors)
+    )
 
 
 def flipped(files: dict[str, str], bit: int) -> dict[str, str]:
@@ -36,7 +38,9 @@ def flipped(files: dict[str, str], bit: int) -> dict[str, str]:
 
 def status(files: dict[str, str], compiled: Compiled, folder: Path, *flags: str) -> int:
     try:
-        path = build_shared(files, compiled.manifest, folder, cflags=["-Wall", "-Wextra", "-Wconversion", "-Werror", *flags]).path
+        path = build_shared(
+            files, compiled.manifest, folder, cflags=["-Wall", "-Wextra", "-Wconversion", "-Werror", *flags]
+        ).path
     except ToolchainMissing as error:
         pytest.skip(str(error))
     return int(ctypes.CDLL(str(path)).kws_check())
@@ -79,7 +83,9 @@ CROSS = [
 
 @pytest.mark.cross
 @pytest.mark.parametrize(("compiler", "emulator", "root"), CROSS[:2], ids=["arm", "aarch64"])
-def test_check_and_selftest_under_qemu(compiled: Compiled, tmp_path: Path, compiler: str, emulator: str, root: str) -> None:
+def test_check_and_selftest_under_qemu(
+    compiled: Compiled, tmp_path: Path, compiler: str, emulator: str, root: str
+) -> None:
     if not shutil.which(compiler) or not shutil.which(emulator):
         pytest.skip(f"{compiler} or {emulator} is not installed")
     answers = []
@@ -89,8 +95,14 @@ def test_check_and_selftest_under_qemu(compiled: Compiled, tmp_path: Path, compi
         for name, text in {**files, "main.c": MAIN}.items():
             (folder / name).write_text(text, "utf-8")
         sources = sorted(str(path) for path in folder.glob("*.c"))
-        subprocess.run([compiler, "-std=c99", "-O2", "-static", *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=120)
-        done = subprocess.run([emulator, "-L", root, str(folder / "run")], capture_output=True, text=True, timeout=120, check=True)
+        subprocess.run(
+            [compiler, "-std=c99", "-O2", "-static", *sources, "-o", str(folder / "run"), "-lm"],
+            check=True,
+            timeout=120,
+        )
+        done = subprocess.run(
+            [emulator, "-L", root, str(folder / "run")], capture_output=True, text=True, timeout=120, check=True
+        )
         answers.append([int(word) for word in done.stdout.split()])
     assert answers[0] == [OK, 0]
     assert answers[1][0] == DAMAGED

@@ -58,7 +58,9 @@ def test_a_read_only_folder_changes_nothing(folder: Path) -> None:
         folder.chmod(0o755)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError(30, "Read-only file system"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), OSError(30, "Read-only file system"), KeyboardInterrupt()]
+)
 @pytest.mark.parametrize("existing", [True, False])
 def test_an_error_while_writing_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, existing: bool

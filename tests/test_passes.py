@@ -186,7 +186,9 @@ def test_fuse_thresholds_clears_the_weights_of_constant_channels() -> None:
 
 
 def test_fuse_thresholds_of_several_levels() -> None:
-    before = counted(np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 2, 2]]), np.array([[12.0, 20, 25], [15, 19, 30], [1, 20, 40]]))
+    before = counted(
+        np.array([[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 2, 2]]), np.array([[12.0, 20, 25], [15, 19, 30], [1, 20, 40]])
+    )
     after = fuse_thresholds(before)
     assert len(after.nodes) == 1
     assert_same(before, after, 30)
@@ -208,9 +210,19 @@ def test_fuse_thresholds_keeps_accumulators_that_others_read() -> None:
 def test_fuse_pixels() -> None:
     n, layer = Net(), random_layer(RNG, 5, 2, 3, 3)
     x = n.add("Conv", n.input([1, 2, 6, 6]), RNG.standard_normal((5, 2, 3, 3)), pads=[1, 1, 1, 1])
-    before, _ = lower(imported(n.model(n.add("MaxPool", n.add("Conv", n.add("Sign", x), random_layer(RNG, 4, 5, 3, 3).weights), kernel_shape=[2, 2]))))
+    before, _ = lower(
+        imported(
+            n.model(
+                n.add(
+                    "MaxPool",
+                    n.add("Conv", n.add("Sign", x), random_layer(RNG, 4, 5, 3, 3).weights),
+                    kernel_shape=[2, 2],
+                )
+            )
+        )
+    )
     after = fuse_pixels(before)
-    assert ["conv2d", "quantize"] == [node.op.kind for node in before.nodes][1:3]
+    assert [node.op.kind for node in before.nodes][1:3] == ["conv2d", "quantize"]
     assert "quantized_conv2d" in [node.op.kind for node in after.nodes]
     assert len(after.nodes) == len(before.nodes) - 1 and layer.signs.size
     assert_same(before, after)
@@ -253,7 +265,9 @@ def test_drop_dead() -> None:
     builder = graph_with(TensorType((1, 1, 3)))
     used = builder.emit(Map(apply("neg", Arg(0)), (1, 1, 3)), ["x"], "used")
     builder.emit(Map(apply("exp", Arg(0)), (1, 1, 3)), [used], "unused")
-    whole = Graph("net", tuple(builder.inputs), (Port("y", used, (1, 1, 3), "float32"),), tuple(builder.nodes), builder.types)
+    whole = Graph(
+        "net", tuple(builder.inputs), (Port("y", used, (1, 1, 3), "float32"),), tuple(builder.nodes), builder.types
+    )
     after = drop_dead(whole)
     assert text(after) == ["input x: f32[1x1x3]", "used: f32[1x1x3] = map(x)", "output used"]
     assert set(after.types) == {"x", "used"}

@@ -1,4 +1,4 @@
-"""Recurrent networks become loops, products of packed activations become integer products: the same numbers, less code."""
+"""Recurrent networks become loops, products of packed activations integer products: the same numbers, less code."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def test_written_out_steps_become_one_loop(steps: int, tmp_path: Path) -> None:
 
 
 def test_code_does_not_grow_with_the_number_of_steps() -> None:
-    sizes = [len(compile_model(sequence_models.unrolled_gru(n), Options(name="net")).files["net.c"]) for n in (1, 6, 24)]
+    models = [sequence_models.unrolled_gru(steps) for steps in (1, 6, 24)]
+    sizes = [len(compile_model(model, Options(name="net")).files["net.c"]) for model in models]
     assert sizes[1] <= 1.3 * sizes[0]
     assert abs(sizes[2] - sizes[1]) < 20
 
@@ -104,6 +105,14 @@ def test_packed_attention(tmp_path: Path) -> None:
     compiled = check(sequence_models.attention(), tmp_path)
     assert kinds(compiled).count("binary_mat_mul") == 2
     assert sum(layer["real_macs"] for layer in compiled.manifest["layers"]) == 0
+
+
+def test_the_mean_of_binary_values_is_an_integer_sum(tmp_path: Path) -> None:
+    g = sequence_models.Onnx(7)
+    mean = g("ReduceMean", g.sign_of("x"), axes=[1], keepdims=0)
+    g("MatMul", mean, g.constant(g.normal(40, 3)), name="y")
+    compiled = check(g.model({"x": [1, 9, 40]}, {"y": [1, 3]}), tmp_path)
+    assert kinds(compiled)[:2] == ["quantize", "level_sum"]
 
 
 def test_generated_loop_is_reproducible() -> None:

@@ -1,4 +1,4 @@
-"""One random network in every exporter's spelling: the same C, byte for byte but for names, comments and the model's hash."""
+"""One random network in every exporter's spelling: the same C but for names, comments and the model's hash."""
 
 from __future__ import annotations
 
@@ -182,9 +182,7 @@ def as_function(model: onnx.ModelProto) -> None:
     """The whole network as one model-local function."""
     graph, opset = model.graph, model.opset_import[0].version
     nodes = [helper.make_node("Constant", [], [t.name], value=t) for t in graph.initializer] + list(graph.node)
-    body = helper.make_function(
-        "local", "Net", ["x"], [graph.output[0].name], nodes, [helper.make_opsetid("", opset)]
-    )
+    body = helper.make_function("local", "Net", ["x"], [graph.output[0].name], nodes, [helper.make_opsetid("", opset)])
     del graph.node[:], graph.initializer[:]
     graph.node.append(helper.make_node("Net", ["x"], [graph.output[0].name], "whole", domain="local"))
     model.functions.append(body)
@@ -303,7 +301,10 @@ def rounded(network: Network, seed: int) -> Network:
 
     def change(layer: Any) -> Any:
         size = len(layer.alpha)
-        draw: Callable[[float, float], Array] = lambda mean, spread: rng.normal(mean, spread, size).astype(np.float32)
+
+        def draw(mean: float, spread: float) -> Array:
+            return rng.normal(mean, spread, size).astype(np.float32)
+
         return replace(
             layer, alpha=np.abs(draw(0.3, 0.1)) + np.float32(0.01), gamma=draw(0, 1), beta=draw(0, 1), mean=draw(0, 2),
             var=np.abs(draw(4, 2)) + np.float32(0.1),

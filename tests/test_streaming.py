@@ -113,3 +113,22 @@ def test_the_window_graph_stays_the_oracle() -> None:
     compiled = compile_model(conv_stack(40), Options(name="net", stream=2))
     assert make_stream(compiled.final, 2).inputs[0].count == 40
     assert compiled.reference([np.zeros((1, 6, 40), np.float32)])[0].shape == (1, 5, 11)
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+def test_recurrent_steps_keep_their_state(every_step: bool, tmp_path: Path) -> None:
+    g = Onnx(6)
+    sums = g("Conv", g("Transpose", "x", perm=[0, 2, 1]), g.constant(g.normal(8, 6, 3)))
+    series = g("Transpose", g.sign_of(sums), perm=[2, 0, 1])
+    weights = [g.constant(g.signs(1, 30, n)) for n in (8, 10)]
+    last = g("GRU", series, *weights, g.constant(g.normal(1, 60)), outputs=2, hidden_size=10)
+    g("Identity", last if every_step else f"{last}_1", name="y")
+    shape = [28, 1, 1, 10] if every_step else [1, 1, 10]
+    model = g.model({"x": [1, 30, 6]}, {"y": shape})
+    window, stream = (compile_model(model, Options(name="net", stream=s)) for s in (None, 1))
+    feeds = [np.random.default_rng(0).normal(size=(1, 30, 6)).astype(np.float32)]
+    found = [
+        build_shared(c.files, c.manifest, tmp_path / str(k)).run(feeds)[0] for k, c in enumerate((window, stream))
+    ]
+    assert np.array_equal(*found)
+    assert "loop" in [row["op"] for row in stream.manifest["layers"]]

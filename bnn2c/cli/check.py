@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnn2c.cli.console import print_diagnostics, print_json
-from bnn2c.cli.exit_codes import DOES_NOT_FIT
+from bnn2c.cli.exit_codes import DOES_NOT_FIT, MISMATCH
 from bnn2c.cli.guard import guard
 from bnn2c.cli.parameters import (
+    Calibrate,
+    CalibrateMethod,
     Debug,
     InputOffset,
     InputScale,
     Json,
+    MinAgreement,
     Model,
     OptimizeOption,
     Quiet,
+    RealOption,
     SignZeroOption,
     TargetName,
     make_options,
@@ -42,6 +46,10 @@ def check(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    real: RealOption = None,
+    calibrate: Calibrate = None,
+    calibrate_method: CalibrateMethod = None,
+    min_agreement: MinAgreement = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -63,6 +71,10 @@ def check(
             input_scale=input_scale,
             input_offset=input_offset,
             sign_zero=sign_zero,
+            real=real,
+            calibrate=calibrate,
+            calibrate_method=calibrate_method,
+            min_agreement=min_agreement,
         )
         result = compile_with_progress(model, options, quiet=quiet)
         report = build_report(result.manifest, result.compiled.report_data, measure(result.compiled, options), limits)
@@ -71,6 +83,7 @@ def check(
         else:
             typer.echo(report.text(), nl=False)
         _exit_if_too_big(report)
+        _exit_if_inaccurate(report, min_agreement)
 
 
 def _exit_if_too_big(report: Report) -> None:
@@ -82,3 +95,14 @@ def _exit_if_too_big(report: Report) -> None:
     hint = "--optimize size shares kernels; the table of layers shows what takes the room"
     print_diagnostics([Diagnostic("BNN020", report.data["verdict"]["text"], why=why, hint=hint)])
     raise typer.Exit(DOES_NOT_FIT)
+
+
+def _exit_if_inaccurate(report: Report, least: float | None) -> None:
+    """Exit with the code for a mismatch when fixed point agrees with float32 on too few calibration samples."""
+    found = report.data.get("fixed_point")
+    if least is None or found is None or found["agreement"] >= least:
+        return
+    text = f"{found['real']} agrees with float32 on {found['agreement']:.2%} of {found['samples']} samples"
+    hint = "--real int16, more calibration vectors, or another --calibrate-method; the report lists each tensor's SNR"
+    print_diagnostics([Diagnostic("BNN029", f"{text}; --min-agreement asks for {least:.2%}", hint=hint)])
+    raise typer.Exit(MISMATCH)

@@ -10,6 +10,8 @@ import typer
 from bnn2c.cli.console import print_json
 from bnn2c.cli.guard import guard
 from bnn2c.cli.parameters import (
+    Calibrate,
+    CalibrateMethod,
     Debug,
     InputOffset,
     InputScale,
@@ -18,6 +20,7 @@ from bnn2c.cli.parameters import (
     Name,
     OptimizeOption,
     Quiet,
+    RealOption,
     SignZeroOption,
     Stream,
     TargetName,
@@ -37,6 +40,9 @@ def compile_command(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    real: RealOption = None,
+    calibrate: Calibrate = None,
+    calibrate_method: CalibrateMethod = None,
     stream: Stream = None,
     selftest: Annotated[
         Path | None,
@@ -76,6 +82,9 @@ def compile_command(
             input_scale=input_scale,
             input_offset=input_offset,
             sign_zero=sign_zero,
+            real=real,
+            calibrate=calibrate,
+            calibrate_method=calibrate_method,
             selftest=selftest,
             integrity=integrity,
             max_nodes=max_nodes,

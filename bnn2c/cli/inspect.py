@@ -9,6 +9,8 @@ import typer
 from bnn2c.cli.console import print_json, print_table
 from bnn2c.cli.guard import guard
 from bnn2c.cli.parameters import (
+    Calibrate,
+    CalibrateMethod,
     Debug,
     InputOffset,
     InputScale,
@@ -16,6 +18,7 @@ from bnn2c.cli.parameters import (
     Model,
     OptimizeOption,
     Quiet,
+    RealOption,
     SignZeroOption,
     TargetName,
     make_options,
@@ -32,6 +35,9 @@ def inspect(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    real: RealOption = None,
+    calibrate: Calibrate = None,
+    calibrate_method: CalibrateMethod = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -46,6 +52,9 @@ def inspect(
             input_scale=input_scale,
             input_offset=input_offset,
             sign_zero=sign_zero,
+            real=real,
+            calibrate=calibrate,
+            calibrate_method=calibrate_method,
         )
         data = compile_with_progress(model, options, quiet=quiet).report.data
         if json:

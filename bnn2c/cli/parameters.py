@@ -14,15 +14,21 @@ if TYPE_CHECKING:
     from bnn2c.options import Options
 
 __all__ = [
+    "Calibrate",
+    "CalibrateBy",
+    "CalibrateMethod",
     "Debug",
     "InputOffset",
     "InputScale",
     "Json",
+    "MinAgreement",
     "Model",
     "Name",
     "OptimizeFor",
     "OptimizeOption",
     "Quiet",
+    "RealFormat",
+    "RealOption",
     "SignZero",
     "SignZeroOption",
     "Stream",
@@ -44,6 +50,23 @@ class SignZero(str, Enum):
 
     plus = "+1"
     minus = "-1"
+
+
+class RealFormat(str, Enum):
+    """How real tensors are stored."""
+
+    auto = "auto"
+    float32 = "float32"
+    int16 = "int16"
+    int8 = "int8"
+
+
+class CalibrateBy(str, Enum):
+    """How the largest fixed-point number is chosen."""
+
+    minmax = "minmax"
+    percentile = "percentile"
+    mse = "mse"
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The network, an .onnx file.", show_default=False)]
@@ -71,6 +94,22 @@ Stream = Annotated[
         "--stream", help="Axis of the inputs that is time: the C takes one frame at a time.", show_default=False
     ),
 ]
+RealOption = Annotated[
+    RealFormat | None,
+    typer.Option("--real", help="Number format of real tensors.", show_default="auto: int16 without FPU, calibrated"),
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option("--calibrate", help=".npz file of inputs that fixed-point scales are found with.", show_default=False),
+]
+CalibrateMethod = Annotated[
+    CalibrateBy | None,
+    typer.Option("--calibrate-method", help="How a scale follows from the values.", show_default="minmax"),
+]
+MinAgreement = Annotated[
+    float | None,
+    typer.Option("--min-agreement", help="Least part of answers that must be those of float32.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings; errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
@@ -90,6 +129,10 @@ def make_options(
     max_tensor_bytes: int | None = None,
     dump_ir: Path | None = None,
     stream: int | None = None,
+    real: RealFormat | None = None,
+    calibrate: Path | None = None,
+    calibrate_method: CalibrateBy | None = None,
+    min_agreement: float | None = None,
 ) -> Options:
     """The compiler's options from a command line.
 
@@ -101,6 +144,8 @@ def make_options(
     limits = {"max_nodes": max_nodes, "max_tensor_bytes": max_tensor_bytes}
     if selftest is not None and not selftest.is_file():
         raise CompileError([Diagnostic("BNN001", f"--selftest {selftest} is not a file")])
+    if calibrate is not None and not calibrate.is_file():
+        raise CompileError([Diagnostic("BNN001", f"--calibrate {calibrate} is not a file")])
     return options_for(
         target,
         name=name,
@@ -113,4 +158,8 @@ def make_options(
         **{key: value for key, value in limits.items() if value is not None},
         dump_ir=dump_ir,
         stream=stream,
+        real=real.value if real else None,
+        calibrate=calibrate,
+        calibrate_method=calibrate_method.value if calibrate_method else None,
+        min_agreement=min_agreement,
     )

@@ -11,13 +11,17 @@ from bnn2c.cli.console import print_diagnostics, print_json, print_table
 from bnn2c.cli.exit_codes import MISMATCH, TOOL_MISSING
 from bnn2c.cli.guard import guard
 from bnn2c.cli.parameters import (
+    Calibrate,
+    CalibrateMethod,
     Debug,
     InputOffset,
     InputScale,
     Json,
+    MinAgreement,
     Model,
     OptimizeOption,
     Quiet,
+    RealOption,
     SignZeroOption,
     Stream,
     make_options,
@@ -40,6 +44,10 @@ def verify(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    real: RealOption = None,
+    calibrate: Calibrate = None,
+    calibrate_method: CalibrateMethod = None,
+    min_agreement: MinAgreement = None,
     stream: Stream = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -60,6 +68,10 @@ def verify(
                 input_scale=input_scale,
                 input_offset=input_offset,
                 sign_zero=sign_zero,
+                real=real,
+                calibrate=calibrate,
+                calibrate_method=calibrate_method,
+                min_agreement=min_agreement,
                 stream=stream,
             )
             for target in chosen_targets(on or ["host"])
@@ -74,7 +86,7 @@ def verify(
 
 
 def _exit(results: list[dict[str, Any]], missing: bool) -> None:
-    if any(result["mismatches"] for result in results):
+    if any(result["mismatches"] or not result.get("agrees", True) for result in results):
         raise typer.Exit(MISMATCH)
     if missing:
         raise typer.Exit(TOOL_MISSING)
@@ -96,6 +108,8 @@ _COUNTS = (
 def _print(data: dict[str, Any]) -> None:
     print_table(_HEADER, map(_row, data["results"]), right=_HEADER[1:-1])
     for result in data["results"]:
+        if "agreement" in result:
+            typer.echo(f"{result['target']}: fixed point agrees with the reference on {result['agreement']:.2%}")
         if result.get("first_difference"):
             typer.echo(f"{result['target']}: first difference: {result['first_difference']}")
 

@@ -59,7 +59,10 @@ def manifest_of(
         "model_sha256": digest,
         "target": target.name,
         "inputs": _interface(graph.inputs, "input"),
-        "outputs": [row | _range(graph, port) for row, port in zip(_interface(graph.outputs, "output"), graph.outputs, strict=True)],
+        "outputs": [
+            row | _range(graph, port)
+            for row, port in zip(_interface(graph.outputs, "output"), graph.outputs, strict=True)
+        ],
         "arena_bytes": plan.size,
         "arena_align": ALIGNMENT,
         "stack_bytes": stack_bytes(layers),

@@ -8,6 +8,7 @@ from bnn2c.emit.ports import ports_table
 from bnn2c.ir import Graph
 from bnn2c.memory import Plan
 from bnn2c.ops.history import History
+from bnn2c.ops.loop import Loop
 from bnn2c.streaming import Stream
 
 ELEMENT_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1}
@@ -23,8 +24,10 @@ def stream_context(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
         ]
         for key, (found, frames) in ports.items()
     }
-    nodes = enumerate(graph.nodes)
-    waits = [(plan.scratch[k], node.op.span) for k, node in nodes if isinstance(node.op, History)]
+    waits = [(plan.scratch[k], node.op.span) for k, node in enumerate(graph.nodes) if isinstance(node.op, History)]
+    for k, node in enumerate(graph.nodes):
+        if isinstance(node.op, Loop) and node.op.streamed:
+            waits.append((plan.scratch[k] + node.op.layout[2], 1))
     return {"frames": stream.inputs[0].count, "waits": waits, **rows}
 
 

@@ -92,6 +92,7 @@ def _run(node: Node, inputs: list[Array], found: Calibration) -> Array:
 
     def leaf(e: Expr) -> object:
         if isinstance(e, Arg):
+            found.note(e, cast[e.index])
             return cast[e.index]
         value = e.value  # type: ignore[attr-defined]
         return value if value.dtype == np.float64 else np.asarray(value, np.float32)
@@ -111,8 +112,8 @@ def limit(spread: Spread, steps: int, method: str) -> float:
     Args:
         spread: of the tensor.
         steps: largest integer of the format.
-        method: `minmax`: the largest magnitude seen; `percentile`: 99.99 % of all values lie within; `mse`: least mean squared
-            error of rounding and saturation together.
+        method: `minmax`: the largest magnitude seen; `percentile`: 99.99 % of all values lie within; `mse`: least mean
+            squared error of rounding and saturation together.
     """
     largest = max(abs(spread.low), abs(spread.high))
     if method == "minmax" or not spread.kept or largest == 0:
@@ -121,5 +122,7 @@ def limit(spread: Spread, steps: int, method: str) -> float:
     if method == "percentile":
         return float(np.percentile(np.abs(kept), PERCENTILE))
     candidates = largest * np.linspace(0.3, 1.0, 29)
-    errors = [np.square(np.clip(np.rint(kept * steps / m), -steps, steps) * m / steps - kept).mean() for m in candidates]
+    errors = [
+        np.square(np.clip(np.rint(kept * steps / m), -steps, steps) * m / steps - kept).mean() for m in candidates
+    ]
     return float(candidates[int(np.argmin(errors))])

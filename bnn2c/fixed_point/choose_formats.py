@@ -1,7 +1,7 @@
 """Choose the storage and the scale of every real tensor.
 
-Operations that only move, join or compare numbers keep their format, so the values around them share one (Concat, MaxPool,
-Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. With `int8` values have 8 bits, but 16
+Operations that only move, join or compare numbers keep their format, so the values around them share one (Concat,
+MaxPool, Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. With `int8` values have 8 bits, but 16
 
 * where a later threshold (Quantize) decides on them: there a rounding error is not a small error but a flipped bit,
 * downstream of such a value, as long as the numbers stay real: the memory is taken already, the digits are there,
@@ -35,7 +35,7 @@ def choose_formats(graph: Graph, calibration: Calibration, real: str, method: st
         members.setdefault(root, []).append(name)
     exact = _long(graph)
     soft = {node.output for node in graph.nodes if isinstance(node.op, Softmax)}
-    formats = {}
+    formats: dict[str, Format] = {}
     for names in members.values():
         long = real == "int16" or bool(exact & set(names))
         spread = _joined([calibration.spreads.get(n, Spread(0.0, 0.0)) for n in names])

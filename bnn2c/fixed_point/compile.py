@@ -54,7 +54,12 @@ def to_fixed_point(graph: Graph, samples: Sequence[Sequence[Array]], real: str, 
     fixed, used, kept = rewrite(graph, calibration, formats, real)
     fixed = drop_dead(fixed)
     judged = samples[:: max(1, len(samples) // JUDGED)][:JUDGED]
-    summary = {"real": real, "method": method, "calibration_samples": len(samples), **_judge(graph, fixed, used, judged)}
+    summary = {
+        "real": real,
+        "method": method,
+        "calibration_samples": len(samples),
+        **_judge(graph, fixed, used, judged),
+    }
     warnings = [
         Diagnostic("BNN026", f"{node.op.kind} stays in float32: {reason}", node=(node.origin or (node.output,))[0],
                    op=node.op.kind, severity="warning")
@@ -63,7 +68,9 @@ def to_fixed_point(graph: Graph, samples: Sequence[Sequence[Array]], real: str, 
     return FixedPoint(fixed, summary, warnings)
 
 
-def _judge(graph: Graph, fixed: Graph, formats: dict[str, Format], samples: Sequence[Sequence[Array]]) -> dict[str, Any]:
+def _judge(
+    graph: Graph, fixed: Graph, formats: dict[str, Format], samples: Sequence[Sequence[Array]]
+) -> dict[str, Any]:
     """Signal-to-noise ratio of every real value and agreement of the results."""
     power: dict[str, float] = {}
     noise: dict[str, float] = {}
@@ -77,10 +84,12 @@ def _judge(graph: Graph, fixed: Graph, formats: dict[str, Format], samples: Sequ
                 power[name] = power.get(name, 0.0) + float(np.square(wanted).sum())
                 noise[name] = noise.get(name, 0.0) + float(np.square(whole[name] * scale - wanted).sum())
         agree += min(same_answers(real[p.value], whole[p.value]) for p in graph.outputs)
+    layers = {node.output: (node.origin or (node.output,))[0] for node in fixed.nodes}
     values = [
-        {"value": name, "storage": fixed.types[name].storage, "scale": scales[name], "snr_db": _decibel(power[name], noise[name])}
+        {"layer": layers.get(name, name), "value": name, "storage": fixed.types[name].storage, "scale": scales[name],
+         "snr_db": _decibel(power[name], noise[name])}
         for name in power
-    ]
+    ]  # fmt: skip
     return {"samples": len(samples), "agreement": agree / max(1, len(samples)), "values": values}
 
 

@@ -1,8 +1,8 @@
 """Compile an elementwise expression to an integer program.
 
 Every affine part becomes one sum of products with a common binary point, rounded to nearest and saturated. Intermediate
-results have 16 bits, with a scale from the range that calibration saw; comparisons use the sign of an unrounded difference;
-functions with one argument are tables of 512 linear pieces.
+results have 16 bits, with a scale from the range that calibration saw; comparisons use the sign of an unrounded
+difference; functions with one argument are tables of 512 linear pieces.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Compiler:
         base = form.only
         if base is not None and base.index >= 0:
             number = self.inputs[base.index]
-            return number.low * number.scale, number.high * number.scale
+            return self.ranges.get(id(form.source), (number.low * number.scale, number.high * number.scale))
         return self.ranges.get(id(form.source), (-1.0, 1.0))
 
     def scale_for(self, form: Form) -> float:
@@ -75,9 +75,7 @@ class Compiler:
         low, high = self.range_of(form)
         return max(abs(low), abs(high), 1e-30) * MARGIN / SIZE
 
-    def realise(
-        self, form: Form, scale: float, low: int = -SIZE, high: int = SIZE, rounding: float = HALF
-    ) -> Number:
+    def realise(self, form: Form, scale: float, low: int = -SIZE, high: int = SIZE, rounding: float = HALF) -> Number:
         """The form as an integer of the given scale, saturated to low … high."""
         key = ("form", id(form), scale, low, high, rounding)
         return self.once(key, lambda: self._realise(form, scale, low, high, rounding))
@@ -152,7 +150,10 @@ def _natural(c: Compiler, base: Base) -> Number:
     if base.fn in TESTS or base.fn in LOGIC:
         return c.truth(whole)
     if base.fn == "sign":
-        positive, negative = c.test("gt", base.args[0]), c.test("gt", base.args[0].times(-np.ones((1, 1, 1)), base.source))
+        positive, negative = (
+            c.test("gt", base.args[0]),
+            c.test("gt", base.args[0].times(-np.ones((1, 1, 1)), base.source)),
+        )
         minus = Step("sum", (positive.step, negative.step), (0,), (_ones(1), _ones(-1), _ones(0)))
         return Number(c.add(minus), 1.0, -1, 1)
     if base.fn in STAIRS:
@@ -231,7 +232,7 @@ def _limited(c: Compiler, number: Number, low: int, high: int) -> Number:
 
 
 def _extreme(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number:
-    """min and max; with a constant they only tighten the saturation."""
+    """Min and max; with a constant they only tighten the saturation."""
     for one, two in ((base.args[0], base.args[1]), (base.args[1], base.args[0])):
         if two.constant and two.shift.size == 1:
             edge = int(np.clip(np.rint(float(two.shift.reshape(-1)[0]) / scale), low, high))
@@ -257,7 +258,9 @@ def _curve(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number
     points = first + unit * (65536 / PIECES) * np.arange(PIECES + 1)
     extra = [np.asarray(float(base.args[1].shift.reshape(-1)[0]))] if base.fn == "pow" else []
     values = np.asarray(FUNCTIONS[base.fn].numpy(points, *extra), np.float64)
-    finite = np.where(np.isfinite(values), values, np.interp(points, points[np.isfinite(values)], values[np.isfinite(values)]))
+    finite = np.where(
+        np.isfinite(values), values, np.interp(points, points[np.isfinite(values)], values[np.isfinite(values)])
+    )
     table = np.clip(np.rint(finite / scale), max(low, -SIZE), min(high, SIZE)).astype(np.int64)
     step = c.add(Step("table", (place.step,), (), (table,)))
     return Number(step, scale, int(table.min()), int(table.max()))

@@ -1,8 +1,8 @@
 """Affine forms: an elementwise expression as sums of constants times numbers that the program has to compute.
 
 `form = sum_i coefficient_i * base_i + shift`, in real numbers; a base is an operand of the operation or the result of a
-function that is not affine. Chains of scale, shift, batch normalisation and addition collapse into one form and become one
-multiply-add per operand.
+function that is not affine. Chains of scale, shift, batch normalisation and addition collapse into one form and become
+one multiply-add per operand.
 """
 
 from __future__ import annotations

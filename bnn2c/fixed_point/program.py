@@ -77,7 +77,7 @@ def _sum(x: Values, k: Values, n: Scalars) -> Array:
 def _narrow(x: Values, k: Values, n: Scalars) -> Array:
     """`(x + half) >> shift` between low and high."""
     half = (1 << n[0]) >> 1 if n[3] else 0
-    return np.clip((x[0] + half) >> n[0], n[1], n[2])
+    return np.asarray(np.clip((x[0] + half) >> n[0], n[1], n[2]))
 
 
 def _table(x: Values, k: Values, n: Scalars) -> Array:
@@ -94,7 +94,7 @@ def _quotient(x: Values, k: Values, n: Scalars) -> Array:
     """`(x << shift) / y` towards zero; 2^30 with the sign of x for y = 0."""
     top, bottom = x[0] << n[0], np.where(x[1] == 0, 1, x[1])
     whole = np.abs(top) // np.abs(bottom) * np.sign(top) * np.sign(bottom)
-    return np.where(x[1] == 0, np.sign(top) * QUOTIENT_LIMIT, whole)
+    return np.asarray(np.where(x[1] == 0, np.sign(top) * QUOTIENT_LIMIT, whole))
 
 
 FUNCTIONS: dict[str, Callable[[Values, Values, Scalars], Array]] = {

@@ -77,7 +77,7 @@ class Rewriter:
         return name, Number(-1, 1.0, low, high, (first + last) // 2, (last - first + 1) // 2)
 
     def settle(self, node: Node, op: Op, inputs: tuple[str, ...], given: Format) -> None:
-        """Emit an operation whose result has a format of its own, and convert it when others share the value's format."""
+        """Emit an operation whose result has a format of its own; convert it when others share the value's format."""
         wanted = self.formats[node.output]
         if self.members.get(node.output, 1) == 1:
             self.formats[node.output] = given
@@ -175,7 +175,9 @@ def _in_float(work: Rewriter, node: Node, reason: str) -> None:
         work.types.pop(last.output)
         work.emit(node.output, node.op, last.inputs, node)
         return
-    work.emit(node.output, ToFixed(float(np.float32(1.0 / found.scale)), found.storage), (f"{node.output}_float",), node)
+    work.emit(
+        node.output, ToFixed(float(np.float32(1.0 / found.scale)), found.storage), (f"{node.output}_float",), node
+    )
 
 
 def _float(work: Rewriter, name: str) -> str:

@@ -61,7 +61,11 @@ def _map(work: Rewriter, node: Node, op: Map) -> None:
 def _is_alias(work: Rewriter, node: Node, op: Map) -> bool:
     """`scale * q` of an 8-bit integer is that integer, when only convolutions and elementwise operations read it."""
     readers = [n.op for n in work.source.consumers()[node.output]]
-    if len(node.inputs) != 1 or work.members.get(node.output) != 1 or node.output in {p.value for p in work.source.outputs}:
+    if (
+        len(node.inputs) != 1
+        or work.members.get(node.output) != 1
+        or node.output in {p.value for p in work.source.outputs}
+    ):
         return False
     kind = work.source.types[node.inputs[0]]
     if kind.storage not in ("u8", "i8") or not all(isinstance(r, (Conv2d, SignConv2d, Map)) for r in readers):
@@ -88,7 +92,9 @@ def _convolution(work: Rewriter, node: Node, source: Node, clamp: Clamped) -> No
     out = work.formats[node.output]
     weights = _weights(work, source, clamp, given, node.output)
     scaled = rescaling(given.scale * weights.scale / out.scale, weights.bound)
-    low, high = (np.clip(np.rint(np.clip(x / out.scale, -1e6, 1e6)), out.low, out.high) for x in (clamp.low, clamp.high))
+    low, high = (
+        np.clip(np.rint(np.clip(x / out.scale, -1e6, 1e6)), out.low, out.high) for x in (clamp.low, clamp.high)
+    )
     fixed = FixedConv2d(
         weights.values, weights.bias, scaled.lift, scaled.multiplier, scaled.shift, op.window, op.groups,
         _padding(op, work.types[name].shape[2], given), out.storage, int(low), int(high), isinstance(op, SignConv2d),

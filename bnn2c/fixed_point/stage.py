@@ -55,7 +55,5 @@ def _samples(imported: Graph, options: Options) -> Vectors:
 
     if options.calibrate is None:
         return random_vectors(RANDOM_SAMPLES, imported, options)
-    ports: list[dict[str, Any]] = [
-        {"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in imported.inputs
-    ]
+    ports: list[dict[str, Any]] = [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in imported.inputs]
     return load_vectors(options.calibrate, {"inputs": ports, "outputs": []}, options)

@@ -38,8 +38,9 @@ def scaled_sum(
 ) -> ScaledSum:
     """The sum of `ratio * number + offset` with as many binary digits as int32 holds.
 
-    The error of rounding the ratios is at most `sum_i |v_i - centre_i| * 2^-(shift + 1)`. Where that is more than twice what is allowed, in units
-    of the result, the sum is computed in int64; where fewer digits do, the factors have 16 bits.
+    The error of rounding the ratios is at most `sum_i |v_i - centre_i| * 2^-(shift + 1)`. Where that is more than
+    twice what is allowed, in units of the result, the sum is computed in int64; where fewer digits do, the factors
+    have 16 bits.
 
     Args:
         numbers: the operands.

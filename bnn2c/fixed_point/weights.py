@@ -1,7 +1,7 @@
 """Integer weights, biases and multipliers of a convolution.
 
-With inputs `s_x * q`, weights `s_w[o] * w` and outputs `s_y * q'`, `q' = (sum w q + b / (s_x s_w)) * s_x s_w / s_y`. The
-weight scale is the smallest that keeps weights in their type and the accumulator within int32 for every input.
+With inputs `s_x * q`, weights `s_w[o] * w` and outputs `s_y * q'`, `q' = (sum w q + b / (s_x s_w)) * s_x s_w / s_y`.
+The weight scale is the smallest that keeps weights in their type and the accumulator within int32 for every input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOM = 2**31 - 2**16
 
 @dataclass(frozen=True)
 class IntegerWeights:
-    """`weights = scale[o] * values`, the bias in units of `input scale * scale[o]`, the largest possible accumulator."""
+    """`weights = scale[o] * values`, the bias in units of `input scale * scale[o]`, the largest accumulator."""
 
     values: Array
     bias: Array

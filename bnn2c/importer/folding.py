@@ -16,13 +16,19 @@ from bnn2c.importer.tensors import Array
 
 SMALL_NODE_BYTES = 4096
 # The result would change from run to run, or text and pictures would be decoded with what the file says.
-REFUSED = frozenset(
-    ["Bernoulli", "ImageDecoder", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "RegexFullMatch", "StringNormalizer", "StringSplit", "StringConcat", "TfIdfVectorizer"]
-)
+_REFUSED_TEXT = """
+    Bernoulli ImageDecoder Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike
+    RegexFullMatch StringNormalizer StringSplit StringConcat TfIdfVectorizer
+"""
+REFUSED = frozenset(_REFUSED_TEXT.split())
 # The sizes of their results follow from the sizes of their operands alone, at most as their product.
-BOUNDED = frozenset(
-    ["Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Exp", "Floor", "Gather", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Transpose", "Unsqueeze", "Where", "Xor"]
-)
+_BOUNDED_TEXT = """
+    Abs Add And Cast Ceil Concat Constant Div Equal Exp Floor Gather Greater GreaterOrEqual Identity Less
+    LessOrEqual Log MatMul Max Min Mod Mul Neg Not Or Pow Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum Reshape Round Shape Sigmoid Sign Size Slice Split Sqrt Squeeze Sub Sum Transpose Unsqueeze Where
+    Xor
+"""
+BOUNDED = frozenset(_BOUNDED_TEXT.split())
 # The evaluator knows these operators from that version on; it only added attributes with defaults.
 EVALUATED_SINCE = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 UNTOLD = frozenset(["Compress", "NonZero", "Unique", "NonMaxSuppression"])

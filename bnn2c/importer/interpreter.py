@@ -164,7 +164,8 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
     for info in real_inputs:
         scope[info.name] = declare_input(ctx, info, options, len(real_inputs))
     if not real_inputs or not model.graph.output:
-        raise CompileError.single("BNN003", "the graph has no input" if model.graph.output else "the graph has no output")
+        missing = "input" if model.graph.output else "output"
+        raise CompileError.single("BNN003", f"the graph has no {missing}")
     walker = Interpreter(model, ctx)
     walker.run(model.graph.node, scope)
     if trace is not None:

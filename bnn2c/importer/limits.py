@@ -123,7 +123,10 @@ Key = tuple[str, str]
 
 
 def _expanded(
-    nodes: Sequence[onnx.NodeProto], functions: dict[Key, onnx.FunctionProto], sizes: dict[Key, int], path: tuple[Key, ...]
+    nodes: Sequence[onnx.NodeProto],
+    functions: dict[Key, onnx.FunctionProto],
+    sizes: dict[Key, int],
+    path: tuple[Key, ...],
 ) -> int:
     """Number of nodes once all functions are inlined."""
     total = 0

@@ -58,6 +58,11 @@ class Op:
         """Arena bytes the kernel needs while it runs, besides its operands."""
         return 0
 
+    @property
+    def keeps_state(self) -> bool:
+        """True when the scratch memory must outlive a call (streams)."""
+        return False
+
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Upper bound of the stack that the kernel's calls use."""
         return 768

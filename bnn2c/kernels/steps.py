@@ -17,14 +17,22 @@ def loop_lines(loop: Loop, inputs: Sequence[TensorType]) -> dict[str, list[str]]
     scratch = [(f"x{k}", loop.windows[k], at) for k, at in states.items()]
     scratch += [(f"y{k}", loop.produced[k], at) for k, at in others.items()]
     first = [_copy(f"in{k}", f"x{k}", loop.windows[k]) for k in states]
+    if loop.streamed:
+        first = _once(loop.layout[2], first)
     arena = "unsigned char *const arena_bytes = (unsigned char *)scratch;"
-    used = loop.layout[2] > 0
+    used = loop.layout[2] > 0 or loop.streamed
     carried = [(k, loop.feeds[k].carried) for k in states]
     return {
         "before": [arena if used else "(void)scratch;", *(_place(*item) for item in scratch), *first],
         "windows": [*_windows(loop, inputs), *_results(loop)],
         "after": [_copy(f"y{output}", f"x{k}", loop.windows[k]) for k, output in carried],
     }
+
+
+def _once(offset: int, lines: list[str]) -> list[str]:
+    """What happens at the beginning of a stream only."""
+    flag = f"*(uint32_t *)(void *)&arena_bytes[{offset}]"
+    return [f"if ({flag} != 0u) {{", *(f"  {line}" for line in lines), f"  {flag} = 0u;", "}"]
 
 
 def units(source: TensorType, window: TensorType, elements: int) -> int:

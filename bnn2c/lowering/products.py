@@ -1,7 +1,8 @@
-"""Lowering of products of two activations: exact integers when both hold few, equally spaced levels.
+"""Lowering of products of two activations, and of sums: exact integers for few, equally spaced levels.
 
 With x = unit_l * (tl - sl * q) and y = unit_r * (tr - sr * r), where t and s are integers and q and r level codes,
-`sum_k x y = unit_l * unit_r * acc` with the integer `acc` of `BinaryMatMul`.
+`sum_k x y = unit_l * unit_r * acc` with the integer `acc` of `BinaryMatMul`; and
+`sum_r (top - spacing * q) = R * top - spacing * sum_r q`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from bnn2c.ir import Node
 from bnn2c.lowering.levels import Levels, find_levels
 from bnn2c.lowering.state import Lazy, State
 from bnn2c.ops.binary_mat_mul import BinaryMatMul
+from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.mat_mul import MatMul
+from bnn2c.ops.reduce import Reduce
 
 MAX_TOP = 64
 TOLERANCE = 1e-6
@@ -48,6 +51,23 @@ def lower_mat_mul(state: State, node: Node, op: MatMul) -> Lazy:
     return Lazy(root, scaled, state.builder.types[root].shape)
 
 
+def lower_reduce(state: State, node: Node, op: Reduce) -> Lazy:
+    """Sums and means of level codes are integers."""
+    lazy = state.lazies[node.inputs[0]]
+    levels = find_levels(state, lazy, node) if op.function in ("sum", "mean") else None
+    if levels is None or levels.spacing is None:
+        return _real(state, node, op)
+    sums = LevelSum()
+    why = [f"a {op.function} of level codes: an exact integer"]
+    root = state.builder.emit(sums, [levels.code], node.output, node.origin, why)
+    state.domains[root] = np.arange(sums.largest(state.builder.types[levels.code]) + 1)
+    count = lazy.shape[1]
+    share = 1.0 if op.function == "sum" else 1.0 / count
+    base = const((levels.values[:, 0] * count * share).reshape(1, 1, -1))
+    step = const(np.full((1, 1, 1), levels.spacing * share))
+    return Lazy(root, apply("descend", Arg(0), base, step), state.builder.types[root].shape)
+
+
 def whole_levels(levels: Levels | None) -> Whole | None:
     """Levels common to all channels, equally spaced, the largest a multiple of half the spacing; else None."""
     if levels is None or levels.values.shape[0] > 1 or levels.spacing is None:
@@ -60,7 +80,7 @@ def whole_levels(levels: Levels | None) -> Whole | None:
     return None
 
 
-def _real(state: State, node: Node, op: MatMul) -> Lazy:
+def _real(state: State, node: Node, op: MatMul | Reduce) -> Lazy:
     values = [state.real(state.lazies[name], node) for name in node.inputs]
     root = state.builder.emit(op, values, node.output, node.origin)
     return Lazy(root, Arg(0), state.builder.types[root].shape)

@@ -13,7 +13,7 @@ from bnn2c.ir import Graph, Node, Op, Port
 from bnn2c.lowering.arg_max import lower_arg_max
 from bnn2c.lowering.levels import MAX_LEVELS, Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
-from bnn2c.lowering.products import lower_mat_mul
+from bnn2c.lowering.products import lower_mat_mul, lower_reduce
 from bnn2c.lowering.state import Lazy, Pool, State, integer_domain, rearranged
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.concat import Concat
@@ -23,6 +23,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.mat_mul import MatMul
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.rearrange import Rearrange
+from bnn2c.ops.reduce import Reduce
 
 
 def lower(graph: Graph) -> tuple[Graph, State]:
@@ -169,5 +170,6 @@ RULES: dict[type, Callable[[State, Node, Any], Lazy]] = {
     Concat: _concat,
     Embedding: _embedding,
     MatMul: lower_mat_mul,
+    Reduce: lower_reduce,
     ArgMax: lower_arg_max,
 }

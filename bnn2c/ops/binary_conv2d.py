@@ -121,7 +121,13 @@ class BinaryConv2d(Op):
 _rng = np.random.default_rng(0)
 
 
-def _case(planes: tuple[int, int], shape: tuple[int, int, int], out: int, window: Window, **more: Any) -> tuple[Any, ...]:  # noqa: ANN401
+def _case(
+    planes: tuple[int, int],
+    shape: tuple[int, int, int],
+    out: int,
+    window: Window,
+    **more: Any,  # noqa: ANN401 - attributes of several types
+) -> tuple[Any, ...]:
     """Random weights; with `levels`, random ascending thresholds per border class."""
     groups, levels = more.pop("groups", 1), more.pop("levels", 0)
     weights = _rng.integers(0, 2, (planes[0], out, *window.kernel, shape[2] // groups)).astype(np.uint8)

@@ -50,7 +50,7 @@ class BinaryMatMul(Op):
         if not stored or left[2] != right[2] or right[0] not in (1, left[0]):
             raise ValueError(f"{inputs[0]} times {inputs[1]}")
         low, high = self.bounds(inputs)
-        return TensorType((left[0], left[1], right[1]), "i16" if -32768 <= low and high <= 32767 else "i32")
+        return TensorType((left[0], left[1], right[1]), "i16" if low >= -32768 and high <= 32767 else "i32")
 
     def reference(self, *inputs: Array) -> Array:
         """Decode, multiply."""

@@ -15,7 +15,7 @@ from bnn2c.ir.window import Window
 
 @dataclass(frozen=True, eq=False)
 class FixedAveragePool(Op):
-    """`out = sum of the taps inside the input / divisor`, to the nearest integer, ties away from zero; the format stays.
+    """`out = sum of the taps inside the input / divisor`, to nearest, ties away from zero; the format stays.
 
     Attributes:
         window: kernel, stride, dilation, pads (padded pixels count as 0 in the sum).

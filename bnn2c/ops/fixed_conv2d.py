@@ -61,7 +61,7 @@ class FixedConv2d(Op):
         sums = self.accumulate(inputs[0]) + self.bias.astype(np.int64)
         shift = self.shift.astype(np.int64)
         rounded = (sums * self.lift * self.multiplier.astype(np.int64) + (1 << (shift - 1))) >> shift
-        return np.clip(rounded, self.low, self.high).astype(NUMPY_TYPES[self.storage])
+        return np.asarray(np.clip(rounded, self.low, self.high), NUMPY_TYPES[self.storage])
 
     def accumulate(self, given: Array) -> Array:
         """Integer dot products, int64 [OH, OW, O] (exact in float64: they fit in 32 bits)."""
@@ -81,7 +81,7 @@ class FixedConv2d(Op):
     @property
     def row(self) -> int:
         """Weights of one output channel with the padding that the kernel wants: a multiple of 8."""
-        return -(-self.weights[0].size // 8) * 8
+        return -(-int(self.weights[0].size) // 8) * 8
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Weights in rows (depthwise: channels last; signs: one bit each), and the constants per channel."""
@@ -129,7 +129,7 @@ class FixedConv2d(Op):
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Two pixels of int32 sums and their int16 patches; signs and depthwise: one pixel of sums."""
-        outputs = self.weights.shape[0]
+        outputs = int(self.weights.shape[0])
         if self.depthwise or self.signs:
             return 4 * outputs
         return 2 * 4 * (outputs + 1) + 2 * 2 * self.row

@@ -37,7 +37,7 @@ class FixedMatMul(Op):
         left, right = (x.astype(np.int64) for x in inputs)
         sums = (left @ right.transpose(0, 2, 1)) >> self.drop
         rounded = (sums * self.multiplier + (1 << (self.shift - 1))) >> self.shift
-        return np.clip(rounded, *INTEGER_LIMITS[self.storage]).astype(NUMPY_TYPES[self.storage])
+        return np.asarray(np.clip(rounded, *INTEGER_LIMITS[self.storage]), NUMPY_TYPES[self.storage])
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """B*M*N*K multiply-accumulates."""

@@ -20,7 +20,8 @@ REACH = 11.0
 class FixedSoftmax(Op):
     """`exp(x - max) / sum(exp(x - max))` over the last axis; 1.0 is the largest value of the storage.
 
-    exp is a table of 512 linear pieces over 0 … 11 below the maximum (error below 7e-5 of the largest term); what is farther below counts as exp(-11) = 1.7e-5.
+    exp is a table of 512 linear pieces over 0 … 11 below the maximum (error below 7e-5 of the largest term); what is
+    farther below counts as exp(-11) = 1.7e-5.
 
     Attributes:
         step: `round(65536 * s)`, where one unit of the input is s of the 65535 steps from 0 to 11.
@@ -49,7 +50,7 @@ class FixedSoftmax(Op):
     @property
     def table(self) -> Array:
         """513 values of exp, 32767 for 1.0."""
-        return np.rint(32767 * np.exp(-REACH * np.arange(513) / 511.992)).astype(np.int16)
+        return np.asarray(np.rint(32767 * np.exp(-REACH * np.arange(513) / 511.992)), np.int16)
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """The table."""

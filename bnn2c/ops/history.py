@@ -46,6 +46,11 @@ class History(Op):
         """
         raise NotImplementedError("a stream is compared with the network over the whole window")
 
+    @property
+    def keeps_state(self) -> bool:
+        """The frames and the counter."""
+        return True
+
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The counter of frames that are still to come."""
         return 8

@@ -66,7 +66,7 @@ class IntegerConv2d(Op):
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """One window as int16, each group's part rounded up to 16 elements."""
-        return 2 * self.groups * (-(-self.weights[0].size // 16) * 16)
+        return int(2 * self.groups * (-(-self.weights[0].size // 16) * 16))
 
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Eight tables of 16 sums."""
@@ -76,7 +76,12 @@ class IntegerConv2d(Op):
 _rng = np.random.default_rng(0)
 IntegerConv2d.CASES = (
     (IntegerConv2d(_rng.choice([-1, 1], (5, 1, 1, 40)), Window((1, 1))), (TensorType((1, 1, 40), "u8"),)),
-    (IntegerConv2d(_rng.choice([-1, 1], (6, 3, 3, 3)), Window((3, 3), (2, 2), pads=(1, 0, 0, 1))),
-     (TensorType((7, 6, 3), "u8"),)),
-    (IntegerConv2d(_rng.integers(-3, 4, (4, 2, 2, 2)), Window((2, 2), dilation=(1, 2)), 2), (TensorType((5, 6, 4), "i8"),)),
-)  # fmt: skip
+    (
+        IntegerConv2d(_rng.choice([-1, 1], (6, 3, 3, 3)), Window((3, 3), (2, 2), pads=(1, 0, 0, 1))),
+        (TensorType((7, 6, 3), "u8"),),
+    ),
+    (
+        IntegerConv2d(_rng.integers(-3, 4, (4, 2, 2, 2)), Window((2, 2), dilation=(1, 2)), 2),
+        (TensorType((5, 6, 4), "i8"),),
+    ),
+)

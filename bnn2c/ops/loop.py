@@ -51,12 +51,14 @@ class Loop(Op):
         steps: number of repetitions.
         feeds: one per input of the body.
         results: what is kept, in the order in which it lies in the output, one run of elements (bits: of pixels).
+        streamed: the states outlive a call, so that the next call goes on with the next step.
     """
 
     body: Graph
     steps: int
     feeds: tuple[Feed, ...]
     results: tuple[Result, ...]
+    streamed: bool = False
 
     @property
     def windows(self) -> list[TensorType]:
@@ -140,8 +142,13 @@ class Loop(Op):
         return states, others, end
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
-        """The body's arena, the states, and outputs that are only carried."""
-        return self.layout[2]
+        """The body's arena, the states, outputs that are only carried, and whether a stream begins."""
+        return self.layout[2] + (8 if self.streamed else 0)
+
+    @property
+    def keeps_state(self) -> bool:
+        """A streamed loop does."""
+        return self.streamed
 
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The loop's own frame and the deepest call of the body."""

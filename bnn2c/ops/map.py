@@ -74,8 +74,13 @@ _channels = np.linspace(-1, 1, 5, dtype=np.float32).reshape(1, 1, 5)
 _rows = np.arange(4, dtype=np.float32).reshape(4, 1, 1)
 Map.CASES = (
     (Map(apply("add", apply("mul", Arg(0), const(_channels)), const(0.25)), (4, 3, 5)), (TensorType((4, 3, 5)),)),
-    (Map(apply("max", apply("sub", Arg(0), const(_rows)), Arg(1)), (4, 3, 5)), (TensorType((4, 3, 5)), TensorType((1, 1, 5)))),
-    (Map(apply("where", apply("ge", Arg(0), const(1.0)), Arg(0), apply("neg", Arg(1))), (2, 2, 33)),
-     (TensorType((2, 2, 33), "bits", 2), TensorType((2, 2, 33), "i8"))),
+    (
+        Map(apply("max", apply("sub", Arg(0), const(_rows)), Arg(1)), (4, 3, 5)),
+        (TensorType((4, 3, 5)), TensorType((1, 1, 5))),
+    ),
+    (
+        Map(apply("where", apply("ge", Arg(0), const(1.0)), Arg(0), apply("neg", Arg(1))), (2, 2, 33)),
+        (TensorType((2, 2, 33), "bits", 2), TensorType((2, 2, 33), "i8")),
+    ),
     (Map(apply("round", apply("div", Arg(0), const(3.0))), (1, 2, 6), "i32"), (TensorType((1, 2, 6), "i32"),)),
-)  # fmt: skip
+)

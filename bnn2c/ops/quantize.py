@@ -12,7 +12,6 @@ from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.packing import pack_words
 
-
 MAX_BREAK = (1 << 30) - 1
 
 
@@ -88,12 +87,29 @@ class Quantize(Op):
 
 _rng = np.random.default_rng(0)
 _one = np.zeros(1, np.int64)
+
+
+def _codes(channels: int, *codes: int) -> Array:
+    return np.tile(np.array(codes, np.uint8), (1, 1, channels, 1))
+
+
 Quantize.CASES = (
-    (Quantize(np.zeros((1, 1, 40, 1)), np.tile(np.uint8([1, 0]), (1, 1, 40, 1)), np.zeros(2, int), np.zeros(3, int)),
-     (TensorType((2, 3, 40)),)),
-    (Quantize(np.sort(_rng.normal(0, 30, (1, 1, 5, 3)).round()), np.tile(np.uint8([3, 2, 1, 0]), (1, 1, 5, 1)), _one, _one, 2),
-     (TensorType((1, 1, 5), "i32"),)),
-    (Quantize(np.sort(_rng.normal(0, 1, (2, 3, 7, 2))), _rng.integers(0, 2, (2, 3, 7, 3)).astype(np.uint8),
-              np.array([0, 1, 1, 0]), np.array([0, 1, 2])), (TensorType((4, 3, 7)),)),
-    (Quantize(np.full((1, 1, 9, 1), 128.0), np.tile(np.uint8([1, 0]), (1, 1, 9, 1)), _one, _one), (TensorType((1, 1, 9), "u8"),)),
-)  # fmt: skip
+    (
+        Quantize(np.zeros((1, 1, 40, 1)), _codes(40, 1, 0), np.zeros(2, int), np.zeros(3, int)),
+        (TensorType((2, 3, 40)),),
+    ),
+    (
+        Quantize(np.sort(_rng.normal(0, 30, (1, 1, 5, 3)).round()), _codes(5, 3, 2, 1, 0), _one, _one, 2),
+        (TensorType((1, 1, 5), "i32"),),
+    ),
+    (
+        Quantize(
+            np.sort(_rng.normal(0, 1, (2, 3, 7, 2))),
+            _rng.integers(0, 2, (2, 3, 7, 3)).astype(np.uint8),
+            np.array([0, 1, 1, 0]),
+            np.array([0, 1, 2]),
+        ),
+        (TensorType((4, 3, 7)),),
+    ),
+    (Quantize(np.full((1, 1, 9, 1), 128.0), _codes(9, 1, 0), _one, _one), (TensorType((1, 1, 9), "u8"),)),
+)

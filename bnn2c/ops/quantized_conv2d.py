@@ -69,11 +69,15 @@ class QuantizedConv2d(Op):
 
 _rng = np.random.default_rng(0)
 _step = Quantize(
-    np.zeros((1, 1, 6, 1)), np.tile(np.uint8([1, 0]), (1, 1, 6, 1)), np.zeros(4, np.int64), np.zeros(5, np.int64)
+    np.zeros((1, 1, 6, 1)),
+    np.tile(np.array([1, 0], np.uint8), (1, 1, 6, 1)),
+    np.zeros(4, np.int64),
+    np.zeros(5, np.int64),
 )
 _window = Window((3, 3), pads=(1, 1, 1, 1))
+_bits, _signs = _rng.integers(0, 2, (6, 3, 3, 2)), _rng.choice([-1, 1], (6, 3, 3, 2))
 QuantizedConv2d.CASES = (
     (QuantizedConv2d(Conv2d(_rng.standard_normal((6, 3, 3, 2)), _window), _step), (TensorType((4, 5, 2)),)),
-    (QuantizedConv2d(SignConv2d(_rng.integers(0, 2, (6, 3, 3, 2)), np.ones(6), _window), _step), (TensorType((4, 5, 2)),)),
-    (QuantizedConv2d(IntegerConv2d(_rng.choice([-1, 1], (6, 3, 3, 2)), _window), _step), (TensorType((4, 5, 2), "i8"),)),
+    (QuantizedConv2d(SignConv2d(_bits, np.ones(6), _window), _step), (TensorType((4, 5, 2)),)),
+    (QuantizedConv2d(IntegerConv2d(_signs, _window), _step), (TensorType((4, 5, 2), "i8"),)),
 )

@@ -79,7 +79,7 @@ def copy_of(value: str, producers: dict[str, Node]) -> Copy | None:
 
 def border_of(index: Array) -> Pads | None:
     """(top, left, bottom, right): rows and columns without any source around a part that has sources everywhere."""
-    rows, cols = (index >= 0).any(axis=(1, 2)), (index >= 0).any(axis=(0, 2))
+    rows, cols = np.asarray((index >= 0).any(axis=(1, 2))), np.asarray((index >= 0).any(axis=(0, 2)))
     if not rows.any():
         return None
     top, left = int(rows.argmax()), int(cols.argmax())

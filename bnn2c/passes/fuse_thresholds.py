@@ -3,8 +3,8 @@
 `quantize(binary_conv2d(x))` becomes one operation when the accumulator has no other reader and its codes are monotone
 in it. A channel whose code falls while the accumulator rises gets its weights inverted: with `acc' = N - acc` (N the
 largest accumulator), `acc >= b` is `acc' <= N - b`, so all channels compare in one direction.
-A channel whose code is constant has a threshold that every or no accumulator reaches; its weights become 0, so that the C
-does not depend on how a dead channel was trained.
+A channel whose code is constant has a threshold that every or no accumulator reaches; its weights become 0, so that
+the C does not depend on how a dead channel was trained.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def quantised(conv: BinaryConv2d, step: Quantize) -> BinaryConv2d | None:
         return None
     invert = np.asarray(~rising)
     thresholds = np.stack([_threshold(step, level, invert, conv.largest) for level in range(1, levels)], axis=-1)
-    unused = (rising & falling)[None, :, None, None, None]
+    unused = np.asarray(rising & falling)[None, :, None, None, None]
     weights = np.where(unused, 0, conv.weights ^ invert[None, :, None, None, None]).astype(np.uint8)
     return replace(
         conv,

@@ -47,6 +47,7 @@ def build_report(
     data |= {"verdict": _verdict(sizes, limits or Limits()), "sizes": sizes}
     data |= {"totals": {key: sum(layer[key] for layer in layers) for key in _LAYER_COUNTS}, "layers": layers}
     data |= {"exactness": _exactness(layers), "memory": [dict(buffer) for buffer in report_data.get("memory", [])]}
+    data |= {"fixed_point": manifest["fixed_point"]} if "fixed_point" in manifest else {}
     return Report({**data, "warnings": warnings})
 
 

@@ -28,8 +28,26 @@ def render_text(data: Json) -> str:
     """
     parts = [_head(data), _sizes(data), _table(LAYER_HEADER, [*layer_rows(data), total_row(data)])]
     parts.append(["Exactness", *(f"  {line}" for line in exactness_lines(data)), *_rounding(data)])
+    parts += [_fixed_point(data["fixed_point"])] if "fixed_point" in data else []
     parts.extend(_warning(warning) for warning in data["warnings"])
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _fixed_point(found: Json) -> list[str]:
+    """Agreement with float32, then format and signal-to-noise ratio of every real tensor."""
+    head = (
+        f"Fixed point {found['real']}: {found['agreement']:.2%} of {plural(found['samples'], 'calibration sample')} "
+        f"give the answer of float32 (scales: {found['method']})"
+    )
+    rows: list[tuple[str, ...]] = [
+        (one["layer"], one["value"], one["storage"], f"{one['scale']:.6g}", _decibel(one["snr_db"]))
+        for one in found["values"]
+    ]
+    return [head, *_table(("layer", "tensor", "type", "scale", "SNR dB"), rows)]
+
+
+def _decibel(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f}"
 
 
 def shape_text(shape: Sequence[int]) -> str:

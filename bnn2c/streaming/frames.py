@@ -1,9 +1,10 @@
 """Rewrite a lowered graph so that it computes one output frame from one input frame.
 
 A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and
-computes one position: the same operation on the same numbers as in the whole window, so equality is exact. All other
-layers compute one frame from one frame. Refused (BNN028): padding along time and whatever treats frames differently by their
-position, because a stream has no borders; branches with different delays.
+computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
+over time does one step and keeps its states. All other layers compute one frame from one frame. Refused (BNN028):
+padding along time and whatever treats frames differently by their position, because a stream has no borders; branches
+with different delays.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bnn2c.errors import CompileError
 from bnn2c.importer.tensors import shape3
 from bnn2c.ir import Graph, Node, Port, TensorType
 from bnn2c.ops.history import History
+from bnn2c.ops.loop import Loop
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.streaming.one_frame import Frames, NotUniform, at_one_frame, frame_positions, frames_of, window_along
 
@@ -61,6 +63,7 @@ class _Streamer:
         self.types: dict[str, TensorType] = {}
         self.clocks: dict[str, Clock | None] = {}
         self.ports: dict[str, Frames] = {}
+        self.after: set[str] = set()
         self.nodes: list[Node] = []
 
     def run(self) -> Stream:
@@ -91,6 +94,8 @@ class _Streamer:
     def _output(self, port: Port) -> tuple[Port, Frames]:
         """Time is the ONNX axis whose frames are the physical ones."""
         clock, size = self.clocks[port.value], self.graph.types[port.value].size
+        if self.after and port.value not in self.after:
+            raise CompileError.single("BNN028", f"output {port.name} comes before others are complete")
         if clock is None:
             return port, Frames(1, 1, size)
         inner = int(np.prod(self.graph.types[port.value].shape[clock.axis + 1 :]))
@@ -105,6 +110,8 @@ class _Streamer:
         timed = [c for c in clocks if c is not None]
         if not timed:
             self._add(node, None)
+        elif isinstance(node.op, Loop):
+            self._steps(node, node.op, timed[0])
         elif any(replace(c, axis=0) != replace(timed[0], axis=0) for c in timed) or len(timed) < len(clocks):
             raise NotUniform("its inputs come at different times")
         else:
@@ -115,7 +122,7 @@ class _Streamer:
             self._moved(node, node.op.index, clock)
             return
         if clock.axis < 0:
-            node, clock = self._entered(node, clock)
+            clock = self._entered(node.inputs[0], clock)
         axis, kind = clock.axis, self.graph.types[node.output]
         window = window_along(node.op, axis, self.graph.types[node.inputs[0]])
         if window is not None and window != (1, 1):
@@ -126,6 +133,23 @@ class _Streamer:
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
         self._add(replace(node, op=at_one_frame(node.op, axis)), clock if clock.frames > 1 else None)
+
+    def _steps(self, node: Node, loop: Loop, clock: Clock) -> None:
+        """A loop over time: one step for each frame, and states that stay. Each step must read its own frame only."""
+        for name, feed, window in zip(node.inputs, loop.feeds, loop.windows, strict=True):
+            mine = self.clocks[name]
+            if mine is None:
+                continue
+            frames = self._frames(name, mine)
+            inside = frames.outer == 1 and feed.step == frames.inner and feed.start + window.size <= frames.inner
+            if not inside or mine.frames != loop.steps or replace(mine, axis=0) != replace(clock, axis=0):
+                raise NotUniform("its steps do not read one frame each, from the first to the last")
+        if len(loop.results) > 1:
+            raise NotUniform("it gives several results")
+        stacked = loop.results[0].stacked
+        self.ports[node.output] = Frames(1, loop.steps, loop.produced[loop.results[0].output].size)
+        step = replace(loop, steps=1, streamed=True)
+        self._add(replace(node, op=step), replace(clock, axis=-1) if stacked else None)
 
     def _moved(self, node: Node, index: Array, clock: Clock) -> None:
         """Within frames; or a flattened window, all of whose frames are kept and which each new frame completes."""
@@ -143,15 +167,13 @@ class _Streamer:
     def _frames(self, name: str, clock: Clock) -> Frames:
         return self.ports[name] if clock.axis < 0 else frames_of(self.graph.types[name].shape, clock.axis)
 
-    def _entered(self, node: Node, clock: Clock) -> tuple[Node, Clock]:
-        """An input that is read without a rearrangement, as a frame in physical order."""
-        source = node.inputs[0]
+    def _entered(self, source: str, clock: Clock) -> Clock:
+        """An input (or the states of a loop) that is read without a rearrangement: its frames in physical order."""
         kind = self.graph.types[source]
         index = np.arange(kind.size, dtype=np.int32).reshape(kind.shape)
         axis, moved = frame_positions(index, self.ports[source])
-        if self.types[source].shape != moved.shape:
-            self.types[source] = replace(self.types[source], shape=(moved.shape[0], moved.shape[1], moved.shape[2]))
-        return node, replace(clock, axis=axis)
+        self.types[source] = replace(self.types[source], shape=(moved.shape[0], moved.shape[1], moved.shape[2]))
+        return replace(clock, axis=axis)
 
     def _history(self, node: Node, axis: int, span: int, stride: int) -> str:
         name = f"{node.inputs[0]}/last_{span}_{stride}"
@@ -160,6 +182,12 @@ class _Streamer:
         return name
 
     def _add(self, node: Node, clock: Clock | None) -> None:
+        if isinstance(node.op, History):
+            if self.after and node.inputs[0] not in self.after:
+                raise NotUniform("it begins a branch beside other layers that wait for frames")
+            self.after = {node.output}
+        elif self.after.intersection(node.inputs):
+            self.after.add(node.output)
         self.types[node.output] = node.op.infer([self.types[name] for name in node.inputs])
         self.clocks[node.output] = clock
         self.nodes.append(node)

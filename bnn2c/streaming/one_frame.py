@@ -17,6 +17,7 @@ from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.byte_table import ByteTable
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.integer_conv2d import IntegerConv2d
+from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
@@ -38,7 +39,7 @@ def window_along(op: Op, axis: int, kind: TensorType) -> tuple[int, int] | None:
     """(span, stride) in frames of an operation that reads several frames; None for others."""
     if isinstance(op, QuantizedConv2d):
         return window_along(op.conv, axis, kind)
-    if isinstance(op, Reduce):
+    if isinstance(op, (Reduce, LevelSum)):
         return (kind.shape[1], 1) if axis == 1 else None
     if not isinstance(op, WINDOWED):
         return None
@@ -67,7 +68,7 @@ def at_one_frame(op: Op, axis: int) -> Op:
     if isinstance(op, Map):
         shape = tuple(1 if k == axis else n for k, n in enumerate(op.shape))
         return replace(op, expr=remap_consts(op.expr, lambda c: _first(c, axis)), shape=(shape[0], shape[1], shape[2]))
-    if isinstance(op, (Reduce, *LOCAL)):
+    if isinstance(op, (Reduce, LevelSum, *LOCAL)):
         return op
     raise NotUniform(f"{op.kind} has no form for streams")
 
@@ -130,6 +131,6 @@ def frame_positions(index: Array, source: Frames) -> tuple[int, Array]:
     for axis in range(3):
         times = np.moveaxis(place, axis, 0).reshape(place.shape[axis], -1)
         same = np.moveaxis(rest, axis, 0).reshape(place.shape[axis], -1)
-        if len(times) == source.count and (times.T == np.arange(source.count)).all() and (same == same[0]).all():
+        if len(times) == source.count and (np.arange(source.count) == times.T).all() and (same == same[0]).all():
             return axis, np.asarray(rest.take([0], axis), np.int32)
     raise NotUniform("it mixes frames")

@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.errors import CompileError
 from bnn2c.importer import load_model
 from bnn2c.verify.compare import Tolerance, close, tolerances
+from bnn2c.verify.fixed import compared_fixed
 from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.rounding import Judge
 from bnn2c.verify.runner import measurements, run_target
@@ -71,7 +72,10 @@ def verify_model(
         tell(f"{target}: building and running {len(given.inputs)} samples")
         done = run(compiled, target, given)
         tell(f"{target}: comparing")
-        verdict = _compared(done.outputs, expected, allowed, judge)
+        if "fixed_point" in compiled.manifest:
+            verdict = compared_fixed(compiled, given.inputs, done.outputs, expected)
+        else:
+            verdict = _compared(done.outputs, expected, allowed, judge)
         found.append({"target": target, **verdict, "reference": origin, **measurements(done, compiled.manifest)})
     return {"schema": 1, "model": str(model_path), "results": found}
 

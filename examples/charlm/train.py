@@ -136,18 +136,21 @@ def export(net: Net, path: Path) -> None:
         data.append(numpy_helper.from_array(np.array(number, np.float32), name))
     data.append(numpy_helper.from_array(np.array([HIDDEN] * 3, np.int64), "sizes"))
     row = node("Gather", [two_valued("embedding", net.embed), "symbol"], "row", axis=0)
-    row = node("Add", [node("Mul", [row, real("embed_scale", net.embed_scale)], "row_scaled"), real("bias", net.bias)], "x")
+    scaled_row = node("Mul", [row, real("embed_scale", net.embed_scale)], "row_scaled")
+    node("Add", [scaled_row, real("bias", net.bias)], "x")
     product = node("MatMul", [sign_of("h_bits", "state"), two_valued("recurrent", net.recur.T)], "h_product")
     node("Mul", [product, real("recur_scale", net.recur_scale)], "hx")
     for source in ("x", "hx"):
-        nodes.append(helper.make_node("Split", [source, "sizes"], [f"{source}_{g}" for g in "zrn"], name=f"{source}_split", axis=1))
+        parts = [f"{source}_{gate}" for gate in "zrn"]
+        nodes.append(helper.make_node("Split", [source, "sizes"], parts, name=f"{source}_split", axis=1))
     z = node("Sigmoid", [node("Add", ["x_z", "hx_z"], "z_sum")], "z")
     r = node("Sigmoid", [node("Add", ["x_r", "hx_r"], "r_sum")], "r")
     n = node("Tanh", [node("Add", ["x_n", node("Mul", [r, "hx_n"], "reset")], "n_sum")], "n")
     fresh = node("Mul", [node("Sub", ["one", z], "z_not"), n], "fresh")
     node("Add", [fresh, node("Mul", [z, "state"], "kept")], "next_state")
     scores = node("MatMul", [sign_of("out_bits", "next_state"), two_valued("output", net.out.T)], "scores")
-    node("Add", [node("Mul", [scores, real("out_scale", net.out_scale)], "scaled"), real("out_bias", net.out_bias)], "logits")
+    scaled = node("Mul", [scores, real("out_scale", net.out_scale)], "scaled")
+    node("Add", [scaled, real("out_bias", net.out_bias)], "logits")
     inputs = [("symbol", TensorProto.INT64, [1]), ("state", TensorProto.FLOAT, [1, HIDDEN])]
     outputs = [("logits", TensorProto.FLOAT, [1, len(SYMBOLS)]), ("next_state", TensorProto.FLOAT, [1, HIDDEN])]
     graph = helper.make_graph(

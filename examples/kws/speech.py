@@ -1,7 +1,7 @@
 """Speaks the training and test clips with espeak-ng and turns them into features with logmel.c.
 
-`apt-get install espeak-ng` and a C compiler are needed. Synthetic voices are cleaner and more alike than people: the accuracy says
-that the chain works, not how a product would do. Voices of the test set do not occur in the training set.
+`apt-get install espeak-ng` and a C compiler are needed. Synthetic voices are cleaner and more alike than people: the
+accuracy says that the chain works, not how a product would do. Voices of the test set do not occur in the training set.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ RATE, SAMPLES, HOP, SIZE, BANDS = 8000, 8000, 160, 256, 20
 FRAMES = (SAMPLES - SIZE) // HOP + 1
 WORDS = ("yes", "no", "stop", "go", "left", "right", "up", "down")
 CLASSES = (*WORDS, "unknown", "noise")
-OTHERS = """house river seven table window music paper orange doctor garden eight marvin happy tree bird follow learn
-visual forward wow sheila three cat zero water number people mountain""".split()
+OTHERS = (
+    "house", "river", "seven", "table", "window", "music", "paper", "orange", "doctor", "garden", "eight", "marvin", "happy",
+    "tree", "bird", "follow", "learn", "visual", "forward", "wow", "sheila", "three", "cat", "zero", "water", "number",
+    "people", "mountain",
+)  # fmt: skip
 ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan")
 TRAIN_VOICES = ("m1", "m2", "m3", "m4", "m5", "m6", "f1", "f2", "f3")
 TEST_VOICES = ("m7", "f4", "f5")
@@ -77,7 +80,9 @@ def in_noise(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.rint(clip * 30000), -32768, 32767).astype(np.int16)
 
 
-def clips(voices: Sequence[str], per_word: int, noisy: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, int]]:
+def clips(
+    voices: Sequence[str], per_word: int, noisy: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, int]]:
     """(int16 samples, class) of every clip; each spoken word is heard `noisy` times in different noise."""
     for number, word in enumerate((*WORDS, "unknown")):
         for _ in range(per_word * (2 if word == "unknown" else 1)):

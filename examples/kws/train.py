@@ -104,10 +104,10 @@ def main() -> None:
     """Speak, train, export. The last epoch is exported: the test clips choose nothing."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    _, x, y = dataset(speech.TRAIN_VOICES, 120, 4, 1)
+    _, x, y = dataset(speech.TRAIN_VOICES, 200, 4, 1)
     sounds, test_x, test_y = dataset(speech.TEST_VOICES, 25, 1, 2)
     net = Net()
-    train(net, x, y, int(sys.argv[1]) if len(sys.argv) > 1 else 25)
+    train(net, x, y, int(sys.argv[1]) if len(sys.argv) > 1 else 50)
     print(f"{len(y)} clips to train on, {len(test_y)} to test: accuracy {100 * accuracy(net, test_x, test_y):.1f} %")
     torch.onnx.export(
         net.eval(), torch.zeros(1, speech.BANDS, speech.FRAMES), str(HERE / "kws.onnx"), opset_version=17,

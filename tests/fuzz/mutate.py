@@ -102,7 +102,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the object lives
 
     def run(self, job: int | Path) -> Outcome:
         """Compile one mutation, or a stored file."""
@@ -120,7 +120,9 @@ class Worker:
         if answer is None:
             process.kill()
         status = process.wait()
-        return Outcome(number, "hang" if answer is None else "died", f"exit status {status}; {self._last_words()}", seconds)
+        return Outcome(
+            number, "hang" if answer is None else "died", f"exit status {status}; {self._last_words()}", seconds
+        )
 
     def _last_words(self) -> str:
         """Where it was, innermost first, when it was killed."""
@@ -195,9 +197,18 @@ def main() -> int:
     outcomes = list(campaign(range(given.first, given.first + given.count), given.jobs))
     findings = [outcome for outcome in outcomes if outcome.finding]
     for outcome in findings:
-        print(outcome.number, outcome.kind, outcome.detail, f"{outcome.seconds:.1f} s", store(outcome) if given.keep else "")
+        print(
+            outcome.number,
+            outcome.kind,
+            outcome.detail,
+            f"{outcome.seconds:.1f} s",
+            store(outcome) if given.keep else "",
+        )
     slowest = max(outcomes, key=lambda o: o.seconds)
-    print(f"{len(outcomes)} mutations: {dict(Counter(o.kind for o in outcomes))}, slowest {slowest.seconds:.1f} s ({slowest.number})")
+    print(
+        f"{len(outcomes)} mutations: {dict(Counter(o.kind for o in outcomes))}, slowest {slowest.seconds:.1f} s "
+        f"({slowest.number})"
+    )
     return int(bool(findings))
 
 

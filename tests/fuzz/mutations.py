@@ -12,7 +12,28 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from onnx import helper
 
-INTEGERS = (0, 1, -1, 2, 3, 5, 7, 16, 100, 255, 1000, 4097, 65536, 2**31 - 1, 2**31, 2**40, 2**62, 2**63 - 1, -(2**31), -(2**63))
+INTEGERS = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    5,
+    7,
+    16,
+    100,
+    255,
+    1000,
+    4097,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**40,
+    2**62,
+    2**63 - 1,
+    -(2**31),
+    -(2**63),
+)
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-30, 1e30, 3.4e38, float("inf"), float("-inf"), float("nan"))
 NAMES = (
     "", "x", "y", "s", "int", "main", '*/ #include "/etc/passwd"', "../../x", "n" * 10_000, "ünï\u202e\x00\n", "a b", "a?b",
@@ -164,7 +185,13 @@ def deeper(model: onnx.ModelProto, rng: random.Random) -> None:
     for level in range(rng.choice((1, 3, 10, 20))):
         outs = [helper.make_tensor_value_info(name, 1, None) for name in inner.output if name]
         graph = helper.make_graph([inner], f"level{level}", [], outs)
-        inner = helper.make_node("If", ["deep"], list(inner.output), then_branch=graph, else_branch=graph if level < 3 else helper.make_graph([], "e", [], []))
+        inner = helper.make_node(
+            "If",
+            ["deep"],
+            list(inner.output),
+            then_branch=graph,
+            else_branch=graph if level < 3 else helper.make_graph([], "e", [], []),
+        )
     model.graph.node[place].CopyFrom(inner)
     model.graph.initializer.append(helper.make_tensor("deep", onnx.TensorProto.BOOL, [], [True]))
 

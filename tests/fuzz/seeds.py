@@ -41,7 +41,10 @@ def node(op: str, inputs: str, outputs: str, **attributes: object) -> onnx.NodeP
 
 def mlp() -> onnx.ModelProto:
     """Two binary dense layers with BatchNormalization between them."""
-    norm = {name: np.linspace(start, 1.5, 8, dtype=np.float32) for name, start in [("g", -1), ("b", -2), ("m", -3), ("v", 1)]}
+    norm = {
+        name: np.linspace(start, 1.5, 8, dtype=np.float32)
+        for name, start in [("g", -1), ("b", -2), ("m", -3), ("v", 1)]
+    }
     nodes = [
         node("Flatten", "x", "f"), node("Sign", "f", "s"), node("MatMul", "s w1", "d"),
         node("BatchNormalization", "d g b m v", "n"), node("Sign", "n", "t"), node("Gemm", "t w2 c", "y", transB=1),
@@ -124,7 +127,12 @@ def recurrent() -> onnx.ModelProto:
 def functions() -> onnx.ModelProto:
     """A model-local function and operators with formulae."""
     inner = helper.make_function(
-        "local", "Twice", ["a"], ["b"], [node("Add", "a a", "c"), node("HardSwish", "c", "b")], [helper.make_opsetid("", 20)]
+        "local",
+        "Twice",
+        ["a"],
+        ["b"],
+        [node("Add", "a a", "c"), node("HardSwish", "c", "b")],
+        [helper.make_opsetid("", 20)],
     )
     nodes = [
         node("Twice", "x", "t", domain="local"), node("PRelu", "t s", "p"), node("LayerNormalization", "p g", "l"),

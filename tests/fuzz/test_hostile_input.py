@@ -49,7 +49,9 @@ def test_files_that_were_findings() -> None:
 @pytest.mark.parametrize("block", range(int(os.environ.get("N", "5000")) // 500))
 def test_campaign(block: int) -> None:
     first = int(os.environ.get("BNN2C_FUZZ_FIRST", str(int(time.time()) % 10**6 * 1000))) + 500 * block
-    assert _failures(list(campaign(range(first, first + 500)))) == [], "mutate.py COUNT --first FIRST --keep stores them"
+    assert _failures(list(campaign(range(first, first + 500)))) == [], (
+        "mutate.py COUNT --first FIRST --keep stores them"
+    )
 
 
 def _refused(source: object, code: str, **options: object) -> None:
@@ -87,7 +89,9 @@ def test_sizes_are_limited_before_memory_is_taken(made: onnx.ModelProto) -> None
 @pytest.mark.parametrize("op", ["ConstantOfShape", "RandomNormal"])
 def test_constants_are_neither_huge_nor_random(op: str) -> None:
     made = node(op, "huge", "c") if op == "ConstantOfShape" else node(op, "", "c", shape=[1, 4])
-    _refused(model([made, node("Add", "x c", "y")], [1, 4], {"huge": HUGE} if op == "ConstantOfShape" else {}, 2), "BNN005")
+    _refused(
+        model([made, node("Add", "x c", "y")], [1, 4], {"huge": HUGE} if op == "ConstantOfShape" else {}, 2), "BNN005"
+    )
 
 
 def test_options_raise_and_lower_the_limits() -> None:
@@ -163,7 +167,9 @@ def test_external_data_beside_the_model(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numpy_helper.to_array(tensor), signs(32, 8))
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "missing", "", ".", "link", "folder/../../secret", "a\0b"])
+@pytest.mark.parametrize(
+    "location", ["../secret", "/etc/passwd", "missing", "", ".", "link", "folder/../../secret", "a\0b"]
+)
 def test_external_data_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "secret").write_bytes(signs(32, 8).tobytes())
     path = _external(tmp_path / "model", location)
@@ -171,7 +177,10 @@ def test_external_data_elsewhere_are_refused(tmp_path: Path, location: str) -> N
     _refused(path, "BNN010")
 
 
-@pytest.mark.parametrize("facts", [{"offset": "-1"}, {"offset": "1"}, {"length": "99999"}, {"length": "-4"}, {"offset": "x"}, {"length": "8"}])
+@pytest.mark.parametrize(
+    "facts",
+    [{"offset": "-1"}, {"offset": "1"}, {"length": "99999"}, {"length": "-4"}, {"offset": "x"}, {"length": "8"}],
+)
 def test_external_ranges_that_do_not_fit_are_refused(tmp_path: Path, facts: dict[str, str]) -> None:
     path = _external(tmp_path, "w.bin", **facts)
     (tmp_path / "w.bin").write_bytes(signs(32, 8).tobytes())
@@ -183,7 +192,19 @@ def test_external_data_of_a_model_without_a_folder_are_refused(tmp_path: Path) -
     _refused(_external(tmp_path, "w.bin").read_bytes(), "BNN010")
 
 
-HOSTILE = ['*/ #include "/etc/passwd"', "int", "../../x", "n" * 10_000, "ünï\u202e\n", "a b", "a?b", "??/", "\\", "//", ""]
+HOSTILE = [
+    '*/ #include "/etc/passwd"',
+    "int",
+    "../../x",
+    "n" * 10_000,
+    "ünï\u202e\n",
+    "a b",
+    "a?b",
+    "??/",
+    "\\",
+    "//",
+    "",
+]
 
 
 def test_hostile_names_become_valid_distinct_c(tmp_path: Path) -> None:
@@ -198,7 +219,11 @@ def test_hostile_names_become_valid_distinct_c(tmp_path: Path) -> None:
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     compiled = compile_model(made, Options(name="kws"))
-    assert not any("passwd" in line and line.lstrip().startswith("#") for text in compiled.files.values() for line in text.splitlines())
+    assert not any(
+        "passwd" in line and line.lstrip().startswith("#")
+        for text in compiled.files.values()
+        for line in text.splitlines()
+    )
     inputs = [np.full((1, 3), k - 3, np.float32) for k in range(len(names))]
     library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=["-Wall", "-Wextra", "-Werror"])
     for given, got in zip(inputs, library.run(inputs), strict=True):

@@ -19,7 +19,7 @@ def _source(call: Call, old: int, new: int, scale: float) -> Array:
         return x / scale
     if mode == "align_corners":
         if scale * old % 1:
-            raise call.refuse("BNN006", "align_corners with a fractional output size means different things to runtimes")
+            raise call.refuse("BNN006", "align_corners with a fractional output size is ambiguous")
         return x * (old - 1) / max(new - 1, 1)
     if mode == "pytorch_half_pixel" and new == 1:
         return np.zeros(1)

@@ -203,7 +203,8 @@ def _subscripts(call: Call) -> tuple[list[str], str]:
     parts = operands.split(",")
     letters = set(operands) - {","}
     repeated = any(len(set(p)) != len(p) for p in (*parts, out))
-    if len(parts) != len(call.inputs) or len(parts) > 2 or repeated or not letters or not (set(out) <= letters) or "." in letters:
+    known = bool(letters) and set(out) <= letters and "." not in letters
+    if len(parts) != len(call.inputs) or len(parts) > 2 or repeated or not known:
         raise call.refuse("BNN006", f"Einsum '{equation}' is not a sum of one tensor or a product of two")
     return parts, out
 

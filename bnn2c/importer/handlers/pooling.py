@@ -62,7 +62,7 @@ def _divisors(call: Call, window: Window, size: tuple[int, int]) -> Array:
 
 @handles("Pad")
 def pad(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Reflect, edge and wrap only move elements; a constant is placed by selecting between the tensor and the constant."""
+    """Reflect, edge and wrap only move elements; a constant is selected instead of the tensor."""
     x = call.tensor(0)
     widths = _pad_widths(call, len(x.shape))
     mode = call.attrs.get("mode", "constant")

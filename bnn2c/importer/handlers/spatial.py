@@ -47,7 +47,8 @@ def window_of(call: Call, size: Sequence[int], kernel: Sequence[int] | None = No
     _check_range(call, 1, height, width, *stride, *dilation)
     pads = _pads(call, full, (height, width), stride, dilation, rank)
     _check_range(call, 0, *pads)
-    if max(k * (n + pads[axis] + pads[axis + 2]) for axis, (k, n) in enumerate(zip((height, width), full, strict=True))) > LARGEST_AREA:
+    padded = (full[0] + pads[0] + pads[2], full[1] + pads[1] + pads[3])
+    if max(height * padded[0], width * padded[1]) > LARGEST_AREA:
         raise call.refuse("BNN009", f"the window of {call.op} is too large")
     window = Window((height, width), stride, dilation, pads)
     return _with_ceil(window, full) if call.attrs.get("ceil_mode") else window

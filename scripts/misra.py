@@ -1,0 +1,81 @@
+"""Runs cppcheck's MISRA C:2012 addon on generated code and runtime; compares the rules with docs/misra.md.
+
+python scripts/misra.py            # prints findings per rule; exit status 1 when a rule is not listed
+python scripts/misra.py 10.3 10.6  # prints the places of some rules
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fuzz")]
+PAGE = ROOT / "docs" / "misra.md"
+FINDING = re.compile(r"^(.*):(\d+): misra-c2012-(\d+\.\d+)$", re.M)
+
+
+def generate(folder: Path) -> list[Path]:
+    """C of a few models that use most of the runtime; the sources."""
+    import seeds
+
+    from bnn2c.options import Options
+    from bnn2c.pipeline import compile_model
+
+    digits = ROOT / "examples" / "digits"
+    vectors = digits / "digits_test.npz"
+    made = [
+        (digits / "digits_cnn.onnx", Options(name="cnn", input_scale=1 / 255, integrity=True, selftest=vectors)),
+        (digits / "digits_mlp.onnx", Options(name="mlp", input_scale=1 / 255, optimize="speed")),
+        (seeds.cnn(), Options(name="real", optimize="size")),
+        (seeds.functions(), Options(name="functions")),
+    ]
+    for source, options in made:
+        for name, text in compile_model(source, options).files.items():
+            (folder / name).write_text(text, "utf-8")
+    return sorted(folder.glob("*.c"))
+
+
+def findings(sources: Sequence[Path]) -> list[tuple[str, int, str]]:
+    """(file, line, rule) of every finding."""
+    command = [
+        "cppcheck",
+        "--addon=misra",
+        "--std=c99",
+        "--enable=style",
+        "--suppress=*:*/usr/*",
+        "-q",
+        "--template={file}:{line}: {id}",
+    ]
+    run = subprocess.run([*command, *map(str, sources)], capture_output=True, text=True, timeout=1500, check=True)
+    return sorted({(Path(file).name, int(line), rule) for file, line, rule in FINDING.findall(run.stderr)})
+
+
+def listed() -> set[str]:
+    """Rules that docs/misra.md lists with a reason."""
+    return set(re.findall(r"^\| (\d+\.\d+) \|", PAGE.read_text("utf-8"), re.M))
+
+
+def main() -> int:
+    """Run; returns the exit status."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = findings(generate(Path(folder)))
+    for file, line, rule in found:
+        if rule in sys.argv[1:] or (rule not in listed() and not sys.argv[1:]):
+            print(f"{file}:{line}: rule {rule}")
+    counts = Counter(rule for _, _, rule in found)
+    print(
+        ", ".join(
+            f"{rule}: {n}" for rule, n in sorted(counts.items(), key=lambda item: [int(x) for x in item[0].split(".")])
+        )
+    )
+    return int(bool(set(counts) - listed()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

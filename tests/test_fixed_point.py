@@ -1,0 +1,219 @@
+"""Fixed point: agreement with float32, bit-exact C, no float symbol, and the pieces that it is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from fixed_point_models import bireal, reactnet, real_head, xnornet_k
+from onnx import helper, numpy_helper
+
+from bnn2c.analysis.steps import classes_of
+from bnn2c.errors import CompileError
+from bnn2c.expr import Arg, Expr, apply, const, evaluate
+from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
+from bnn2c.fixed_point.expressions import compile_expression
+from bnn2c.fixed_point.formats import Format, NotFixed, Number
+from bnn2c.fixed_point.weights import integer_weights, rescaling
+from bnn2c.options import Options
+from bnn2c.pipeline import Compiled, compile_model
+from bnn2c.targets import load_target
+from bnn2c.toolchain import ToolchainMissing, build_shared, require_tools, run_on_target
+
+NETWORKS = {"bireal": bireal, "reactnet": reactnet, "xnornet_k": xnornet_k}
+LEAST = {"int16": 0.99, "int8": 0.97}
+SAMPLES = 100
+
+
+def pixels(count: int, seed: int, shape: tuple[int, ...] = (1, 1, 12, 12)) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape)).astype(np.uint8)
+
+
+def vectors(folder: Path, data: np.ndarray[Any, Any], name: str = "calibration.npz") -> Path:
+    np.savez(folder / name, input=data)
+    return folder / name
+
+
+def fixed(model: onnx.ModelProto, folder: Path, real: str, **more: Any) -> Compiled:
+    calibrate = vectors(folder, pixels(48, 1))
+    return compile_model(model, Options(name="net", real=real, calibrate=calibrate, input_scale=1 / 255, **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("real", LEAST)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_agreement_with_float32_on_held_out_vectors(name: str, real: str, tmp_path: Path) -> None:
+    model = NETWORKS[name]()
+    exact = compile_model(model, Options(name="net", real="float32", input_scale=1 / 255))
+    small = fixed(model, tmp_path, real)
+    held_out = pixels(SAMPLES, 2)
+    same = [exact.reference([x])[0].argmax() == small.reference([x])[0].argmax() for x in held_out]
+    assert np.mean(same) >= LEAST[real]
+    assert {kind.storage for kind in small.final.types.values()}.isdisjoint({"f32"})
+
+
+@pytest.mark.parametrize("real", LEAST)
+@pytest.mark.parametrize("name", [*NETWORKS, "real_head"])
+def test_c_is_the_integer_reference(name: str, real: str, tmp_path: Path) -> None:
+    compiled = fixed({**NETWORKS, "real_head": real_head}[name](), tmp_path, real)
+    library = build_shared(compiled.files, compiled.manifest, tmp_path / "build", opt="-O1")
+    for x in pixels(4, 3):
+        for found, wanted in zip(library.run([x]), compiled.reference([x]), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "rv32imc"])
+def test_targets_are_exact_and_link_no_float(target: str, tmp_path: Path) -> None:
+    try:
+        require_tools(load_target(target))
+    except ToolchainMissing as error:
+        pytest.skip(str(error))
+    compiled = fixed(real_head(), tmp_path, "int8", target=target)
+    given = [[x] for x in pixels(2, 4)]
+    run = run_on_target(compiled.files, compiled.manifest, load_target(target), given, tmp_path / "build", count=False)
+    for found, x in zip(run.outputs, given, strict=True):
+        np.testing.assert_array_equal(found[0], compiled.reference(x)[0])
+    parts = ("f2", "fadd", "fmul", "fdiv", "exp")
+    floats = [name for name in run.sizes.undefined if any(part in name for part in parts)]
+    assert floats == []
+
+
+def test_outputs_carry_their_scale(tmp_path: Path) -> None:
+    compiled = fixed(bireal(), tmp_path, "int16")
+    (port,) = compiled.manifest["outputs"]
+    assert port["dtype"] == "int16"
+    assert "#define NET_OUTPUT_LOGITS_SCALE" in compiled.files["net.h"]
+    exact = compile_model(bireal(), Options(name="net", real="float32", input_scale=1 / 255))
+    x = pixels(1, 5)[0]
+    real, whole = exact.reference([x])[0], compiled.reference([x])[0]
+    assert np.abs(whole * port["scale"] - real).max() < 0.05 * np.abs(real).max()
+
+
+def test_summary_tells_snr_and_agreement(tmp_path: Path) -> None:
+    summary = fixed(bireal(), tmp_path, "int16").manifest["fixed_point"]
+    assert summary["agreement"] >= 0.99 and summary["real"] == "int16"
+    assert all(one["snr_db"] is None or one["snr_db"] > 15 for one in summary["values"])
+
+
+def test_auto_is_int16_without_fpu_when_calibrated(tmp_path: Path) -> None:
+    assert "fixed_point" in fixed(bireal(), tmp_path, "auto", target="cortex-m0").manifest
+    assert "fixed_point" not in fixed(bireal(), tmp_path, "auto", target="cortex-m4").manifest
+    plain = compile_model(bireal(), Options(name="net", target="cortex-m0", input_scale=1 / 255))
+    assert "fixed_point" not in plain.manifest
+
+
+def test_random_calibration_is_said(tmp_path: Path) -> None:
+    compiled = compile_model(bireal(), Options(name="net", real="int16", input_scale=1 / 255))
+    assert "BNN027" in [one.code for one in compiled.report_data["warnings"]]
+
+
+def test_wrong_vectors_are_refused(tmp_path: Path) -> None:
+    wrong = vectors(tmp_path, pixels(3, 1, (1, 2, 12, 12)))
+    with pytest.raises(CompileError, match="BNN022"):
+        compile_model(bireal(), Options(name="net", real="int16", calibrate=wrong, input_scale=1 / 255))
+
+
+@pytest.mark.parametrize("what", ["calibrate_method", "real", "min_agreement"])
+def test_options_are_checked(what: str) -> None:
+    with pytest.raises(CompileError):
+        Options(**{what: 3 if what == "min_agreement" else "nothing"})  # type: ignore[arg-type]
+
+
+def program_error(expr: Expr, low: float, high: float) -> float:
+    """Largest error of a compiled expression of one int16 operand, relative to the range of the result."""
+    scale, shape = max(-low, high) / 32767, (1, 1, 1)
+    q = np.arange(round(low / scale), round(high / scale), 7).reshape(-1, 1, 1)
+    ranges: dict[int, tuple[float, float]] = {}
+
+    def note(e: Expr) -> None:
+        found = evaluate(e, [(q * scale).astype(np.float32)])
+        ranges[id(e)] = (float(found.min()), float(found.max()))
+        for inner in getattr(e, "args", ()):
+            note(inner)
+
+    note(expr)
+    real = np.asarray(evaluate(expr, [q * scale], np.float64)).reshape(-1)
+    out = Format("i16", 1.25 * float(np.abs(real).max()) / 32767)
+    program = compile_expression(expr, shape, [Number(-1, scale, -32768, 32767)], ranges, out, 1.0)
+    assert classes_of(expr, shape).shape == (1, 1, 1)
+    return float(np.abs(program.run([q]).reshape(-1) * out.scale - real).max() / np.abs(real).max())
+
+
+@pytest.mark.parametrize(
+    ("fn", "low", "high", "allowed"),
+    [
+        ("sigmoid", -8, 8, 1e-4),
+        ("tanh", -4, 4, 1.5e-4),
+        ("exp", -4, 2, 2e-4),
+        ("erf", -3, 3, 2e-4),
+        ("sqrt", 0.05, 4, 5e-4),
+    ],
+)
+def test_curves_are_as_exact_as_documented(fn: str, low: float, high: float, allowed: float) -> None:
+    assert program_error(apply(fn, Arg(0)), low, high) < allowed
+
+
+def test_piecewise_linear_functions_are_exact_to_a_few_units() -> None:
+    slope = apply("mul", const(0.25), Arg(0))
+    prelu = apply("where", apply("lt", Arg(0), const(0.0)), slope, Arg(0))
+    clip = apply("min", apply("max", apply("add", Arg(0), const(0.3)), const(-0.5)), const(0.75))
+    folded = apply("abs", apply("sub", apply("neg", Arg(0)), const(0.1)))
+    for expr in (prelu, clip, folded, apply("relu", Arg(0)), apply("mul", Arg(0), Arg(0))):
+        assert program_error(expr, -1, 1) < 1.5e-4
+
+
+def test_unknown_functions_are_refused() -> None:
+    with pytest.raises(NotFixed):
+        program_error(apply("fmod", Arg(0), apply("add", Arg(0), const(3.0))), -1, 1)
+
+
+def test_accumulators_cannot_overflow() -> None:
+    weights = np.random.default_rng(0).standard_normal((4, 3, 3, 512))
+    given = Format("i16", 0.01)
+    found = integer_weights(weights, np.full(4, 50.0), given, 32767)
+    assert found.bound < 2**31
+    scaled = rescaling(given.scale * found.scale / 0.02, found.bound)
+    assert (scaled.shift >= 33).all() and (scaled.multiplier < 2**31).all()
+    ratio = scaled.lift * scaled.multiplier / 2.0**scaled.shift
+    np.testing.assert_allclose(ratio, given.scale * found.scale / 0.02, rtol=1e-8)
+
+
+def test_calibration_methods_clip_outliers() -> None:
+    values = np.concatenate([np.random.default_rng(0).standard_normal(20000) * 0.1, [3.0]]).astype(np.float32)
+    spread = Spread()
+    spread.add(values.reshape(-1, 1))
+    spread.kept = [values]
+    found = {method: limit(spread, 127, method) for method in METHODS}
+    assert found["minmax"] == pytest.approx(3.0)
+    assert found["percentile"] < 1.0 and found["mse"] < 2.9
+
+
+def test_quantize_and_dequantize_linear_are_obeyed_exactly(tmp_path: Path) -> None:
+    """QuantizeLinear -> DequantizeLinear -> two-valued convolution: integers, equal to the ONNX semantics."""
+    rng = np.random.default_rng(0)
+    weights = np.where(rng.standard_normal((4, 1, 3, 3)) > 0, 1, -1).astype(np.float32)
+    constants = {"s": np.float32(0.05), "z": np.uint8(3), "w": weights}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Conv", ["d", "w"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "qdq",
+        [helper.make_tensor_value_info("x", 1, [1, 1, 8, 8])],
+        [helper.make_tensor_value_info("y", 1, [1, 4, 6, 6])],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    compiled = compile_model(model, Options(name="net"))
+    x = (rng.standard_normal((1, 1, 8, 8)) * 5).astype(np.float32)
+    x[0, 0, 0, :4] = np.float32(0.05) * np.asarray([0.5, 1.5, 2.5, -0.5], np.float32)  # ties go to the even integer
+    whole = np.clip(np.rint(x / np.float32(0.05)) + 3, 0, 255) - 3
+    patches = np.lib.stride_tricks.sliding_window_view(whole[0, 0], (3, 3))
+    wanted = np.einsum("yxij,oij->oyx", patches, weights[:, 0])
+    library = build_shared(compiled.files, compiled.manifest, tmp_path / "build", opt="-O1")
+    np.testing.assert_array_equal(np.rint(library.run([x])[0][0] / np.float32(0.05)), wanted)
