@@ -42,12 +42,16 @@ BNN2C_INLINE int32_t bnn2c_fixed_odd(int32_t word) {
   return pair;
 }
 
+typedef struct {
+  int16_t values[4];
+} bnn2c_fixed_four_t;
+
 /* Four int16 at an address that is a multiple of 4, as two words. */
 #define BNN2C_FIXED_WORDS(from, first, second) \
-  __asm__("ldrd %0, %1, %2" : "=r"(first), "=r"(second) : "m"(*(const int16_t(*)[4])(const void *)(from)))
+  __asm__("ldrd %0, %1, %2" : "=r"(first), "=r"(second) : "m"(*(const bnn2c_fixed_four_t *)(const void *)(from)))
 
 BNN2C_INLINE void bnn2c_fixed_store(int32_t first, int32_t second, int16_t *to) {
-  __asm__("strd %1, %2, %0" : "=m"(*(int16_t(*)[4])(void *)to) : "r"(first), "r"(second));
+  __asm__("strd %1, %2, %0" : "=m"(*(bnn2c_fixed_four_t *)(void *)to) : "r"(first), "r"(second));
 }
 
 /* Four elements in the order of the patch. */
@@ -145,41 +149,71 @@ BNN2C_INLINE void bnn2c_fixed_four_i16_i16(const int16_t *from, int16_t *to) {
 
 #define bnn2c_fixed_place_i8(k) BNN2C_FIXED_SLOT(k)
 
-#define BNN2C_FIXED_DOT(suffix, type)                                                                            \
-  BNN2C_KERNEL void bnn2c_fixed_dot22_##suffix(const type *w, const int16_t *a, uint32_t blocks, int32_t *sums) { \
-    int32_t s0 = 0;                                                                                              \
-    int32_t s1 = 0;                                                                                              \
-    int32_t s2 = 0;                                                                                              \
-    int32_t s3 = 0;                                                                                              \
-    for (uint32_t b = 0u; b < blocks; b++) {                                                                     \
-      for (uint32_t i = 0u; i < 4u; i++) {                                                                       \
-        s0 += (int32_t)w[i] * a[i];                                                                              \
-        s1 += (int32_t)w[i + 4u] * a[i];                                                                         \
-        s2 += (int32_t)w[i] * a[i + 4u];                                                                         \
-        s3 += (int32_t)w[i + 4u] * a[i + 4u];                                                                    \
-      }                                                                                                          \
-      a += 8;                                                                                                    \
-      w += 8;                                                                                                    \
-    }                                                                                                            \
-    sums[0] = s0;                                                                                                \
-    sums[1] = s1;                                                                                                \
-    sums[2] = s2;                                                                                                \
-    sums[3] = s3;                                                                                                \
-  }                                                                                                              \
+#define BNN2C_FIXED_DOT21(suffix, type)                                                                           \
   BNN2C_KERNEL void bnn2c_fixed_dot21_##suffix(const type *w, const int16_t *a, uint32_t blocks, int32_t *sums) { \
-    int32_t s0 = 0;                                                                                              \
-    int32_t s1 = 0;                                                                                              \
-    for (uint32_t b = 0u; b < blocks; b++) {                                                                     \
-      for (uint32_t i = 0u; i < 4u; i++) {                                                                       \
-        s0 += (int32_t)w[i] * a[i];                                                                              \
-        s1 += (int32_t)w[i + 4u] * a[i];                                                                         \
-      }                                                                                                          \
-      a += 8;                                                                                                    \
-      w += 8;                                                                                                    \
-    }                                                                                                            \
-    sums[0] = s0;                                                                                                \
-    sums[1] = s1;                                                                                                \
+    int32_t s0 = 0;                                                                                               \
+    int32_t s1 = 0;                                                                                               \
+    for (uint32_t b = 0u; b < blocks; b++) {                                                                      \
+      for (uint32_t i = 0u; i < 4u; i++) {                                                                        \
+        s0 += (int32_t)w[i] * a[i];                                                                               \
+        s1 += (int32_t)w[i + 4u] * a[i];                                                                          \
+      }                                                                                                           \
+      a += 8;                                                                                                     \
+      w += 8;                                                                                                     \
+    }                                                                                                             \
+    sums[0] = s0;                                                                                                 \
+    sums[1] = s1;                                                                                                 \
   }
+
+#if defined(__thumb__) && !defined(__thumb2__)
+
+/* Eight registers hold the sums of one pixel only. */
+#define BNN2C_FIXED_DOT(suffix, type)                                                                             \
+  BNN2C_FIXED_DOT21(suffix, type)                                                                                 \
+  BNN2C_KERNEL void bnn2c_fixed_dot22_##suffix(const type *w, const int16_t *a, uint32_t blocks, int32_t *sums) { \
+    bnn2c_fixed_dot21_##suffix(w, a, blocks, sums);                                                               \
+    bnn2c_fixed_dot21_##suffix(w, &a[4], blocks, &sums[2]);                                                       \
+  }
+
+#else
+
+/* Four partial sums of each kind: a vector where the processor has them. */
+#define BNN2C_FIXED_DOT(suffix, type)                                                                             \
+  BNN2C_FIXED_DOT21(suffix, type)                                                                                 \
+  BNN2C_KERNEL void bnn2c_fixed_dot22_##suffix(const type *w, const int16_t *a, uint32_t blocks, int32_t *sums) { \
+    int32_t s0[BNN2C_FIXED_PARTS] = {0};                                                                          \
+    int32_t s1[BNN2C_FIXED_PARTS] = {0};                                                                          \
+    int32_t s2[BNN2C_FIXED_PARTS] = {0};                                                                          \
+    int32_t s3[BNN2C_FIXED_PARTS] = {0};                                                                          \
+    for (uint32_t b = 0u; b < blocks; b++) {                                                                      \
+      for (uint32_t i = 0u; i < 4u; i++) {                                                                        \
+        s0[i % BNN2C_FIXED_PARTS] += (int32_t)w[i] * a[i];                                                        \
+        s1[i % BNN2C_FIXED_PARTS] += (int32_t)w[i + 4u] * a[i];                                                   \
+        s2[i % BNN2C_FIXED_PARTS] += (int32_t)w[i] * a[i + 4u];                                                   \
+        s3[i % BNN2C_FIXED_PARTS] += (int32_t)w[i + 4u] * a[i + 4u];                                              \
+      }                                                                                                           \
+      a += 8;                                                                                                     \
+      w += 8;                                                                                                     \
+    }                                                                                                             \
+    sums[0] = 0;                                                                                                  \
+    sums[1] = 0;                                                                                                  \
+    sums[2] = 0;                                                                                                  \
+    sums[3] = 0;                                                                                                  \
+    for (uint32_t i = 0u; i < BNN2C_FIXED_PARTS; i++) {                                                           \
+      sums[0] += s0[i];                                                                                           \
+      sums[1] += s1[i];                                                                                           \
+      sums[2] += s2[i];                                                                                           \
+      sums[3] += s3[i];                                                                                           \
+    }                                                                                                             \
+  }
+
+#if defined(__ARM_NEON) || defined(__SSE2__)
+#define BNN2C_FIXED_PARTS 4u
+#else
+#define BNN2C_FIXED_PARTS 1u
+#endif
+
+#endif
 
 #endif
 

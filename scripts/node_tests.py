@@ -129,12 +129,12 @@ def page(results: Sequence[Result], others: int) -> str:
     ]
     return (
         "<!-- Written by scripts/node_tests.py; edit the code instead. -->\n\n# ONNX operators\n\n"
-        f"ONNX {onnx.__version__} has {len(results) + others} node tests. {len(results)} of them use only operators "
-        f"that bnn2c has an\n"
-        f"importer for; **{passed} of these pass** as C on the host (`bnn2c.backend`), {len(results) - passed} are "
-        f"listed below with the\n"
-        "reason. Operands that C needs at compile time (shapes, axes, weights) are compiled in with the value that\n"
-        "the test gives them. 64-bit integers are 32 bits wide in C and doubles are float32.\n\n"
+        f"ONNX {onnx.__version__} has {len(results) + others} node tests; {len(results)} use only operators that\n"
+        f"bnn2c can compile. **{passed} of these pass** as C on the host (`bnn2c.backend`);\n"
+        f"{len(results) - passed} are refused\n"
+        "with a diagnostic and listed below with the reason. Operands that C needs at compile time (shapes, axes,\n"
+        "weights) are compiled in with the value that the test gives them. 64-bit integers are 32 bits wide in C and\n"
+        "doubles are float32.\n\n"
         "| operator | pass | tests |\n| --- | ---: | ---: |\n"
         + "\n".join(rows)
         + "\n\n## Tests that do not pass\n\n| test | reason |\n| --- | --- |\n"

@@ -117,8 +117,12 @@ def real_head() -> onnx.ModelProto:
     wide = net.node("Relu", net.conv(x, 12, 12, group=1))
     blur = net.const(net.rng.standard_normal((12, 1, 3, 3)).astype(np.float32))
     deep = net.node("Conv", wide, blur, group=12)
-    x = net.node("Concat", net.node("MaxPool", deep, kernel_shape=[2, 2], strides=[2, 2]),
-                 net.node("AveragePool", net.node("Tanh", deep), kernel_shape=[2, 2], strides=[2, 2]), axis=1)  # fmt: skip
+    x = net.node(
+        "Concat",
+        net.node("MaxPool", deep, kernel_shape=[2, 2], strides=[2, 2]),
+        net.node("AveragePool", net.node("Tanh", deep), kernel_shape=[2, 2], strides=[2, 2]),
+        axis=1,
+    )
     logits = net.dense(x, 24, 10, "logits")
     soft = net.node("Softmax", logits, axis=1)
     net.node("ArgMax", soft, output="label", axis=1, keepdims=0)

@@ -21,6 +21,7 @@ from bnn2c.cli.parameters import (
     OptimizeOption,
     Quiet,
     RealOption,
+    Selftest,
     SignZeroOption,
     Stream,
     TargetName,
@@ -44,12 +45,7 @@ def compile_command(
     calibrate: Calibrate = None,
     calibrate_method: CalibrateMethod = None,
     stream: Stream = None,
-    selftest: Annotated[
-        Path | None,
-        typer.Option(
-            "--selftest", help=".npz file of vectors to turn into a known-answer test in C.", show_default=False
-        ),
-    ] = None,
+    selftest: Selftest = None,
     dump_ir: Annotated[
         Path | None,
         typer.Option("--dump-ir", help="Folder for the text of the graph after each pass.", show_default=False),

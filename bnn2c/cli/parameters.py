@@ -29,6 +29,7 @@ __all__ = [
     "Quiet",
     "RealFormat",
     "RealOption",
+    "Selftest",
     "SignZero",
     "SignZeroOption",
     "Stream",
@@ -87,6 +88,10 @@ InputOffset = Annotated[float, typer.Option("--input-offset", help="See --input-
 SignZeroOption = Annotated[
     SignZero | None,
     typer.Option("--sign-zero", help="What sign(0) meant in training; ONNX says 0.", show_default=False),
+]
+Selftest = Annotated[
+    Path | None,
+    typer.Option("--selftest", help=".npz file of vectors to turn into a known-answer test in C.", show_default=False),
 ]
 Stream = Annotated[
     int | None,

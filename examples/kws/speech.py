@@ -22,10 +22,35 @@ FRAMES = (SAMPLES - SIZE) // HOP + 1
 WORDS = ("yes", "no", "stop", "go", "left", "right", "up", "down")
 CLASSES = (*WORDS, "unknown", "noise")
 OTHERS = (
-    "house", "river", "seven", "table", "window", "music", "paper", "orange", "doctor", "garden", "eight", "marvin", "happy",
-    "tree", "bird", "follow", "learn", "visual", "forward", "wow", "sheila", "three", "cat", "zero", "water", "number",
-    "people", "mountain",
-)  # fmt: skip
+    "house",
+    "river",
+    "seven",
+    "table",
+    "window",
+    "music",
+    "paper",
+    "orange",
+    "doctor",
+    "garden",
+    "eight",
+    "marvin",
+    "happy",
+    "tree",
+    "bird",
+    "follow",
+    "learn",
+    "visual",
+    "forward",
+    "wow",
+    "sheila",
+    "three",
+    "cat",
+    "zero",
+    "water",
+    "number",
+    "people",
+    "mountain",
+)
 ACCENTS = ("en-gb", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan")
 TRAIN_VOICES = ("m1", "m2", "m3", "m4", "m5", "m6", "f1", "f2", "f3")
 TEST_VOICES = ("m7", "f4", "f5")

@@ -36,9 +36,29 @@ INTEGERS = (
 )
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-30, 1e30, 3.4e38, float("inf"), float("-inf"), float("nan"))
 NAMES = (
-    "", "x", "y", "s", "int", "main", '*/ #include "/etc/passwd"', "../../x", "n" * 10_000, "ünï\u202e\x00\n", "a b", "a?b",
-    "a_b", "\\", "//", "%s%n", "??/", "bnn2c_run", "NOTSET", "SAME_LOWER", "reflect", "linear",
-)  # fmt: skip
+    "",
+    "x",
+    "y",
+    "s",
+    "int",
+    "main",
+    '*/ #include "/etc/passwd"',
+    "../../x",
+    "n" * 10_000,
+    "ünï\u202e\x00\n",
+    "a b",
+    "a?b",
+    "a_b",
+    "\\",
+    "//",
+    "%s%n",
+    "??/",
+    "bnn2c_run",
+    "NOTSET",
+    "SAME_LOWER",
+    "reflect",
+    "linear",
+)
 Mutation = Callable[[onnx.ModelProto, random.Random], None]
 
 
@@ -197,8 +217,17 @@ def deeper(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 FIELDS: Sequence[Mutation] = (
-    one_field, one_field, one_field, new_dims, new_operator, new_edge, new_edge, new_shape_constant, hostile_name, deeper,
-)  # fmt: skip
+    one_field,
+    one_field,
+    one_field,
+    new_dims,
+    new_operator,
+    new_edge,
+    new_edge,
+    new_shape_constant,
+    hostile_name,
+    deeper,
+)
 
 
 def flipped(data: bytes, rng: random.Random) -> bytes:

@@ -46,21 +46,30 @@ def mlp() -> onnx.ModelProto:
         for name, start in [("g", -1), ("b", -2), ("m", -3), ("v", 1)]
     }
     nodes = [
-        node("Flatten", "x", "f"), node("Sign", "f", "s"), node("MatMul", "s w1", "d"),
-        node("BatchNormalization", "d g b m v", "n"), node("Sign", "n", "t"), node("Gemm", "t w2 c", "y", transB=1),
-    ]  # fmt: skip
+        node("Flatten", "x", "f"),
+        node("Sign", "f", "s"),
+        node("MatMul", "s w1", "d"),
+        node("BatchNormalization", "d g b m v", "n"),
+        node("Sign", "n", "t"),
+        node("Gemm", "t w2 c", "y", transB=1),
+    ]
     return model(nodes, [1, 4, 8], {"w1": signs(32, 8), "w2": signs(3, 8), "c": np.ones(3, np.float32), **norm}, 2)
 
 
 def cnn() -> onnx.ModelProto:
     """Padded binary convolution, pools, a real convolution, softmax."""
     nodes = [
-        node("Sign", "x", "s"), node("Conv", "s k", "c", pads=[1, 1, 1, 1], strides=[1, 1]),
-        node("MaxPool", "c", "p", kernel_shape=[2, 2], strides=[2, 2]), node("Add", "p o", "a"),
-        node("Sign", "a", "t"), node("Conv", "t r", "e", dilations=[2, 2], auto_pad="SAME_UPPER"),
-        node("AveragePool", "e", "v", kernel_shape=[2, 2], ceil_mode=1), node("GlobalAveragePool", "v", "w"),
-        node("Flatten", "w", "f"), node("Softmax", "f", "y", axis=1),
-    ]  # fmt: skip
+        node("Sign", "x", "s"),
+        node("Conv", "s k", "c", pads=[1, 1, 1, 1], strides=[1, 1]),
+        node("MaxPool", "c", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Add", "p o", "a"),
+        node("Sign", "a", "t"),
+        node("Conv", "t r", "e", dilations=[2, 2], auto_pad="SAME_UPPER"),
+        node("AveragePool", "e", "v", kernel_shape=[2, 2], ceil_mode=1),
+        node("GlobalAveragePool", "v", "w"),
+        node("Flatten", "w", "f"),
+        node("Softmax", "f", "y", axis=1),
+    ]
     real = np.random.default_rng(1).standard_normal((2, 4, 3, 3)).astype(np.float32)
     return model(nodes, [1, 2, 8, 8], {"k": signs(4, 2, 3, 3), "o": np.full((4, 1, 1), 0.5, np.float32), "r": real}, 2)
 
@@ -68,12 +77,22 @@ def cnn() -> onnx.ModelProto:
 def movers() -> onnx.ModelProto:
     """Operators that only rearrange, with computed shapes."""
     nodes = [
-        node("Transpose", "x", "a", perm=[0, 2, 3, 1]), node("Shape", "a", "s"), node("Gather", "s i", "h"),
-        node("Concat", "one h m", "t", axis=0), node("Reshape", "a t", "b"), node("Slice", "b from to axes", "c"),
-        node("Pad", "c pads", "d"), node("Tile", "d reps", "e"), node("Split", "e", "f g", axis=2),
-        node("Concat", "g f", "h2", axis=2), node("Expand", "h2 wide", "j"), node("Unsqueeze", "j axes", "k"),
-        node("Squeeze", "k axes", "l"), node("ReduceSum", "l axes", "n", keepdims=0), node("Clip", "n lo hi", "y"),
-    ]  # fmt: skip
+        node("Transpose", "x", "a", perm=[0, 2, 3, 1]),
+        node("Shape", "a", "s"),
+        node("Gather", "s i", "h"),
+        node("Concat", "one h m", "t", axis=0),
+        node("Reshape", "a t", "b"),
+        node("Slice", "b from to axes", "c"),
+        node("Pad", "c pads", "d"),
+        node("Tile", "d reps", "e"),
+        node("Split", "e", "f g", axis=2),
+        node("Concat", "g f", "h2", axis=2),
+        node("Expand", "h2 wide", "j"),
+        node("Unsqueeze", "j axes", "k"),
+        node("Squeeze", "k axes", "l"),
+        node("ReduceSum", "l axes", "n", keepdims=0),
+        node("Clip", "n lo hi", "y"),
+    ]
     whole = {"i": [1], "one": [1], "m": [-1], "from": [1], "to": [3], "axes": [1], "reps": [1, 2, 1], "wide": [1, 1, 1]}
     constants = {name: np.asarray(value, np.int64) for name, value in whole.items()}
     constants |= {"pads": np.asarray([0, 1, 0, 0, 1, 2], np.int64), "lo": np.float32(-3), "hi": np.float32(3)}
@@ -83,14 +102,24 @@ def movers() -> onnx.ModelProto:
 def quantised() -> onnx.ModelProto:
     """QONNX quantisers and QuantizeLinear."""
     nodes = [
-        node("QuantizeLinear", "x q z", "a"), node("DequantizeLinear", "a q z", "b"),
-        node("Quant", "b q zero bits", "c", domain="qonnx.custom_op.general", signed=1, narrow=0, rounding_mode="ROUND"),
+        node("QuantizeLinear", "x q z", "a"),
+        node("DequantizeLinear", "a q z", "b"),
+        node(
+            "Quant", "b q zero bits", "c", domain="qonnx.custom_op.general", signed=1, narrow=0, rounding_mode="ROUND"
+        ),
         node("MatMul", "c w", "d"),
         node("MultiThreshold", "d th", "e", domain="qonnx.custom_op.general", out_scale=2.0, out_bias=-1.0),
-        node("BipolarQuant", "e q", "f", domain="qonnx.custom_op.general"), node("Mul", "f f", "y"),
-    ]  # fmt: skip
-    constants = {"q": np.float32(0.25), "z": np.uint8(3), "zero": np.float32(0), "bits": np.float32(2), "w": signs(6, 4),
-                 "th": np.asarray([[-1, 0.5]] * 4, np.float32)}  # fmt: skip
+        node("BipolarQuant", "e q", "f", domain="qonnx.custom_op.general"),
+        node("Mul", "f f", "y"),
+    ]
+    constants = {
+        "q": np.float32(0.25),
+        "z": np.uint8(3),
+        "zero": np.float32(0),
+        "bits": np.float32(2),
+        "w": signs(6, 4),
+        "th": np.asarray([[-1, 0.5]] * 4, np.float32),
+    }
     made = model(nodes, [1, 6], constants, 2)
     made.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
     return made
@@ -108,19 +137,28 @@ def control() -> onnx.ModelProto:
     nodes = [
         node("Constant", "", "r", value=numpy_helper.from_array(np.float32([0.5]))),
         node("If", "yes", "r1", then_branch=then, else_branch=other),
-        node("Loop", "trips yes r1", "r2 r3", body=body), node("Sign", "r2", "s"), node("Mul", "s r3", "y"),
-    ]  # fmt: skip
+        node("Loop", "trips yes r1", "r2 r3", body=body),
+        node("Sign", "r2", "s"),
+        node("Mul", "s r3", "y"),
+    ]
     return model(nodes, [1, 3], {"yes": np.asarray(True), "trips": np.asarray(3, np.int64)}, 3)
 
 
 def recurrent() -> onnx.ModelProto:
     """A GRU and an LSTM of binary weights."""
     nodes = [
-        node("GRU", "x w r", "h -", hidden_size=3), node("Squeeze", "h one", "s"),
-        node("LSTM", "s w4 r4", "l", hidden_size=3, direction="forward"), node("ArgMax", "l", "y", axis=3),
-    ]  # fmt: skip
-    constants = {"w": signs(1, 9, 4), "r": signs(1, 9, 3), "w4": signs(1, 12, 3), "r4": signs(1, 12, 3),
-                 "one": np.asarray([1], np.int64)}  # fmt: skip
+        node("GRU", "x w r", "h -", hidden_size=3),
+        node("Squeeze", "h one", "s"),
+        node("LSTM", "s w4 r4", "l", hidden_size=3, direction="forward"),
+        node("ArgMax", "l", "y", axis=3),
+    ]
+    constants = {
+        "w": signs(1, 9, 4),
+        "r": signs(1, 9, 3),
+        "w4": signs(1, 12, 3),
+        "r4": signs(1, 12, 3),
+        "one": np.asarray([1], np.int64),
+    }
     return model(nodes, [2, 1, 4], constants, 4)
 
 
@@ -135,11 +173,24 @@ def functions() -> onnx.ModelProto:
         [helper.make_opsetid("", 20)],
     )
     nodes = [
-        node("Twice", "x", "t", domain="local"), node("PRelu", "t s", "p"), node("LayerNormalization", "p g", "l"),
-        node("Resize", "l - scales", "r", mode="nearest"), node("Gelu", "r", "u"), node("Elu", "u", "y"),
-    ]  # fmt: skip
-    made = model(nodes, [1, 2, 4], {"s": np.full((2, 1), 0.25, np.float32), "g": np.ones(4, np.float32),
-                                    "scales": np.asarray([1, 1, 2], np.float32)}, 3, opset=20)  # fmt: skip
+        node("Twice", "x", "t", domain="local"),
+        node("PRelu", "t s", "p"),
+        node("LayerNormalization", "p g", "l"),
+        node("Resize", "l - scales", "r", mode="nearest"),
+        node("Gelu", "r", "u"),
+        node("Elu", "u", "y"),
+    ]
+    made = model(
+        nodes,
+        [1, 2, 4],
+        {
+            "s": np.full((2, 1), 0.25, np.float32),
+            "g": np.ones(4, np.float32),
+            "scales": np.asarray([1, 1, 2], np.float32),
+        },
+        3,
+        opset=20,
+    )
     made.functions.append(inner)
     made.opset_import.append(helper.make_opsetid("local", 1))
     return made

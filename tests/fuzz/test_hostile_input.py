@@ -76,10 +76,15 @@ HUGE = np.asarray([1 << 20, 1 << 20], np.int64)
         _one("Pad", {"pads": np.asarray([1 << 40, 0, 0, 0], np.int64)}),
         _one("Resize", {"roi": np.zeros(0, np.float32), "scales": np.asarray([1, 1e9], np.float32)}),
         _one("Gather", {"i": np.zeros(9_000_000, np.int64)}),
-        model([node("OneHot", "x depth values", "y")], [1, 4], {"depth": np.asarray(1 << 40), "values": np.float32([0, 1])}, 3),
+        model(
+            [node("OneHot", "x depth values", "y")],
+            [1, 4],
+            {"depth": np.asarray(1 << 40), "values": np.float32([0, 1])},
+            3,
+        ),
     ],
     ids=["Expand", "Tile", "Pad", "Resize", "Gather", "OneHot"],
-)  # fmt: skip
+)
 def test_sizes_are_limited_before_memory_is_taken(made: onnx.ModelProto) -> None:
     start = time.process_time()
     _refused(made, "BNN009")
