@@ -37,7 +37,7 @@ lint: setup-test ## ruff and mypy
 corpus: setup-test ## every exported model of CORPUS: verified, refused or mismatch
 	$(PY) scripts/corpus.py --corpus "$(CORPUS)"
 
-fuzz: setup-test ## random networks through the whole chain
+fuzz: setup-test ## random networks through the whole chain, N=5000 damaged files
 	$(PY) -m pytest -q -n $(JOBS) -m fuzz
 
 bench: setup-test ## instructions, flash and RAM per kernel and target: docs/bench.md

@@ -9,6 +9,9 @@ from bnn2c.ir import Graph
 from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.targets import Target
 
+# A software multiplication and addition of float32 on a Cortex-M3 or M0, newlib and libgcc.
+SOFT_FLOAT_MAC = 90
+
 
 def advice(graph: Graph, target: Target) -> list[Diagnostic]:
     """All warnings about a lowered graph."""
@@ -46,4 +49,7 @@ def _soft_float(graph: Graph, target: Target) -> Iterator[Diagnostic]:
     if target.fpu == "none" and real and target.name != "portable":
         elements = sum(graph.types[node.output].size for node in real)
         message = f"{len(real)} layers compute {elements} float values in software on {target.name}"
-        yield Diagnostic("BNN024", message, node=real[0].output, severity="warning")
+        products = sum(node.op.cost(graph.input_types(node)).real_macs for node in real)
+        why = f"{products} real products and sums at about {SOFT_FLOAT_MAC} instructions each" if products else ""
+        hint = "--real int16 --calibrate vectors.npz computes in integers"
+        yield Diagnostic("BNN024", message, node=real[0].output, why=why, hint=hint, severity="warning")

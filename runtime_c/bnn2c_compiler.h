@@ -12,6 +12,8 @@
 #ifndef BNN2C_COMPILER_H
 #define BNN2C_COMPILER_H
 
+#include <stddef.h> /* NULL */
+
 #ifndef BNN2C_CODE_SECTION
 #define BNN2C_CODE_SECTION
 #endif

@@ -175,43 +175,58 @@ BNN2C_INLINE void bnn2c_fixed_four_i16_i16(const int16_t *from, int16_t *to) {
     bnn2c_fixed_dot21_##suffix(w, &a[4], blocks, &sums[2]);                                                       \
   }
 
-#else
+#elif defined(__ARM_NEON)
 
-/* Four partial sums of each kind: a vector where the processor has them. */
+#include <arm_neon.h>
+
+#define BNN2C_FIXED_EIGHT_i8(w) vmovl_s8(vld1_s8(w))
+#define BNN2C_FIXED_EIGHT_i16(w) vld1q_s16(w)
+
+/* A block is two vectors of eight: two pixels, two outputs. */
 #define BNN2C_FIXED_DOT(suffix, type)                                                                             \
   BNN2C_FIXED_DOT21(suffix, type)                                                                                 \
   BNN2C_KERNEL void bnn2c_fixed_dot22_##suffix(const type *w, const int16_t *a, uint32_t blocks, int32_t *sums) { \
-    int32_t s0[BNN2C_FIXED_PARTS] = {0};                                                                          \
-    int32_t s1[BNN2C_FIXED_PARTS] = {0};                                                                          \
-    int32_t s2[BNN2C_FIXED_PARTS] = {0};                                                                          \
-    int32_t s3[BNN2C_FIXED_PARTS] = {0};                                                                          \
+    int32x4_t parts[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};                        \
+    for (uint32_t b = 0u; b < blocks; b++) {                                                                      \
+      const int16x8_t x = vld1q_s16(a);                                                                           \
+      const int16x8_t u = BNN2C_FIXED_EIGHT_##suffix(w);                                                          \
+      parts[0] = vmlal_s16(parts[0], vget_low_s16(u), vget_low_s16(x));                                           \
+      parts[1] = vmlal_s16(parts[1], vget_high_s16(u), vget_low_s16(x));                                          \
+      parts[2] = vmlal_s16(parts[2], vget_low_s16(u), vget_high_s16(x));                                          \
+      parts[3] = vmlal_s16(parts[3], vget_high_s16(u), vget_high_s16(x));                                         \
+      a += 8;                                                                                                     \
+      w += 8;                                                                                                     \
+    }                                                                                                             \
+    for (uint32_t i = 0u; i < 4u; i++) {                                                                          \
+      const int32x2_t half = vadd_s32(vget_low_s32(parts[i]), vget_high_s32(parts[i]));                           \
+      sums[i] = vget_lane_s32(half, 0) + vget_lane_s32(half, 1);                                                  \
+    }                                                                                                             \
+  }
+
+#else
+
+#define BNN2C_FIXED_DOT(suffix, type)                                                                             \
+  BNN2C_FIXED_DOT21(suffix, type)                                                                                 \
+  BNN2C_KERNEL void bnn2c_fixed_dot22_##suffix(const type *w, const int16_t *a, uint32_t blocks, int32_t *sums) { \
+    int32_t s0 = 0;                                                                                               \
+    int32_t s1 = 0;                                                                                               \
+    int32_t s2 = 0;                                                                                               \
+    int32_t s3 = 0;                                                                                               \
     for (uint32_t b = 0u; b < blocks; b++) {                                                                      \
       for (uint32_t i = 0u; i < 4u; i++) {                                                                        \
-        s0[i % BNN2C_FIXED_PARTS] += (int32_t)w[i] * a[i];                                                        \
-        s1[i % BNN2C_FIXED_PARTS] += (int32_t)w[i + 4u] * a[i];                                                   \
-        s2[i % BNN2C_FIXED_PARTS] += (int32_t)w[i] * a[i + 4u];                                                   \
-        s3[i % BNN2C_FIXED_PARTS] += (int32_t)w[i + 4u] * a[i + 4u];                                              \
+        s0 += (int32_t)w[i] * a[i];                                                                               \
+        s1 += (int32_t)w[i + 4u] * a[i];                                                                          \
+        s2 += (int32_t)w[i] * a[i + 4u];                                                                          \
+        s3 += (int32_t)w[i + 4u] * a[i + 4u];                                                                     \
       }                                                                                                           \
       a += 8;                                                                                                     \
       w += 8;                                                                                                     \
     }                                                                                                             \
-    sums[0] = 0;                                                                                                  \
-    sums[1] = 0;                                                                                                  \
-    sums[2] = 0;                                                                                                  \
-    sums[3] = 0;                                                                                                  \
-    for (uint32_t i = 0u; i < BNN2C_FIXED_PARTS; i++) {                                                           \
-      sums[0] += s0[i];                                                                                           \
-      sums[1] += s1[i];                                                                                           \
-      sums[2] += s2[i];                                                                                           \
-      sums[3] += s3[i];                                                                                           \
-    }                                                                                                             \
+    sums[0] = s0;                                                                                                 \
+    sums[1] = s1;                                                                                                 \
+    sums[2] = s2;                                                                                                 \
+    sums[3] = s3;                                                                                                 \
   }
-
-#if defined(__ARM_NEON) || defined(__SSE2__)
-#define BNN2C_FIXED_PARTS 4u
-#else
-#define BNN2C_FIXED_PARTS 1u
-#endif
 
 #endif
 

@@ -23,6 +23,8 @@ from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.softmax import Softmax
+from bnn2c.passes.narrow_copies import narrow_copies
+from bnn2c.passes.roll_loops import alike_values
 
 HEADROOM = {"i16": 1.25, "i8": 1.0, "u8": 1.0}
 
@@ -80,6 +82,10 @@ def _groups(graph: Graph) -> dict[str, str]:
             for name in node.inputs:
                 if name in parent:
                     parent[root(name)] = root(node.output)
+    for values in alike_values(narrow_copies(graph)):
+        first, *others = sorted(values & parent.keys()) or [""]
+        for name in others:
+            parent[root(name)] = root(first)
     return {name: root(name) for name in parent}
 
 

@@ -35,17 +35,34 @@ MAX_CANDIDATES = 2000
 
 def roll_loops(graph: Graph) -> Graph:
     """Roll until nothing repeats, from that order of the operations which leaves fewest of them."""
+    rolled, loops = _best(graph)
+    return equal_copies_once(rolled) if loops else graph
+
+
+def alike_values(graph: Graph) -> list[set[str]]:
+    """Values that become one value of a loop's body: who chooses their storage must choose alike, or nothing repeats."""
+    found: list[set[str]] = []
+    for wiring in _best(graph)[1]:
+        places = [{wiring.node(step, place).output for step in range(wiring.found.steps)} for place in wiring.places]
+        for number, place in wiring.states.items():
+            places[place].add(wiring.inputs[number].value)
+        found += [values & graph.types.keys() for values in places]
+    return found
+
+
+def _best(graph: Graph) -> tuple[Graph, list[Wiring]]:
     found = [_rolled(order(graph)) for order in (lambda g: g, deepest_first)]
-    best = min(found, key=_size)
-    return equal_copies_once(best) if any(isinstance(node.op, Loop) for node in best.nodes) else graph
+    return min(found, key=lambda rolled: _size(rolled[0]))
 
 
-def _rolled(graph: Graph) -> Graph:
+def _rolled(graph: Graph) -> tuple[Graph, list[Wiring]]:
+    loops: list[Wiring] = []
     while True:
         rolled = _rolled_once(copies_at_readers(graph))
         if rolled is None:
-            return graph
-        graph = drop_dead(join_parts(equal_copies_once(rolled)))
+            return graph, loops
+        graph = drop_dead(join_parts(equal_copies_once(rolled[0])))
+        loops.append(rolled[1])
 
 
 def _size(graph: Graph) -> int:
@@ -54,7 +71,7 @@ def _size(graph: Graph) -> int:
     return sum(1 + (_size(node.op.body) if isinstance(node.op, Loop) else 0) for node in nodes)
 
 
-def _rolled_once(graph: Graph) -> Graph | None:
+def _rolled_once(graph: Graph) -> tuple[Graph, Wiring] | None:
     for number, found in enumerate(repetitions(graph)):
         if number >= MAX_CANDIDATES:
             return None
@@ -64,7 +81,7 @@ def _rolled_once(graph: Graph) -> Graph | None:
         wiring = Wiring(graph, found)
         rolled = _replaced(graph, found, wiring) if wiring.connect() else None
         if rolled is not None:
-            return rolled
+            return rolled, wiring
     return None
 
 

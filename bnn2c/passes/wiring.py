@@ -43,6 +43,11 @@ class Wiring:
     _numbers: dict[object, int] = field(default_factory=dict)
     _home: dict[str, tuple[int, int]] = field(default_factory=dict)
 
+    @property
+    def places(self) -> range:
+        """Numbers of the operations of a group."""
+        return range(self.found.length)
+
     def node(self, step: int, place: int) -> Node:
         """Node number `place` of a group."""
         return self.graph.nodes[self.found.start + step * self.found.length + place]

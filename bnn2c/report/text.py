@@ -76,7 +76,7 @@ def exactness_lines(data: Json) -> Iterator[str]:
     if exactness["real_layers"]:
         yield f"Real-valued layers, float32, sums may be reordered: {', '.join(exactness['real_layers'])}."
     else:
-        yield "No layer sums real products: binary and integer values, the argmax included, are bit-exact everywhere."
+        yield "No layer sums float32 numbers: binary and integer values, argmax included, are bit-exact everywhere."
 
 
 def _head(data: Json) -> list[str]:
