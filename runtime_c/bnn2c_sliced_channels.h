@@ -86,26 +86,16 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_count(const bnn2c_lanes *
   const bnn2c_lanes *const end = carries + words;
   do {
 #if BNN2C_LANE_WORDS == 1
-    bnn2c_activations act = *patch;
+    const bnn2c_activations act = *patch;
     patch++;
 #else
-    bnn2c_activations act = patch;
+    const bnn2c_activations act = patch;
     patch += 32;
 #endif
-#if (BNN2C_LANE_WORDS == 1) && defined(__OPTIMIZE_SIZE__)
-    bnn2c_lane_pair half[2]; /* half the code, a few instructions more */
-    for (uint32_t i = 0u; i < 2u; i++) {
-      half[i] = bnn2c_add_inputs16(c, weights, act, 0u);
-      weights += 16;
-      act >>= 16;
-    }
-    *carries = bnn2c_add_lane_pair(&c[4], bnn2c_add_lane_pairs(&c[3], half[0], half[1]));
-#else
     const bnn2c_lane_pair low = bnn2c_add_inputs16(c, weights, act, 0u);
     const bnn2c_lane_pair high = bnn2c_add_inputs16(c, weights, act, 16u);
     *carries = bnn2c_add_lane_pair(&c[4], bnn2c_add_lane_pairs(&c[3], low, high));
     weights += 32;
-#endif
     carries++;
   } while (carries != end);
   digits[0] = c[0];

@@ -7,6 +7,20 @@ from collections.abc import Generator
 
 import pytest
 
+# Whole modules that run for minutes; `make test-all` runs them, `make test` does not.
+LONG = {
+    "test_backend", "test_fixed_point", "test_generated_code", "test_hostile_input", "test_integrity", "test_misra",
+    "test_output_safety", "test_promises", "test_random_graphs", "test_sequence_examples", "test_spellings",
+    "test_supply_chain",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of a long module `slow`."""
+    for item in items:
+        if item.path.stem in LONG:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

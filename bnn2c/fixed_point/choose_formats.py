@@ -1,7 +1,9 @@
 """Choose the storage and the scale of every real tensor.
 
 Operations that only move, join or compare numbers keep their format, so the values around them share one (Concat,
-MaxPool, Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. With `int8` values have 8 bits, but 16
+MaxPool, Rearrange, AveragePool, maxima), and so do the values that are one value of a loop (the steps of a recurrent
+network), or the steps would be different programs. With `int16` all values have 16 bits. With `int8` values have 8 bits,
+but 16
 
 * where a later threshold (Quantize) decides on them: there a rounding error is not a small error but a flipped bit,
 * downstream of such a value, as long as the numbers stay real: the memory is taken already, the digits are there,
@@ -9,6 +11,8 @@ MaxPool, Rearrange, AveragePool, maxima). With `int16` all values have 16 bits. 
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,15 +27,15 @@ from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.softmax import Softmax
-from bnn2c.passes.narrow_copies import narrow_copies
-from bnn2c.passes.roll_loops import alike_values
 
 HEADROOM = {"i16": 1.25, "i8": 1.0, "u8": 1.0}
 
 
-def choose_formats(graph: Graph, calibration: Calibration, real: str, method: str) -> dict[str, Format]:
-    """A format for every float32 value; graph inputs included."""
-    group = _groups(graph)
+def choose_formats(
+    graph: Graph, calibration: Calibration, real: str, method: str, alike: Sequence[set[str]] = ()
+) -> dict[str, Format]:
+    """A format for every float32 value, graph inputs included; the same for all members of each set of `alike`."""
+    group = _groups(graph, alike)
     members: dict[str, list[str]] = {}
     for name, root in group.items():
         members.setdefault(root, []).append(name)
@@ -68,7 +72,7 @@ def keeps_format(node: Node) -> bool:
     return isinstance(node.op, (Concat, MaxPool, Rearrange, AveragePool))
 
 
-def _groups(graph: Graph) -> dict[str, str]:
+def _groups(graph: Graph, alike: Sequence[set[str]]) -> dict[str, str]:
     """Union of values that share a format: value -> representative."""
     parent = {name: name for name, kind in graph.types.items() if kind.storage == "f32"}
 
@@ -82,7 +86,7 @@ def _groups(graph: Graph) -> dict[str, str]:
             for name in node.inputs:
                 if name in parent:
                     parent[root(name)] = root(node.output)
-    for values in alike_values(narrow_copies(graph)):
+    for values in alike:
         first, *others = sorted(values & parent.keys()) or [""]
         for name in others:
             parent[root(name)] = root(first)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2c.analysis.steps import Array
 from bnn2c.errors import Diagnostic
+from bnn2c.fixed_point.alike import join_steps
 from bnn2c.fixed_point.calibrate import calibrate
 from bnn2c.fixed_point.choose_formats import choose_formats
 from bnn2c.fixed_point.floating import stays_float
@@ -18,6 +19,8 @@ from bnn2c.fixed_point.rewrite import rewrite
 from bnn2c.ir import Graph
 from bnn2c.ir.graph import execute
 from bnn2c.passes.cleanup import drop_dead
+from bnn2c.passes.narrow_copies import narrow_copies
+from bnn2c.passes.roll_loops import alike_values
 
 JUDGED = 64
 
@@ -47,7 +50,9 @@ def to_fixed_point(graph: Graph, samples: Sequence[Sequence[Array]], real: str, 
         method: how a scale is found (calibrate.METHODS).
     """
     calibration = calibrate(graph, samples)
-    chosen = choose_formats(graph, calibration, real, method)
+    alike = alike_values(narrow_copies(graph))
+    join_steps(graph, calibration, alike)
+    chosen = choose_formats(graph, calibration, real, method, alike)
     formats = {name: found for name, found in chosen.items() if name not in stays_float(graph)}
     if not formats:
         return FixedPoint(graph)

@@ -34,3 +34,10 @@ class LevelSum(Op):
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Words of one plane of a pixel."""
         return {"words": inputs[0].words_per_pixel}
+
+
+LevelSum.CASES = (
+    (LevelSum(), (TensorType((2, 9, 40), "bits"),)),
+    (LevelSum(), (TensorType((1, 300, 5), "bits", 2),)),
+    (LevelSum(), (TensorType((3, 1, 64), "bits", 3),)),
+)

@@ -9,6 +9,11 @@ from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ops.rearrange import Rearrange
 
 
+def copied_from(name: str) -> str:
+    """The value that `copies_at_readers` gave this name to."""
+    return name.rpartition("<")[2]
+
+
 def copies_at_readers(graph: Graph) -> Graph:
     """Every rearrangement just before each of its readers, as often as needed; the positions of outputs stay."""
     copies = {node.output: node for node in graph.nodes if isinstance(node.op, Rearrange)}
@@ -26,11 +31,11 @@ def copies_at_readers(graph: Graph) -> Graph:
 
 
 def _copied(name: str, fresh: str, copies: dict[str, Node], types: dict[str, TensorType], nodes: list[Node]) -> str:
-    """Append a rearrangement, and the rearrangements that it reads, under a new name."""
+    """Append a rearrangement, and the rearrangements that it reads, under a new name, which ends with the old one."""
     node = copies[name]
     source = node.inputs[0]
     if source in copies:
-        source = _copied(source, f"{fresh}<", copies, types, nodes)
+        source = _copied(source, f"{fresh}<{source}", copies, types, nodes)
     if fresh not in types:
         types[fresh] = types[name]
         nodes.append(replace(node, output=fresh, inputs=(source,)))

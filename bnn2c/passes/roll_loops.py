@@ -26,7 +26,7 @@ from bnn2c.ops.loop import Feed, Loop, Result
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.join_parts import join_parts
-from bnn2c.passes.reorder import copies_at_readers, deepest_first, equal_copies_once
+from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once
 from bnn2c.passes.wiring import Wiring
 
 COPIES = (Rearrange, Concat)
@@ -40,13 +40,13 @@ def roll_loops(graph: Graph) -> Graph:
 
 
 def alike_values(graph: Graph) -> list[set[str]]:
-    """Values that become one value of a loop's body: who chooses their storage must choose alike, or nothing repeats."""
+    """Values that become one value of a loop's body: their storage must be chosen alike, or nothing repeats."""
     found: list[set[str]] = []
     for wiring in _best(graph)[1]:
         places = [{wiring.node(step, place).output for step in range(wiring.found.steps)} for place in wiring.places]
         for number, place in wiring.states.items():
             places[place].add(wiring.inputs[number].value)
-        found += [values & graph.types.keys() for values in places]
+        found += [{copied_from(name) for name in values} & graph.types.keys() for values in places]
     return found
 
 
