@@ -2,8 +2,8 @@
 
 Operations that only move, join or compare numbers keep their format, so the values around them share one (Concat,
 MaxPool, Rearrange, AveragePool, maxima), and so do the values that are one value of a loop (the steps of a recurrent
-network), or the steps would be different programs. With `int16` all values have 16 bits. With `int8` values have 8 bits,
-but 16
+network), or the steps would be different programs. With `int16` all values have 16 bits. With `int8` values have 8
+bits, but 16
 
 * where a later threshold (Quantize) decides on them: there a rounding error is not a small error but a flipped bit,
 * downstream of such a value, as long as the numbers stay real: the memory is taken already, the digits are there,
