@@ -116,9 +116,12 @@ def test_run_is_right_and_measured(name: str, tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
     if name not in NATIVE:
         assert run.constant_time
-        assert run.instructions is not None and 150 < run.instructions < 400
+        assert run.instructions is not None and run.constant_time
         dense, total = run.layer_instructions
-        assert dense > 70 and total > 40 and 0 < run.instructions - dense - total < 40
+        vector = name == "x86_64_avx2"  # eight sums at a time
+        least = (40, 15, 5) if vector else (150, 70, 40)
+        assert least[0] < run.instructions < 400
+        assert dense > least[1] and total > least[2] and 0 < run.instructions - dense - total < 40
 
 
 @pytest.mark.parametrize("name", TARGETS)
