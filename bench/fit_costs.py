@@ -1,14 +1,15 @@
-"""Fits the cost table of bnn2c/kernels/sliced_channels.py to counts; prints coefficients and errors.
+"""Fits the cost tables of bit-sliced channels and of population counts to counts; prints coefficients and errors.
 
     python bench/fit_costs.py [CORE ...]
 
-Every shape of networks.py is run by this family on one target per kind of core. Errors are relative, so that small
+Every shape of networks.py is run by the family on one target per kind of core. Errors are relative, so that small
 layers count as much as large ones.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
 import networks
 import numpy as np
@@ -16,20 +17,40 @@ import numpy as np
 from bnn2c import pipeline
 from bnn2c.bench import bench_model
 from bnn2c.ir import Graph
+from bnn2c.kernels import popcount_rows, sliced_channels
 from bnn2c.kernels.shape import ConvShape
-from bnn2c.kernels.sliced_channels import planes_of
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import Choice, convert
 from bnn2c.targets import Target
 
-NAMES = ("per weight", "per digit", "per patch word", "per pixel")
-CORES = {  # key of the cost table, words per lane: a target
-    "cortex-m": (1, "cortex-m4"),
-    "cortex-m0": (1, "cortex-m0"),
-    "rv32": (1, "rv32imc"),
-    "rv32 pairs": (2, "rv32imc"),
-    "cortex-m vectors": (4, "cortex-m55"),
-    "x86": (8, "x86_64_avx2"),
+
+@dataclass(frozen=True)
+class Core:
+    """A row of a cost table, and the target that it is fitted on."""
+
+    family: str
+    key: str
+    lane_words: int
+    target: str
+
+    def features(self, shape: ConvShape) -> tuple[float, ...]:
+        """What the coefficients are multiplied with."""
+        if self.family == "sliced_channels":
+            return sliced_channels.work(shape, True, self.lane_words)
+        return popcount_rows.work(shape, self.key)
+
+
+CORES = {
+    "cortex-m": Core("sliced_channels", "cortex-m", 1, "cortex-m4"),
+    "cortex-m0": Core("sliced_channels", "cortex-m0", 1, "cortex-m0"),
+    "rv32": Core("sliced_channels", "rv32", 1, "rv32imc"),
+    "rv32-pairs": Core("sliced_channels", "rv32", 2, "rv32imc"),
+    "cortex-m-vectors": Core("sliced_channels", "cortex-m", 4, "cortex-m55"),
+    "avx2": Core("sliced_channels", "x86", 8, "x86_64_avx2"),
+    "zbb": Core("popcount_rows", "zbb", 1, "rv32imc_zbb"),
+    "aarch64": Core("popcount_rows", "aarch64", 1, "aarch64"),
+    "armv7": Core("popcount_rows", "armv7", 1, "cortex-a7"),
+    "popcnt": Core("popcount_rows", "x86", 1, "x86_64_avx2"),
 }
 MORE = {"narrow": networks.Conv(32, 32, size=8), "dense 256": networks.Conv(256, 256, dense=True)}
 
@@ -43,22 +64,15 @@ def shape_of(layer: networks.Conv) -> ConvShape:
     return ConvShape(size, size, layer.inputs, out, out, layer.outputs, k, k, *geometry)
 
 
-def features(shape: ConvShape, lane_words: int) -> list[float]:
-    """What the coefficients are multiplied with."""
-    blocks, words, pixels = -(-shape.out_c // (32 * lane_words)), -(-shape.taps // 32), shape.out_h * shape.out_w
-    return [pixels * n for n in (blocks * words * 32, blocks * planes_of(shape, True), words, 1)]
+def count(layer: networks.Conv, core: Core) -> int:
+    """Instructions of the layer when the family runs it."""
 
+    def forced(graph: Graph, device: Target, optimize: str) -> Graph:
+        return convert(graph, Choice(dict.fromkeys(graph.types, core.family), core.lane_words, 0), device)
 
-def count(layer: networks.Conv, lane_words: int, target: str) -> int:
-    """Instructions of the layer when bit-sliced channels run it."""
-
-    def sliced(graph: Graph, device: Target, optimize: str) -> Graph:
-        names = {node.output: "sliced_channels" for node in graph.nodes}
-        return convert(graph, Choice(names, lane_words, 0), device)
-
-    before, pipeline.choose_kernels = pipeline.choose_kernels, sliced
+    before, pipeline.choose_kernels = pipeline.choose_kernels, forced
     try:
-        compiled = pipeline.compile_model(networks.one_layer(layer), Options(target=target, name="net"))
+        compiled = pipeline.compile_model(networks.one_layer(layer), Options(target=core.target, name="net"))
     finally:
         pipeline.choose_kernels = before
     rows = bench_model(compiled)["layers"]
@@ -68,13 +82,13 @@ def count(layer: networks.Conv, lane_words: int, target: str) -> int:
 def main() -> None:
     """Measure and fit."""
     shapes = {**networks.LAYERS, **MORE}
-    for core in sys.argv[1:] or CORES:
-        lane_words, target = CORES[core]
-        counts = np.array([count(layer, lane_words, target) for layer in shapes.values()], float)
-        known = np.array([features(shape_of(layer), lane_words) for layer in shapes.values()])
+    for name in sys.argv[1:] or CORES:
+        core = CORES[name]
+        counts = np.array([count(layer, core) for layer in shapes.values()], float)
+        known = np.array([core.features(shape_of(layer)) for layer in shapes.values()])
         found = np.linalg.lstsq(known / counts[:, None], np.ones(len(counts)), rcond=None)[0]
         errors = known @ found / counts - 1
-        print(core, lane_words, ", ".join(f"{n} {value:.2f}" for n, value in zip(NAMES, found, strict=True)))
+        print(f"{core.family} {core.key}, {core.lane_words}: {', '.join(f'{value:.2f}' for value in found)}")
         print("  " + ", ".join(f"{n} {error:+.1%}" for n, error in zip(shapes, errors, strict=True)), flush=True)
 
 

@@ -118,3 +118,11 @@ def test_the_mean_of_binary_values_is_an_integer_sum(tmp_path: Path) -> None:
 def test_generated_loop_is_reproducible() -> None:
     first, second = (compile_model(sequence_models.unrolled_gru(9), Options(name="net")).files for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("real", ["int16", "int8"])
+def test_steps_share_their_number_formats(real: str) -> None:
+    for model in (sequence_models.unrolled_gru(7), sequence_models.recurrent_operator("GRU", 7, "forward")):
+        compiled = compile_model(model, Options(name="net", target="cortex-m0", real=real))
+        (loop,) = [layer for layer in compiled.manifest["layers"] if layer["op"] == "loop"]
+        assert loop["kernel"] == "loop of 7 steps"

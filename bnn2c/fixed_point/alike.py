@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.analysis.repetition import fingerprint
 from bnn2c.expr import Expr
 from bnn2c.expr.tree import fold
 from bnn2c.fixed_point.calibrate import Calibration, Spread
@@ -25,13 +26,15 @@ def join_steps(graph: Graph, calibration: Calibration, alike: Sequence[set[str]]
         calibration: changed in place.
         alike: values that must have equal formats.
     """
-    expressions = {node.output: _parts(node.op.expr) for node in graph.nodes if isinstance(node.op, Map)}
+    expressions = {node.output: node.op.expr for node in graph.nodes if isinstance(node.op, Map)}
     for values in alike:
         names = sorted(values)
         _join_values(calibration, names)
-        found = [expressions[name] for name in names if name in expressions]
-        if found and len({len(parts) for parts in found}) == 1:
-            for same in zip(*found, strict=True):
+        equal: dict[bytes, list[list[Expr]]] = {}
+        for expr in (expressions[name] for name in names if name in expressions):
+            equal.setdefault(fingerprint(expr), []).append(_parts(expr))
+        for parts in equal.values():
+            for same in zip(*parts, strict=True):
                 _join_parts(calibration, same)
 
 

@@ -88,7 +88,7 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     try:
         found = inliner.inline_local_functions(model)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise CompileError.single("BNN003", f"model-local functions cannot be expanded: {error}") from error
     expand_custom(found)
     return found

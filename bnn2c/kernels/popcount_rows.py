@@ -14,6 +14,15 @@ IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
 RESULTS = ("bits", "i16", "i32")
 COUNTING = {"neon", "zbb", "popcnt"}
 
+# Instructions per row and word of full chunks, per row and word of the rest, per row, per patch word, and per pixel;
+# fitted to QEMU counts by bench/fit_costs.py.
+_COSTS: dict[str, tuple[float, ...]] = {
+    "zbb": (4.27, 0, 6.4, 24, 217),
+    "aarch64": (0.89, 1.35, 2.4, 21, 194),
+    "armv7": (1.23, 2.07, 5.5, 23, 283),
+    "x86": (4.19, 0, 9.3, 42, 265),
+}
+
 
 def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
     """None, or the reason why this family cannot (or should not) run the layer."""
@@ -60,13 +69,22 @@ def _interleave(rows: Array, together: int, chunk: int, unit: int) -> Array:
     return np.concatenate(parts)
 
 
+def work(shape: ConvShape, target: str) -> tuple[float, ...]:
+    """What the coefficients of `_COSTS` are multiplied with."""
+    rows, chunk, unit = geometry(4 if target in ("aarch64", "armv7") else 1)
+    channels, words = -(-shape.out_c // rows) * rows, -(-shape.taps // 32)
+    stored = -(-words // unit) * unit
+    full = stored // chunk * chunk
+    pixels = shape.out_h * shape.out_w
+    return (pixels * channels * full, pixels * channels * (stored - full), pixels * channels, pixels * words, pixels)
+
+
 def cost(shape: ConvShape, target: str) -> Cost:
     """Predicted cost; `target` "zbb", "aarch64", "armv7" or "x86"."""
-    per_word, per_row = {"zbb": (4.45, 5), "aarch64": (0.9, 3), "armv7": (1.1, 5), "x86": (3.3, 5)}.get(target, (25, 5))
+    instructions = sum(a * b for a, b in zip(_COSTS[target], work(shape, target), strict=True))
     words = -(-shape.taps // 32)
-    pixel = shape.out_c * (words * per_word + per_row) + 20 * words + 40
     flash = shape.out_c * (4 * words + 2 * int(shape.row_classes().max() + 1) * int(shape.col_classes().max() + 1))
-    return Cost(round(shape.out_h * shape.out_w * pixel), flash + shape.out_h + shape.out_w, 4 * (words + 3))
+    return Cost(round(instructions), flash + shape.out_h + shape.out_w, 4 * (words + 3))
 
 
 def call(params: str, source: str, scratch: str, out: str, result: str) -> str:

@@ -88,17 +88,23 @@ def scratch_words(shape: ConvShape, words_per_lane: int = 1) -> int:
     return -(-shape.taps // 32) * (words_per_lane + 1 + (32 if words_per_lane > 1 else 0))
 
 
+def work(shape: ConvShape, thresholded: bool, words_per_lane: int) -> tuple[float, ...]:
+    """What the coefficients of `_COSTS` are multiplied with."""
+    blocks, words = -(-shape.out_c // (32 * words_per_lane)), -(-shape.taps // 32)
+    pixels, planes = shape.out_h * shape.out_w, planes_of(shape, thresholded)
+    return (pixels * blocks * words * 32, pixels * blocks * planes, pixels * words, pixels)
+
+
 def cost(shape: ConvShape, target: str, thresholded: bool = True, words_per_lane: int = 1) -> Cost:
     """Predicted cost of the layer; `target` is a key such as "cortex-m", "cortex-m0", "rv32"."""
-    key = (target, words_per_lane)
-    per_weight, per_digit, per_word, per_pixel = _COSTS[key if key in _COSTS else ("other", 1)]
-    blocks, words = -(-shape.out_c // (32 * words_per_lane)), -(-shape.taps // 32)
-    planes = planes_of(shape, thresholded)
+    coefficients = _COSTS.get((target, words_per_lane), _COSTS["other", 1])
+    counted = work(shape, thresholded, words_per_lane)
+    sums = 0 if thresholded else _PER_SUM * shape.out_c * shape.out_h * shape.out_w
+    instructions = sum(a * b for a, b in zip(coefficients, counted, strict=True)) + sums
     classes = (int(shape.row_classes().max()) + 1) * (int(shape.col_classes().max()) + 1)
-    block = words * 32 * per_weight + planes * per_digit
-    sums = 0 if thresholded else _PER_SUM * shape.out_c
-    instructions = shape.out_h * shape.out_w * (blocks * block + words * per_word + per_pixel + sums)
-    flash = 4 * blocks * words_per_lane * (words * 32 + classes * planes) + shape.out_h + shape.out_w
+    stored = -(-shape.taps // 32) * 32 + classes * planes_of(shape, thresholded)
+    blocks = -(-shape.out_c // (32 * words_per_lane))
+    flash = 4 * blocks * words_per_lane * stored + shape.out_h + shape.out_w
     return Cost(round(instructions), flash, 4 * scratch_words(shape, words_per_lane))
 
 

@@ -25,6 +25,8 @@ class Concat(Op):
         for kind in inputs[1:]:
             if (kind.storage, kind.planes) != (inputs[0].storage, inputs[0].planes):
                 raise ValueError("inputs are stored differently")
+            if any(n != shape[a] for a, n in enumerate(kind.shape) if a != self.axis):
+                raise ValueError(f"{kind.shape} does not agree with {inputs[0].shape} outside of axis {self.axis}")
             shape[self.axis] += kind.shape[self.axis]
         return TensorType((shape[0], shape[1], shape[2]), inputs[0].storage, inputs[0].planes)
 

@@ -150,6 +150,8 @@ def join(ctx: Context, tensors: Sequence[Tensor], axis: int) -> Tensor:
     if not any(isinstance(t, View) for t in filled):
         return np.concatenate([elements(t) for t in filled], axis)
     views = [ctx.as_view(t) for t in filled]
+    if len({tuple(n for a, n in enumerate(v.shape) if a != axis % len(v.shape)) for v in views}) > 1:
+        raise ValueError(f"shapes {[list(v.shape) for v in views]} do not agree outside of axis {axis}")
     order = storage_order(max(views, key=lambda v: v.index.size).index)
     return _join(ctx, views, axis % len(views[0].shape), order)
 
@@ -162,7 +164,7 @@ def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tenso
     for view in views:
         turned = view.index.transpose(order)
         before, after = int(np.prod(turned.shape[:place])), int(np.prod(turned.shape[place + 1 :]))
-        shape = _channel_shape(turned.shape) if after == 1 else (before, turned.shape[place], after)
+        shape = _channel_shape(turned.shape[: place + 1]) if after == 1 else (before, turned.shape[place], after)
         parts.append(ctx.physical(view, turned.reshape(shape)))
     name = ctx.emit(Concat(2 if after == 1 else 1), parts) if len(parts) > 1 else parts[0]
     logical = list(views[0].shape)
@@ -172,11 +174,9 @@ def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tenso
 
 
 def _channel_shape(dims: tuple[int, ...]) -> tuple[int, int, int]:
-    """[H, W, C] of a tensor whose last axis with more than one element is the channel axis."""
-    last = max((i for i, n in enumerate(dims) if n > 1), default=len(dims) - 1)
-    outer = [n for n in dims[:last] if n > 1]
-    height = int(np.prod(outer[:-1])) if len(outer) > 1 else 1
-    return height, outer[-1] if outer else 1, dims[last]
+    """[H, W, C] whose channels are the last axis, whatever its size, so that all parts of a Concat agree in H and W."""
+    outer = [n for n in dims[:-1] if n > 1]
+    return int(np.prod(outer[:-1])), outer[-1] if outer else 1, dims[-1]
 
 
 @handles("OneHot")

@@ -85,6 +85,15 @@ static const mark *marks_at(uint64_t address) {
   return low < mark_count && marks[low].address == address ? &marks[low] : NULL;
 }
 
+/* Whether a marked instruction is the nop of marks.h; mark 0, at the start of the model's function, has none. */
+static int is_nop(const mark *first) {
+  const mark *last = first;
+  while (last != NULL && last + 1 < marks + mark_count && last[1].address == first->address) {
+    last++;
+  }
+  return last != NULL && last->number != 0;
+}
+
 static segment *begin_segment(struct qemu_plugin_insn *instruction, const mark *first) {
   segment *begun = calloc(1, sizeof(*begun));
   if (begun == NULL) {
@@ -107,7 +116,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     if (current == NULL || first != NULL || step) {
       current = begin_segment(instruction, first);
     }
-    current->length++;
+    current->length += is_nop(first) ? 0u : 1u;
   }
 }
 
