@@ -149,18 +149,18 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_block(const bnn2c_lanes *
   }
 }
 
-/* Encodes the stream in place: parity up to here at even positions, parity of the pair at odd ones. */
-BNN2C_NOINLINE void bnn2c_encode_patch(uint32_t *patch, uint32_t words) {
+/* Encodes the stream (in place when to == from): parity up to here at even positions, parity of the pair at odd ones. */
+BNN2C_NOINLINE void bnn2c_encode_patch(const uint32_t *from, uint32_t words, uint32_t *to) {
   uint32_t before = 0u;
   for (uint32_t i = 0u; i < words; i++) {
-    const uint32_t pairs = patch[i] ^ (patch[i] << 1);
+    const uint32_t pairs = from[i] ^ (from[i] << 1);
     uint32_t parity = pairs ^ (pairs << 2);
     parity ^= parity << 4;
     parity ^= parity << 8;
     parity ^= parity << 16;
     parity ^= before;
     before = bnn2c_broadcast(parity, 31u);
-    patch[i] = (parity & 0x55555555u) | (pairs & 0xAAAAAAAAu);
+    to[i] = (parity & 0x55555555u) | (pairs & 0xAAAAAAAAu);
   }
 }
 
@@ -200,41 +200,52 @@ BNN2C_INLINE void bnn2c_store_block(bnn2c_channel_output *out, const bnn2c_lanes
   }
 }
 
-/* All output channels of one pixel from its activations. */
+/* All output channels of one pixel from the bit stream of its inputs.  scratch: carries, patch, with vectors the
+ * activations of every input; the stream may lie in the place of the carries or of the patch. */
 BNN2C_KERNEL void bnn2c_sliced_channels_pixel(const bnn2c_sliced_channels *p, uint32_t class_index, uint32_t words,
-                                              const uint32_t *patch, bnn2c_lanes *carries,
-                                              bnn2c_channel_output *out) {
+                                              const uint32_t *stream, uint32_t *scratch, bnn2c_channel_output *out) {
   const uint32_t lanes = 32u * (uint32_t)BNN2C_LANE_WORDS;
   const uint32_t blocks = ((uint32_t)p->shape.out_c + lanes - 1u) / lanes;
   const bnn2c_lanes *preset = (const bnn2c_lanes *)p->preset + class_index * blocks * p->planes;
   const bnn2c_lanes *weights = (const bnn2c_lanes *)p->weights;
+  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
+  uint32_t *const patch = (uint32_t *)(carries + words);
+  const uint32_t *activations = patch;
   bnn2c_lanes digits[BNN2C_SLICED_CHANNELS_MAX_PLANES];
+  bnn2c_encode_patch(stream, words, patch);
+#if BNN2C_LANE_WORDS > 1
+  bnn2c_widen_patch(patch, words, patch + words);
+  activations = patch + words;
+#endif
   for (uint32_t block = 0u; block < blocks; block++) {
-    bnn2c_sliced_channels_block(weights, preset, p->planes, words, patch, carries, digits);
+    bnn2c_sliced_channels_block(weights, preset, p->planes, words, activations, carries, digits);
     bnn2c_store_block(out, digits, p->planes, p->shape.out_c - lanes * block);
     preset += p->planes;
     weights += 32u * words;
   }
 }
 
-/* scratch: carries, patch, with vectors the activations of every input. */
 BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                             bnn2c_channel_output *out) {
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
-  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
-  uint32_t *const patch = (uint32_t *)(carries + (inputs + 31u) / 32u);
+  uint32_t *const patch = (uint32_t *)((bnn2c_lanes *)scratch + (inputs + 31u) / 32u);
   for (uint32_t y = 0u; y < p->shape.out_h; y++) {
     for (uint32_t x = 0u; x < p->shape.out_w; x++) {
       const uint32_t row = (uint32_t)p->shape.row_class[y] * p->shape.col_classes;
       const uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, patch);
-      const uint32_t *activations = patch;
-      bnn2c_encode_patch(patch, words);
-#if BNN2C_LANE_WORDS > 1
-      bnn2c_widen_patch(patch, words, patch + words);
-      activations = patch + words;
-#endif
-      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, activations, carries, out);
+      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, patch, scratch, out);
     }
+  }
+}
+
+/* 1x1 kernels with stride 1 and no padding, dense layers among them: the patch is the pixel. */
+BNN2C_KERNEL void bnn2c_sliced_pointwise_run(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
+                                             bnn2c_channel_output *out) {
+  const uint32_t words = ((uint32_t)p->shape.in_c + 31u) / 32u;
+  const uint32_t *pixel = in;
+  for (uint32_t left = (uint32_t)p->shape.out_h * p->shape.out_w; left != 0u; left--) {
+    bnn2c_sliced_channels_pixel(p, 0u, words, pixel, scratch, out);
+    pixel += words;
   }
 }
 
@@ -245,6 +256,12 @@ BNN2C_KERNEL void bnn2c_sliced_channels_bits(const bnn2c_sliced_channels *p, con
   bnn2c_sliced_channels_run(p, in, scratch, &to);
 }
 
+BNN2C_KERNEL void bnn2c_sliced_pointwise_bits(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
+                                              uint32_t *out) {
+  bnn2c_channel_output to = {out, 0, 0};
+  bnn2c_sliced_pointwise_run(p, in, scratch, &to);
+}
+
 /* nhwc_bits -> mismatches as int16 [out_h][out_w][out_c]. */
 BNN2C_KERNEL void bnn2c_sliced_channels_i16(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                             int16_t *out) {
@@ -252,11 +269,23 @@ BNN2C_KERNEL void bnn2c_sliced_channels_i16(const bnn2c_sliced_channels *p, cons
   bnn2c_sliced_channels_run(p, in, scratch, &to);
 }
 
+BNN2C_KERNEL void bnn2c_sliced_pointwise_i16(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
+                                             int16_t *out) {
+  bnn2c_channel_output to = {0, out, 0};
+  bnn2c_sliced_pointwise_run(p, in, scratch, &to);
+}
+
 /* nhwc_bits -> mismatches as int32 [out_h][out_w][out_c]. */
 BNN2C_KERNEL void bnn2c_sliced_channels_i32(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
                                             int32_t *out) {
   bnn2c_channel_output to = {0, 0, out};
   bnn2c_sliced_channels_run(p, in, scratch, &to);
+}
+
+BNN2C_KERNEL void bnn2c_sliced_pointwise_i32(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
+                                             int32_t *out) {
+  bnn2c_channel_output to = {0, 0, out};
+  bnn2c_sliced_pointwise_run(p, in, scratch, &to);
 }
 
 #endif /* BNN2C_SLICED_CHANNELS_H */

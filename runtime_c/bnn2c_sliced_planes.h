@@ -153,7 +153,7 @@ BNN2C_KERNEL void bnn2c_sliced_planes_run(const bnn2c_sliced_planes *p, const ui
       uint32_t words = 0u;
       for (uint32_t plane = 0u; plane < p->input_planes; plane++) {
         words = bnn2c_gather_plane(p, in, plane, y, x, &scratch[plane * words]);
-        bnn2c_encode_patch(&scratch[plane * words], words);
+        bnn2c_encode_patch(&scratch[plane * words], words, &scratch[plane * words]);
       }
       bnn2c_sliced_planes_pixel(p, row + p->shape.col_class[x], words, scratch, &out);
     }

@@ -58,8 +58,7 @@ class OnePlane:
 
     def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
         """The C statement."""
-        statement: str = self.module.call(params, source, scratch, out, result)
-        return statement
+        return self.layer.call(params, source, scratch, out, result)
 
     def consumes_input(self) -> bool:
         """Whether the input is read before anything is written to the scratch, which may then lie on it."""
@@ -83,7 +82,7 @@ class Sliced(OnePlane):
 
     def consumes_input(self) -> bool:
         """The patch of a dense layer is its input: it may be encoded where it lies."""
-        return (self.shape.in_h, self.shape.in_w) == (1, 1) and self.shape.taps == self.shape.in_c
+        return self.shape.pointwise and (self.shape.in_h, self.shape.in_w) == (1, 1)
 
 
 class ClassSharing(OnePlane):

@@ -94,7 +94,7 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     numbers = f"{row_classes}u, {planes}u, {digits_of_bound(shape)}u, {carries}u"
     template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $lists, $order, $bounds}}"
     vectors = (row_classes << col_classes) + carries + patch_words(shape.taps)
-    return Layer(arrays, template, vectors * words_per_lane + _phase_words(shape))
+    return Layer(arrays, template, vectors * words_per_lane + _phase_words(shape), "bnn2c_class_sharing")
 
 
 def _phase_words(shape: ConvShape) -> int:
@@ -134,8 +134,3 @@ def cost(shape: ConvShape, target: str) -> Cost:
     arena = 4 * (scratch * lane + _phase_words(shape))
     flash_bytes = round(flash) + shape.out_h + shape.out_w
     return Cost(round(vectors * (vector + once) + phases * per_phase), flash_bytes, arena)
-
-
-def call(params: str, source: str, scratch: str, out: str, result: str) -> str:
-    """C call; `result` is "bits", the other arguments are C expressions (params: a pointer)."""
-    return f"bnn2c_class_sharing_{result}({params}, {source}, {scratch}, {out});"

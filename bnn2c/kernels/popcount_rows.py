@@ -53,7 +53,8 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         table[:, : shape.out_c] = np.clip(thresholds, -1, shape.taps)
         arrays["thresholds"], name = table, "$thresholds"
     words = (shape.taps + 32 * unit - 1) // (32 * unit) * unit
-    return Layer(arrays, f"{{{shape.c_initializer('$row_class', '$col_class')}, $weights, {name}}}", words)
+    template = f"{{{shape.c_initializer('$row_class', '$col_class')}, $weights, {name}}}"
+    return Layer(arrays, template, words, "bnn2c_popcount_rows")
 
 
 def _interleave(rows: Array, together: int, chunk: int, unit: int) -> Array:
@@ -85,8 +86,3 @@ def cost(shape: ConvShape, target: str) -> Cost:
     words = -(-shape.taps // 32)
     flash = shape.out_c * (4 * words + 2 * int(shape.row_classes().max() + 1) * int(shape.col_classes().max() + 1))
     return Cost(round(instructions), flash + shape.out_h + shape.out_w, 4 * (words + 3))
-
-
-def call(params: str, source: str, scratch: str, out: str, result: str) -> str:
-    """C call; `result` is "bits", "i16" or "i32", the other arguments are C expressions (params: a pointer)."""
-    return f"bnn2c_popcount_rows_{result}({params}, {source}, {scratch}, {out});"

@@ -25,16 +25,22 @@ class Cost:
 class Layer:
     """What a family makes of a layer: constant arrays, and C text that refers to them.
 
-    `template` is the C initialiser of the parameter struct with $key for the array `key`; `scratch_words` counts words.
+    `template` is the C initialiser of the parameter struct with $key for the array `key`; `scratch_words` counts words;
+    `function` is the C function without its result's suffix.
     """
 
     arrays: dict[str, Array]
     template: str
     scratch_words: int
+    function: str
 
     def initializer(self, names: dict[str, str]) -> str:
         """C initialiser of the parameter struct; `names` maps the keys of `arrays` to C identifiers."""
         return Template(self.template).substitute(names)
+
+    def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
+        """C statement; `result` is "bits", "i16" or "i32", the rest are C expressions (params: a pointer)."""
+        return f"{self.function}_{result}({params}, {source}, {scratch}, {out});"
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,12 @@ class ConvShape:
     def macs(self) -> int:
         """Binary multiply-accumulates, padding included."""
         return self.taps * self.out_h * self.out_w * self.out_c
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the patch of an output pixel is the input pixel at its place."""
+        window = (self.kernel_h, self.kernel_w, self.stride_h, self.stride_w, self.pad_top, self.pad_left)
+        return window == (1, 1, 1, 1, 0, 0) and (self.in_h, self.in_w) == (self.out_h, self.out_w)
 
     def row_classes(self) -> Array:
         """Border class of each output row, uint8 [out_h]: equal when the same kernel rows lie inside the input."""

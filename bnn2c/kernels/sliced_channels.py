@@ -118,9 +118,5 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     """The layer as `pack` makes it."""
     arrays = pack(shape, weight_bits, thresholds, words_per_lane)
     template = struct_initializer(shape, {key: f"${key}" for key in arrays}, thresholds is not None)
-    return Layer(arrays, template, scratch_words(shape, words_per_lane))
-
-
-def call(params: str, source: str, scratch: str, out: str, result: str) -> str:
-    """C call; `result` is "bits", "i16" or "i32", the other arguments are C expressions (params: a pointer)."""
-    return f"bnn2c_sliced_channels_{result}({params}, {source}, {scratch}, {out});"
+    function = "bnn2c_sliced_pointwise" if shape.pointwise else "bnn2c_sliced_channels"
+    return Layer(arrays, template, scratch_words(shape, words_per_lane), function)

@@ -84,7 +84,7 @@ def case_source(family: ModuleType, case: Case, index: int, lane_words: int) -> 
     names = {key: f"{key}_{index}" for key in layer.arrays}
     c_type = C_TYPES[str(expected.dtype)]
     struct = layer.initializer(names)
-    call = family.call("&params", f"input_{index}", "scratch", "out", case.result)
+    call = layer.call("&params", f"input_{index}", "scratch", "out", case.result)
     return "".join(
         [
             *(c_array(names[key], values) for key, values in layer.arrays.items()),
