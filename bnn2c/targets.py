@@ -23,6 +23,7 @@ ISA_FEATURES = ("avx2", "dsp", "mve", "neon", "popcnt", "zbb")
 
 _CHOICES: dict[str, tuple[object, ...]] = {
     "word_bits": (8, 16, 32, 64),
+    "byte_order": ("little", "big"),
     "fpu": ("none", "single", "double"),
     "optimize": ("size", "balanced", "speed"),
     "kind": ("native", "qemu-user", "qemu-system"),
@@ -72,6 +73,7 @@ class Target:
         compilers: compilers to try in this order; `ziglang` stands for `python -m ziglang cc`.
         runner: how to run programs.
         word_bits: width of the words that bits are packed into.
+        byte_order: `little` or `big` endian; generated code does not depend on it, files of test programs do.
         isa: instruction set features that generated code may use, of `ISA_FEATURES`.
         fpu: `none`, `single` or `double` precision in hardware.
         optimize: what `--optimize` is when the user does not say.
@@ -86,6 +88,7 @@ class Target:
     compilers: tuple[str, ...]
     runner: Runner
     word_bits: int = 32
+    byte_order: str = "little"
     isa: tuple[str, ...] = ()
     fpu: str = "none"
     optimize: str = "balanced"

@@ -104,6 +104,8 @@ aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 /usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
 arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf
 /usr/arm-linux-gnueabihf/include/stdio.h libc6-dev-armhf-cross
+powerpc-linux-gnu-gcc gcc-powerpc-linux-gnu
+/usr/powerpc-linux-gnu/include/stdio.h libc6-dev-powerpc-cross
 TABLE
   # A package of its own in newer releases.
   if apt-cache show qemu-system-riscv >/dev/null 2>&1; then

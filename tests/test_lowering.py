@@ -372,3 +372,16 @@ def test_scale_factors_are_never_executed_before_a_threshold() -> None:
     x = n.chain(x, ("MatMul", dense(rng, 12, 40)), ("Mul", 0.5), ("Add", 0.125), ("Div", 3.0))
     found = compiled(n.model(n.add("MatMul", n.add("Sign", x), dense(rng, 4, 12))))
     assert kinds(found).count("map") == 1 and kinds(found)[-1] == "map"
+
+
+@pytest.mark.parametrize("scale", [SCALE, 1 / 256])
+def test_a_pool_of_pixels(scale: float) -> None:
+    """A pool that reads the input itself; the input's scale is one constant for all channels."""
+    n, rng = Net(), rng_of()
+    pooled = n.add("MaxPool", n.input([1, 16, 9]), kernel_shape=[3], strides=[2])
+    y = n.add("Conv", n.add("Round", n.clip(pooled, -1.0, 1.0)), dense(rng, 8, 16).T[:, :, None])
+    found, run = compiled(n.model(y, pooled), input_scale=scale), ort_session(n.model(y, pooled))
+    for _ in range(8):
+        pixels = random_pixels(rng, 1, 16, 9)
+        for one, wanted in zip(found.reference([pixels]), run([np.float32(pixels * scale)]), strict=True):
+            np.testing.assert_array_equal(one, wanted)

@@ -145,7 +145,7 @@ def test_reference_has_the_stated_type(kind: str) -> None:
 
 
 @pytest.mark.cross
-@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "aarch64", "rv32imc"])
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "aarch64", "rv32imc", "powerpc"])
 def test_c_is_the_reference_on_targets(target: str, tmp_path: Path) -> None:
     """All cases of all operations in one program."""
     try:

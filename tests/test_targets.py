@@ -12,7 +12,7 @@ from bnn2c.targets import TargetError, list_targets, load_target
 MINIMAL = "description: mine\ncompilers: [gcc]\nrunner:\n  kind: native\n"
 PROMISED = {
     "portable", "host", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "cortex-a7",
-    "aarch64", "rv32imc", "rv32imc_zbb",
+    "aarch64", "powerpc", "rv32imc", "rv32imc_zbb",
 }  # fmt: skip
 
 

@@ -205,7 +205,7 @@ def monotone_directions(lazy: Lazy, domain: Array) -> Array | None:
 
     small = classes_of(lazy.expr, lazy.shape).restrict(lazy.expr)
     lifted = remap_consts(small, lambda v: v[..., None])
-    table = np.asarray(evaluate(lifted, [domain.astype(np.float32)]))
+    table = np.asarray(evaluate(lifted, [domain.astype(np.float32)[None, None, None]]))
     table = np.broadcast_to(table, (*np.broadcast_shapes(table.shape[:3], (1, 1, lazy.shape[2])), len(domain)))
     change = np.diff(table, axis=-1)
     rising, falling = (change >= 0).all(axis=(0, 1, 3)), (change <= 0).all(axis=(0, 1, 3))

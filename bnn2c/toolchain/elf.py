@@ -100,7 +100,7 @@ def read_marks(program: Path, function: str) -> list[tuple[int, int]]:
     """
     with program.open("rb") as file:
         elf = ELFFile(file)
-        word = "<QQ" if elf.elfclass == 64 else "<II"
+        word = ("<" if elf.little_endian else ">") + ("QQ" if elf.elfclass == 64 else "II")
         section = elf.get_section_by_name(".bnn2c_marks")
         found = list(struct.iter_unpack(word, section.data())) if section is not None else []
         start = next(symbol["st_value"] for symbol in _symbols(elf) if symbol.name == function)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,22 +76,28 @@ def struct_type(fields: Sequence[Member]) -> type[ctypes.Structure]:
     return type("Struct", (ctypes.Structure,), {"_fields_": layout})
 
 
-def sample_bytes(fields: Sequence[Member], values: Sequence[object]) -> bytes:
-    """The values of all members, one after the other, little-endian and without padding.
+def sample_bytes(fields: Sequence[Member], values: Sequence[object], order: str = sys.byteorder) -> bytes:
+    """The values of all members, one after the other, in that byte order ("little" or "big") and without padding.
 
     Raises:
         ValueError: when the number of values, a type or a size does not match.
     """
     if len(values) != len(fields):
         raise ValueError(f"the model has {len(fields)} inputs, given {len(values)}")
-    return b"".join(field.array(value).tobytes() for field, value in zip(fields, values, strict=True))
+    arrays = [field.array(value) for field, value in zip(fields, values, strict=True)]
+    return b"".join(array.astype(_in_order(array.dtype, order)).tobytes() for array in arrays)
 
 
-def from_bytes(fields: Sequence[Member], data: bytes) -> list[Array]:
+def _in_order(kind: np.dtype[Any], order: str) -> np.dtype[Any]:
+    return kind.newbyteorder("<" if order == "little" else ">")
+
+
+def from_bytes(fields: Sequence[Member], data: bytes, order: str = sys.byteorder) -> list[Array]:
     """The inverse of `sample_bytes`; the arrays own their memory."""
     arrays, start = [], 0
     for field in fields:
-        flat = np.frombuffer(data, dtype=field.dtype, count=field.count, offset=start)
-        arrays.append(flat.reshape(field.shape).copy())
+        stored = _in_order(np.dtype(field.dtype), order)
+        flat = np.frombuffer(data, dtype=stored, count=field.count, offset=start)
+        arrays.append(flat.reshape(field.shape).astype(field.dtype))
         start += field.bytes
     return arrays

@@ -22,7 +22,8 @@ __all__ = ["TargetRun", "run_on_target"]
 _PROGRAM = "program.elf"
 _PAINT_BYTES = 65_536
 _HOOK = "BNN2C_LAYER_BEGIN"
-_RECORD = struct.Struct("<iII")  # status, stack bytes, guards intact: see runtime_c/harness/main.c
+# Status, stack bytes, guards intact: see runtime_c/harness/main.c.
+_RECORD = {"little": struct.Struct("<iII"), "big": struct.Struct(">iII")}
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,17 @@ def run_on_target(
     program = _build_program(builder, sources, plain, workdir)
 
     inputs = members(manifest["inputs"])
-    (workdir / "samples.bin").write_bytes(b"".join(sample_bytes(inputs, sample) for sample in samples))
+    given = [sample_bytes(inputs, sample, target.byte_order) for sample in samples]
+    (workdir / "samples.bin").write_bytes(b"".join(given))
     counting: list[str] = []
     if count and emulator is not None:
         function = f"{manifest['prefix']}_run"
         counting = counter_arguments(program, function, len(manifest["layers"]), emulator, step=step)
     _execute(program, target, [*_emulation(target, emulator), *counting], timeout)
     counts = read_counts(workdir) if counting else None
-    return _collect(workdir / "results.bin", members(manifest["outputs"]), len(samples), counts, object_sizes(plain))
+    outputs = members(manifest["outputs"])
+    heads, found = _results(workdir / "results.bin", outputs, len(samples), target.byte_order)
+    return _collect(heads, found, counts, object_sizes(plain))
 
 
 def _model_header(manifest: dict[str, Any]) -> str:
@@ -162,22 +166,29 @@ def _execute(program: Path, target: Target, command: Sequence[str], timeout: flo
         raise RunFailed("\n".join([first, *said]))
 
 
-def _collect(
-    path: Path, outputs: Sequence[Member], samples: int, counts: Counts | None, sizes: ObjectSizes
-) -> TargetRun:
-    """The results file and the counts as a TargetRun."""
-    data = path.read_bytes()
-    step = _RECORD.size + sum(member.bytes for member in outputs)
+def _results(
+    path: Path, outputs: Sequence[Member], samples: int, order: str
+) -> tuple[list[tuple[int, int, int]], list[list[Array]]]:
+    """The file of results: per sample the record of the harness, and the outputs."""
+    data, record = path.read_bytes(), _RECORD[order]
+    step = record.size + sum(member.bytes for member in outputs)
     if len(data) != step * samples:
         raise RunFailed(f"the program wrote {len(data)} bytes of results instead of {step * samples}")
-    heads = [_RECORD.unpack_from(data, start) for start in range(0, len(data), step)]
+    pieces = [data[start : start + step] for start in range(0, len(data), step)]
+    heads = [record.unpack_from(piece) for piece in pieces]
+    return heads, [from_bytes(outputs, piece[record.size :], order) for piece in pieces]
+
+
+def _collect(
+    heads: Sequence[tuple[int, int, int]], outputs: list[list[Array]], counts: Counts | None, sizes: ObjectSizes
+) -> TargetRun:
+    """Records, outputs and counts as a TargetRun."""
     for index, (status, _, _) in enumerate(heads):
         if status != 0:
             raise RunFailed(f"the model returned status {status} for sample {index}")
-    starts = range(_RECORD.size, len(data), step)
     largest = counts.largest if counts else None
     return TargetRun(
-        outputs=[from_bytes(outputs, data[start : start + step - _RECORD.size]) for start in starts],
+        outputs=outputs,
         instructions=largest[0] if largest else None,
         layer_instructions=largest[1:] if largest else [],
         constant_time=counts.equal if counts else None,
