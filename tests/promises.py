@@ -65,7 +65,7 @@ int main(void) {{
 """
     write(folder, {**files, "main.c": main})
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
-    flags = ["-std=c99", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = ["-std=c99", "-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     subprocess.run(["gcc", *flags, *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=120)
     done = subprocess.run([str(folder / "run")], capture_output=True, text=True, timeout=60, check=False)
     return [] if done.returncode == 0 else [next((x for x in done.stderr.splitlines() if "ERROR" in x), "it crashed")]
@@ -82,7 +82,8 @@ def symbols(files: Files, folder: Path) -> list[tuple[str, str]]:
     """(kind, name) of every symbol of the model's objects, as nm prints them."""
     write(folder, files)
     for source in sorted(folder.glob("*.c")):
-        command = ["gcc", "-std=c99", "-Os", "-ffreestanding", "-c", str(source), "-o", str(source.with_suffix(".o"))]
+        made = str(source.with_suffix(".o"))
+        command = ["gcc", "-std=c99", "-Os", "-ffreestanding", "-fno-pic", "-c", str(source), "-o", made]
         subprocess.run(command, check=True, timeout=60)
     objects = [str(path) for path in sorted(folder.glob("*.o"))]
     listing = subprocess.run(["nm", *objects], capture_output=True, text=True, check=True).stdout

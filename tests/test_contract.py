@@ -1,0 +1,149 @@
+"""The contract of generated C on small networks, quickly: each test fails when the compiler or a kernel breaks it.
+
+The slow tests (test_generated_code.py, test_promises.py) check the same on more networks, compilers and targets.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import promises
+import pytest
+from models import Net, cnn, compiled, random_layer
+
+from bnn2c.data import data_folder
+from bnn2c.ir import Graph
+from bnn2c.ir.graph import outputs
+from bnn2c.memory import Plan, plan_memory
+from bnn2c.pipeline import Compiled
+from bnn2c.targets import load_target
+from bnn2c.toolchain import ToolchainMissing, build_shared, require_tools, run_on_target
+
+PIXELS = {"input_scale": 1 / 255}
+
+
+def ties() -> onnx.ModelProto:
+    """Dense layers of several widths whose sums often meet their thresholds exactly, gamma of both signs."""
+    rng, n = np.random.default_rng(3), Net()
+    x = n.add("Sign", n.add("Sub", n.input([1, 40]), 0.5))
+    for fan_in, fan_out in ((40, 35), (35, 33)):
+        signs = random_layer(rng, fan_out, fan_in).signs.T.astype(np.float32)
+        gamma, beta = rng.choice([-1.0, 1.0], fan_out), rng.choice([-3.0, -1.0, 1.0, 3.0], fan_out)
+        x = n.chain(n.add("MatMul", x, signs), ("Mul", gamma.astype(np.float32)), ("Sub", beta.astype(np.float32)))
+        x = n.add("Where", n.add("GreaterOrEqual", x, 0.0), 1.0, -1.0)
+    return n.model(n.add("MatMul", x, random_layer(rng, 4, 33).signs.T.astype(np.float32)))
+
+
+MODELS = {"ties": ties, "cnn": lambda: cnn(decide=True)}
+
+
+@cache
+def generated(name: str, optimize: str = "balanced", target: str = "portable") -> Compiled:
+    return compiled(MODELS[name](), name="kws", optimize=optimize, target=target, **PIXELS)
+
+
+@pytest.fixture(params=MODELS)
+def found(request: pytest.FixtureRequest) -> Compiled:
+    return generated(request.param)
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+NO_HEAP = re.compile(r"\b(malloc|calloc|realloc|free|alloca|aligned_alloc|new)\s*\(")
+# A variable of static storage: `static`, not followed by `const` or by a function or an attribute of one.
+STATIC = re.compile(r"\bstatic\s+(?!const\b|inline\b|__attribute__)[^;={(]*[;=\[]")
+
+
+def code_of(text: str) -> str:
+    """C without comments, continuation lines joined."""
+    return re.sub(r"/\*.*?\*/|//[^\n]*", " ", text.replace("\\\n", "\n"), flags=re.S)
+
+
+def test_the_runtime_has_no_variables_and_no_heap() -> None:
+    headers = sorted(data_folder("runtime_c").glob("*.h"))
+    assert len(headers) > 40
+    for header in headers:
+        code = code_of(header.read_text("utf-8"))
+        assert not STATIC.search(code) and not NO_HEAP.search(code) and not promises.TIME.search(code), header.name
+
+
+def test_the_templates_have_no_variables_and_no_heap() -> None:
+    for template in sorted(data_folder("templates").rglob("*.j2")):
+        if template.name != "report.html.j2":
+            code = code_of(template.read_text("utf-8"))
+            assert not STATIC.search(code) and not NO_HEAP.search(code), template.name
+
+
+def test_no_time_stamp(found: Compiled) -> None:
+    assert promises.no_time_stamp(found.files) == []
+    again = compiled(MODELS["ties"](), name="kws", **PIXELS)
+    assert again.files == generated("ties").files
+
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+
+
+def test_symbols(found: Compiled, tmp_path: Path) -> None:
+    assert promises.no_static_data(found.files, tmp_path / "a") == []
+    assert promises.no_library_calls(found.files, tmp_path / "a") == []
+    assert promises.prefixed_symbols(found.files, "kws", tmp_path / "a") == []
+
+
+def test_errors_write_nothing(tmp_path: Path) -> None:
+    compiled_model = generated("ties")
+    run = ctypes.CDLL(str(build_shared(compiled_model.files, compiled_model.manifest, tmp_path).path)).kws_run
+    run.argtypes = [ctypes.c_void_p] * 3
+    memory = (ctypes.c_uint8 * 8192)(*[0xA5] * 8192)
+    base = (ctypes.addressof(memory) + 63) // 64 * 64
+    given, out, arena = base, base + 2048, base + 4096
+    assert [run(None, out, arena), run(given, None, arena), run(given, out, None)] == [1, 1, 1]
+    assert {run(given, out, arena + shift) for shift in range(1, 4)} == {2}
+    assert set(memory) == {0xA5}
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def last_byte(graph: Graph, plan: Plan) -> int:
+    """End of the last value or scratch memory in the arena."""
+    ends = [start + graph.types[v].nbytes for v, (where, _, start) in plan.places.items() if where == "arena"]
+    used = [at + graph.nodes[k].op.scratch_bytes(graph.input_types(graph.nodes[k])) for k, at in plan.scratch.items()]
+    return max(ends + used)
+
+
+@pytest.mark.parametrize(("name", "optimize"), [("ties", "speed"), ("cnn", "size")])
+def test_the_arena_holds_everything_and_no_more(name: str, optimize: str, tmp_path: Path) -> None:
+    graph = generated(name, optimize).final
+    stated, used = generated(name, optimize).manifest["arena_bytes"], last_byte(graph, plan_memory(graph))
+    assert used <= stated < used + 8
+    assert f"KWS_ARENA_BYTES {stated}u" in generated(name, optimize).files["kws.h"]
+    assert promises.within_arena(generated(name, optimize).files, generated(name, optimize).manifest, tmp_path) == []
+
+
+# --- function and time ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("optimize", ["size", "speed"])
+@pytest.mark.parametrize("name", MODELS)
+def test_same_function_same_time_within_the_stack(name: str, optimize: str, tmp_path: Path) -> None:
+    """Under QEMU: the imported network's function, one instruction count for all inputs, no more stack than stated."""
+    target = load_target("cortex-m4")
+    try:
+        require_tools(target)
+    except ToolchainMissing as error:
+        pytest.skip(str(error))
+    model = generated(name, optimize, "cortex-m4")
+    rng, shape = np.random.default_rng(1), model.manifest["inputs"][0]["shape"]
+    samples = [[rng.integers(0, 256, shape).astype(np.uint8)] for _ in range(10)]
+    run = run_on_target(model.files, model.manifest, target, samples, tmp_path, timeout=120)
+    for sample, found in zip(samples, run.outputs, strict=True):
+        for one, wanted in zip(found, outputs(model.imported, sample), strict=True):
+            np.testing.assert_array_equal(one.ravel(), np.asarray(wanted).ravel().astype(one.dtype))
+    assert run.guards_intact and run.constant_time
+    assert run.stack_bytes <= model.manifest["stack_bytes"]
