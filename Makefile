@@ -7,10 +7,9 @@ CORPUS ?= ../shared/corpus
 export PYTHON VENV
 
 PY = $(VENV)/bin/python
-QUICK = not slow and not fuzz and not corpus
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint corpus fuzz bench bench-diff docs clean setup-demo setup-test
+.PHONY: help demo test test-quick lint corpus fuzz bench bench-diff docs clean setup-demo setup-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -24,11 +23,11 @@ setup-test:
 demo: setup-demo ## compile the example, run it on real digits, compare with ONNX
 	@$(PY) examples/digits/demo.py
 
-test: setup-test lint ## lint and all quick tests; installs toolchains through apt when it can
-	$(PY) -m pytest -q -n $(JOBS) -m "$(QUICK)"
-
-test-all: setup-test lint ## the slow tests too
+test: setup-test lint ## lint and all tests; installs toolchains through apt when it can
 	$(PY) -m pytest -q -n $(JOBS) -m "not fuzz and not corpus"
+
+test-quick: setup-test lint ## without the tests that take long, for while you write code
+	$(PY) -m pytest -q -n $(JOBS) -m "not slow and not fuzz and not corpus"
 
 lint: setup-test ## ruff and mypy
 	$(PY) -m ruff check .

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-# Whole modules that run for minutes; `make test-all` runs them, `make test` does not.
+# Whole modules that take long; `make test-quick` leaves them out.
 LONG = {
     "test_backend", "test_fixed_point", "test_generated_code", "test_hostile_input", "test_integrity", "test_misra",
     "test_output_safety", "test_promises", "test_random_graphs", "test_sequence_examples", "test_spellings",

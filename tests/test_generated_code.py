@@ -210,8 +210,6 @@ def cross(target: str, opt: str | None = None) -> Builder:
 @pytest.mark.parametrize("name", INTEGER)
 @pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
 def test_an_integer_network_needs_nothing(target: str, name: str, opt: str, tmp_path: Path) -> None:
-    if name != "classes" and target in ("cortex-m0", "rv32imc"):
-        pytest.skip("the last comparison is made in float32")
     found = sizes_of(name, target, tmp_path, opt)
     allowed = INTEGER_HELPERS | SWITCH_HELPERS if target == "cortex-m0" else set()
     assert set(found.undefined) <= allowed
@@ -379,8 +377,6 @@ int main(void) {{
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("name", MODELS)
 def test_sanitizers_find_nothing(name: str, compiler: str, tmp_path: Path) -> None:
-    if (name, compiler) == ("cnn_speed", "gcc"):
-        pytest.skip("clang does it in a third of the time")
     found = generated(name)
     run = run_on_target(
         found.files, found.manifest, load_target("host"), samples(found, 4), tmp_path, count=False, opt="-O1",

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from bnn2c.errors import CompileError
 from bnn2c.output_folder import MANIFEST, write_folder
 
 ROOT = Path(__file__).resolve().parent.parent
+NOBODY = 65534
 OLD = {"kws.h": "old header\n", "kws.c": "old source\n", MANIFEST: "{}\n"}
 NEW = {"kws.h": "new header\n" * 10, "kws.c": "new source\n" * 100_000, MANIFEST: '{"schema": 1}\n'}
 
@@ -47,15 +51,30 @@ def test_a_full_disk_changes_nothing(folder: Path) -> None:
     assert {path.name for path in folder.parent.iterdir()} == {"gen"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_changes_nothing(folder: Path) -> None:
-    folder.chmod(0o555)
+@contextmanager
+def unprivileged(*owned: Path) -> Generator[None, None, None]:
+    """Root, who may write anywhere, becomes an ordinary user that owns these paths."""
+    root = os.geteuid() == 0
+    if root:
+        for path in owned:
+            os.chown(path, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
     try:
-        with pytest.raises(CompileError, match="BNN023"):
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_read_only_folder_changes_nothing() -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "gen"
+        write_folder(folder, OLD)
+        folder.chmod(0o555)
+        with unprivileged(Path(parent), folder), pytest.raises(CompileError, match="BNN023"):
             write_folder(folder, NEW)
         assert _content(folder) == OLD
-    finally:
-        folder.chmod(0o755)
+        assert [path.name for path in Path(parent).iterdir()] == ["gen"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2c.expr import Arg
+from bnn2c.expr import Arg, substitute
 from bnn2c.ir import Graph, Node, Op, Port
 from bnn2c.lowering.arg_max import lower_arg_max
 from bnn2c.lowering.levels import MAX_LEVELS, Levels, decode, directions, find_levels, lazy_levels
@@ -19,6 +19,7 @@ from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.embedding import Embedding
+from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.mat_mul import MatMul
 from bnn2c.ops.max_pool import MaxPool
@@ -50,9 +51,9 @@ def _output(state: State, port: Port) -> None:
     lazy = state.lazies[port.value]
     node = next((n for n in state.source.nodes if n.output == port.value), None)
     assert node is not None, "the importer gives every output a node"
-    stored = lazy.bare and state.builder.types.get(lazy.root) == state.source.types[port.value]
-    name = lazy.root if stored else state.real(lazy, node)
     wanted = state.source.types[port.value]
+    stored = lazy.bare and state.builder.types.get(lazy.root) == wanted
+    name = lazy.root if stored else state.real(lazy, node)
     if state.builder.types[name].storage != wanted.storage:
         name = state.builder.emit(Map(Arg(0), wanted.shape, wanted.storage), [name], port.name, node.origin)
     taken = {p.value for p in (*state.builder.inputs, *state.builder.outputs)}
@@ -77,7 +78,19 @@ def _map(state: State, node: Node, op: Map) -> Lazy:
     """Elementwise: stays lazy on a single root."""
     if not node.inputs:
         return _root(state, state.builder.emit(op, [], node.output, node.origin))
-    return state.combined(op, [state.lazies[name] for name in node.inputs], node)
+    lazies = [state.lazies[name] for name in node.inputs]
+    decided = _decision(state, node, op, lazies[0]) if op.storage != "f32" and len(lazies) == 1 else None
+    return decided or state.combined(op, lazies, node)
+
+
+def _decision(state: State, node: Node, op: Map, lazy: Lazy) -> Lazy | None:
+    """Integers and truth values of few different values are read from level codes; None when these are others."""
+    whole = Lazy(lazy.root, substitute(op.expr, [lazy.expr]), op.shape, lazy.origin)
+    levels = find_levels(state, whole, node) if lazy.shape == op.shape else None
+    if levels is None or levels.values.shape[0] > 1 or (levels.values % 1).any():
+        return None
+    values = LevelValues(levels.values[0].astype(np.int64), op.storage)
+    return _root(state, state.builder.emit(values, [levels.code], node.output, node.origin))
 
 
 def _max_pool(state: State, node: Node, op: MaxPool) -> Lazy:

@@ -18,6 +18,7 @@ from bnn2c.ops.byte_table import ByteTable
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.level_sum import LevelSum
+from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
@@ -27,7 +28,7 @@ from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.ops.softmax import Softmax
 
 WINDOWED = (BinaryConv2d, Conv2d, IntegerConv2d, SignConv2d, MaxPool, AveragePool)
-LOCAL = (ByteTable, Softmax, ArgMax)
+LOCAL = (ByteTable, LevelValues, Softmax, ArgMax)
 Classed = TypeVar("Classed", Quantize, BinaryConv2d)
 
 

@@ -1,0 +1,35 @@
+/* bnn2c_level_values.h - out[i] = values[code i]: integers that packed level codes stand for.
+ *
+ * A pixel is `planes` planes of `words` words.
+ */
+#ifndef BNN2C_LEVEL_VALUES_H
+#define BNN2C_LEVEL_VALUES_H
+
+#include "bnn2c.h"
+#include "bnn2c_codes.h"
+
+typedef struct {
+  uint32_t pixels;
+  uint32_t channels;
+  uint32_t words;
+  uint32_t planes;
+} bnn2c_level_values_t;
+
+#define BNN2C_LEVEL_VALUES(suffix, type)                                                                          \
+  BNN2C_KERNEL void bnn2c_level_values_##suffix(const bnn2c_level_values_t *p, const type *values,                \
+                                                const uint32_t *in, type *out) {                                  \
+    for (uint32_t pixel = 0u; pixel < p->pixels; pixel++) {                                                       \
+      for (uint32_t c = 0u; c < p->channels; c++) {                                                               \
+        *out = values[bnn2c_code(in, c, p->words, p->planes)];                                                    \
+        out++;                                                                                                    \
+      }                                                                                                           \
+      in += p->words * p->planes;                                                                                 \
+    }                                                                                                             \
+  }
+
+BNN2C_LEVEL_VALUES(u8, uint8_t)
+BNN2C_LEVEL_VALUES(i8, int8_t)
+BNN2C_LEVEL_VALUES(i16, int16_t)
+BNN2C_LEVEL_VALUES(i32, int32_t)
+
+#endif
