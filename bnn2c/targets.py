@@ -22,7 +22,7 @@ __all__ = ["ISA_FEATURES", "Runner", "Target", "TargetError", "list_targets", "l
 ISA_FEATURES = ("avx2", "dsp", "mve", "neon", "popcnt", "zbb")
 
 _CHOICES: dict[str, tuple[object, ...]] = {
-    "word_bits": (8, 16, 32, 64),
+    "word_bits": (32,),
     "byte_order": ("little", "big"),
     "fpu": ("none", "single", "double"),
     "optimize": ("size", "balanced", "speed"),
@@ -72,7 +72,7 @@ class Target:
         description: one line for `bnn2c targets`.
         compilers: compilers to try in this order; `ziglang` stands for `python -m ziglang cc`.
         runner: how to run programs.
-        word_bits: width of the words that bits are packed into.
+        word_bits: width of the words that bits are packed into; 32 (wider vectors are several words: `lane_words`).
         byte_order: `little` or `big` endian; generated code does not depend on it, files of test programs do.
         isa: instruction set features that generated code may use, of `ISA_FEATURES`.
         fpu: `none`, `single` or `double` precision in hardware.

@@ -53,7 +53,7 @@ def test_file_of_the_user(tmp_path: Path) -> None:
         (MINIMAL + "flgas: [-O1]\n", "unknown key 'flgas'; did you mean 'flags'?"),
         (MINIMAL + "name: other\n", "unknown key 'name'"),
         (MINIMAL + "fpu: singel\n", "fpu: 'singel' is not one of none, single, double; did you mean 'single'?"),
-        (MINIMAL + "word_bits: 33\n", "word_bits: 33 is not one of 8, 16, 32, 64"),
+        (MINIMAL + "word_bits: 33\n", "word_bits: 33 is not one of 32"),
         (MINIMAL + "word_bits: '32'\n", "word_bits: '32' is not a number"),
         (MINIMAL + "word_bits: yes\n", "word_bits: True is not a number"),
         (MINIMAL + "isa: [dps]\n", "isa: unknown feature 'dps'; did you mean 'dsp'?"),
