@@ -23,22 +23,6 @@
 
 typedef bnn2c_lanes bnn2c_class_sum[BNN2C_CLASS_MAX_PLANES];
 
-/* Input `entry` of a window.  gcc's AArch64 costs avoid scaled addresses of whole vectors, which take no instruction. */
-#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__) && (BNN2C_LANE_WORDS == 4)
-typedef struct {
-  bnn2c_lanes entries[256];
-} bnn2c_window_memory;
-
-BNN2C_INLINE bnn2c_lanes bnn2c_listed(const bnn2c_lanes *window, uint32_t entry) {
-  const bnn2c_window_memory *const memory = (const bnn2c_window_memory *)window;
-  bnn2c_lanes value;
-  __asm__("ldr %q0, [%1, %2, lsl #4]" : "=w"(value) : "r"(window), "r"((uint64_t)entry), "m"(*memory));
-  return value;
-}
-#else
-BNN2C_INLINE bnn2c_lanes bnn2c_listed(const bnn2c_lanes *window, uint32_t entry) { return window[entry]; }
-#endif
-
 /* Four listed inputs of a window, the second pair fetched only when the first is done with. */
 BNN2C_INLINE bnn2c_lane_pair bnn2c_add_listed4(bnn2c_lanes *sum, const bnn2c_lanes *window, const uint8_t *entry) {
   const bnn2c_lane_pair a = bnn2c_pair_lanes(bnn2c_listed(window, entry[0]), bnn2c_listed(window, entry[1]));

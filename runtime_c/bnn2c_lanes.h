@@ -71,6 +71,22 @@ BNN2C_INLINE bnn2c_lanes bnn2c_full_add_inverted(bnn2c_lanes *sum, bnn2c_lanes a
 #define BNN2C_SHORT_ADDER 0
 #endif
 
+/* Vector `entry` (0..255) of an array.  gcc's AArch64 costs avoid scaled addresses of whole vectors, which take no instruction. */
+#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__) && (BNN2C_LANE_WORDS == 4)
+typedef struct {
+  bnn2c_lanes entries[256];
+} bnn2c_window_memory;
+
+BNN2C_INLINE bnn2c_lanes bnn2c_listed(const bnn2c_lanes *window, uint32_t entry) {
+  const bnn2c_window_memory *const memory = (const bnn2c_window_memory *)window;
+  bnn2c_lanes value;
+  __asm__("ldr %q0, [%1, %2, lsl #4]" : "=w"(value) : "r"(window), "r"((uint64_t)entry), "m"(*memory));
+  return value;
+}
+#else
+BNN2C_INLINE bnn2c_lanes bnn2c_listed(const bnn2c_lanes *window, uint32_t entry) { return window[entry]; }
+#endif
+
 /* Two carries of equal weight. */
 typedef struct {
   bnn2c_lanes first;

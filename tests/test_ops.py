@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bnn2c.memory import plan_memory
 from bnn2c.ops import all_ops
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.map import Map
+from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.options import Options
 from bnn2c.targets import load_target
@@ -127,6 +129,15 @@ def test_c_is_the_reference(kind: str, tmp_path: Path) -> None:
     for _ in range(4):
         feeds = feeds_of(cases, rng)
         assert_equal(library.run(feeds), outputs(graph, feeds), cases)
+
+
+@pytest.mark.parametrize("lane_words", [4, 8])
+def test_first_layers_in_wide_vectors(lane_words: int, tmp_path: Path) -> None:
+    cases = [(replace(op, lane_words=lane_words), types) for op, types in PairedConv2d.CASES]
+    graph = graph_of(cases)
+    feeds = feeds_of(cases, np.random.default_rng(10))
+    library = build_shared(*generate(graph), tmp_path, opt="-O1")
+    assert_equal(library.run(feeds), outputs(graph, feeds), cases)
 
 
 @pytest.mark.parametrize("kind", OPS)

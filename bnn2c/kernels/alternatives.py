@@ -94,9 +94,12 @@ def widest_lanes(target: Target) -> int:
 def lane_words_of(graph: Graph) -> int:
     """BNN2C_LANE_WORDS of the generated C: all kernels with lanes share one width."""
     from bnn2c.ops.binary_conv2d import BinaryConv2d
+    from bnn2c.ops.paired_conv2d import PairedConv2d
 
-    ops = [node.op for node in graph.nodes if isinstance(node.op, BinaryConv2d)]
-    return max((op.lane_words for op in ops if op.family in (ClassSharing.name, Sliced.name)), default=1)
+    ops = [node.op for node in graph.nodes]
+    binary = [op for op in ops if isinstance(op, BinaryConv2d) and op.family in (ClassSharing.name, Sliced.name)]
+    widths = [op.lane_words for op in binary] + [op.lane_words for op in ops if isinstance(op, PairedConv2d)]
+    return max(widths, default=1)
 
 
 def cost_key(target: Target) -> str:

@@ -20,6 +20,7 @@ from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.loop import Loop
+from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.targets import Target
 
 BALANCED_GAIN = 100
@@ -81,7 +82,12 @@ def _choice(graph: Graph, target: Target, optimize: str, lane_words: int) -> Cho
     families = {name: ClassSharing.name if name in shared else c.pixels.family for name, c in candidates.items()}
     total = sum(_instructions(c.planes if name in shared else c.pixels) for name, c in candidates.items())
     conversions = sum(_conversions(graph, name, shared) for name in shared)
-    return Choice(families, lane_words, total + conversions)
+    paired = sum(
+        node.op.predicted(graph.input_types(node), lane_words)
+        for node in graph.nodes
+        if isinstance(node.op, PairedConv2d)
+    )
+    return Choice(families, lane_words, total + conversions + paired)
 
 
 def _candidates(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> Candidates:
@@ -146,6 +152,8 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
         op = node.op
         if isinstance(op, BinaryConv2d):
             op = with_family(op, family, target, choice.lane_words)
+        elif isinstance(op, PairedConv2d):
+            op = replace(op, lane_words=choice.lane_words)
         nodes.append(replace(node, op=op, inputs=tuple(inputs)))
         types[node.output] = op.infer([types[name] for name in inputs])
     return replace(graph, nodes=tuple(nodes), types=types)

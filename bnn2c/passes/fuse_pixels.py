@@ -2,6 +2,7 @@
 
 `quantize(conv(x))` with one reader becomes one operation: the same sums, the same comparisons, but only one pixel of
 sums in memory. Applies to integer, addition-only and real convolutions; binary ones have their own fused thresholds.
+8-bit integers times signs with one threshold per output have a kernel for several pixels at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from bnn2c.ir import Graph, Node
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.integer_conv2d import IntegerConv2d
+from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.ops.sign_conv2d import SignConv2d
@@ -33,6 +35,7 @@ def _fused(node: Node, producers: dict[str, Node], readers: dict[str, int]) -> N
         return node
     if not isinstance(source.op, (Conv2d, SignConv2d, IntegerConv2d)):
         return node
-    op = QuantizedConv2d(source.op, node.op)
+    paired = isinstance(source.op, IntegerConv2d) and PairedConv2d.fits(source.op, node.op)
+    op = (PairedConv2d if paired else QuantizedConv2d)(source.op, node.op)
     origin = tuple(dict.fromkeys(source.origin + node.origin))
     return Node(node.output, op, source.inputs, origin, source.why + node.why)
