@@ -32,12 +32,16 @@ class PairedConv2d(QuantizedConv2d):
 
     @staticmethod
     def fits(conv: IntegerConv2d, step: Quantize) -> bool:
-        """Signs for weights, sums below 2^14, one threshold per border class and output, always the same way round."""
+        """Signs for weights, sums below 2^14, one threshold per border class and output, always the same way round.
+
+        A single pixel (a dense layer) has nothing to share a word with.
+        """
+        several = len(step.row_class) * len(step.col_class) > 1
         small = conv.weights[0].size <= MAX_WEIGHTS and conv.groups == 1
         single = step.is_threshold([TensorType((1, 1, 1), "i32")])
         same = bool((step.codes[..., 0] == step.codes[:1, :1, :, 0]).all())
-        classes = max(step.breaks.shape[:2]) <= 256
-        return conv.two_valued and small and single and same and classes and max(conv.weights.shape[1:]) <= 255
+        bytes_hold = max(*step.breaks.shape[:2], *conv.weights.shape[1:]) <= 255
+        return several and conv.two_valued and small and single and same and bytes_hold
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Codes uint8 [O, groups], bounds uint32 [classes, O], classes of rows and columns.
