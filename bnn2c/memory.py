@@ -8,7 +8,6 @@ import numpy as np
 
 from bnn2c.ir import Graph, Node
 from bnn2c.ops.history import History
-from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 
 ALIGNMENT = 8
@@ -116,13 +115,10 @@ def _in_place(
     graph: Graph, node: Node, number: int, owner: dict[str, str], end: dict[str, int], fixed: set[str]
 ) -> str | None:
     """An operand that an elementwise operation may overwrite: same size, never read again, in the arena."""
-    if not isinstance(node.op, Map):
-        return None
-    for name in node.inputs:
-        kind = graph.types[name]
-        same = kind.storage != "bits" and kind.nbytes == graph.types[node.output].nbytes and kind.shape == node.op.shape
+    for index in node.op.overwrites(graph.input_types(node)):
+        name = node.inputs[index]
         alone = all(owner[other] != owner[name] for other in node.inputs if other != name)
-        if same and alone and owner[name] not in fixed and end.get(owner[name], 0) <= number:
+        if alone and owner[name] not in fixed and end.get(owner[name], 0) <= number:
             return name
     return None
 

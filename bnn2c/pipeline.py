@@ -31,9 +31,11 @@ from bnn2c.passes.choose_kernels import choose_kernels
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
+from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
 from bnn2c.passes.narrow_copies import narrow_copies
+from bnn2c.passes.reshape_late import reshape_late
 from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.selftest import with_selftest
 from bnn2c.streaming import make_stream
@@ -47,6 +49,7 @@ AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_pixels),
     in_bodies(fuse_maps),
 )
+LAST = in_bodies(fuse_sums)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     for before in BEFORE_LOWERING:
         graph = dump(before.__name__, before(graph))
     graph, state = lower(graph)
-    dump("lower", graph)
+    graph = dump("reshape_late", reshape_late(dump("lower", graph)))
     formats = number_formats(graph, imported, options, target)
     graph = dump("fixed_point", formats.graph)
     state.warnings += formats.warnings
@@ -99,6 +102,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
         graph = dump(after.__name__, after(graph))
     stream = None if options.stream is None else make_stream(graph, options.stream)
     chosen = dump("choose_kernels", choose_kernels(stream.graph if stream else graph, target, options.optimize))
+    chosen = dump("fuse_sums", LAST(chosen))
     window, graph = (graph if stream else chosen), chosen
     plan = plan_memory(graph)
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()

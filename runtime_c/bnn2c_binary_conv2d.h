@@ -137,15 +137,20 @@ BNN2C_KERNEL void bnn2c_binary_conv2d_bits(const bnn2c_binary_conv2d_t *p, const
 }
 
 #define BNN2C_BINARY_CONV2D_COUNTS(suffix, type)                                                              \
+  /* Accumulators of pixel (y, x), [out_c]. */                                                                \
+  BNN2C_KERNEL void bnn2c_binary_conv2d_##suffix##_at(const bnn2c_binary_conv2d_t *p, const uint32_t *in,     \
+                                                      uint32_t y, uint32_t x, uint32_t *patch, type *out) {   \
+    bnn2c_binary_conv2d_patch(p, in, y, x, patch);                                                            \
+    for (uint32_t o = 0u; o < p->out_c; o++) {                                                                \
+      out[o] = (type)bnn2c_binary_conv2d_channel(p, patch, o);                                                \
+    }                                                                                                         \
+  }                                                                                                           \
   BNN2C_KERNEL void bnn2c_binary_conv2d_##suffix(const bnn2c_binary_conv2d_t *p, const uint32_t *in,          \
                                                  uint32_t *patch, type *out) {                                \
     for (uint32_t y = 0u; y < p->out_h; y++) {                                                                \
       for (uint32_t x = 0u; x < p->out_w; x++) {                                                              \
-        bnn2c_binary_conv2d_patch(p, in, y, x, patch);                                                        \
-        for (uint32_t o = 0u; o < p->out_c; o++) {                                                            \
-          *out = (type)bnn2c_binary_conv2d_channel(p, patch, o);                                              \
-          out++;                                                                                              \
-        }                                                                                                     \
+        bnn2c_binary_conv2d_##suffix##_at(p, in, y, x, patch, out);                                           \
+        out += p->out_c;                                                                                      \
       }                                                                                                       \
     }                                                                                                         \
   }

@@ -13,6 +13,23 @@ typedef struct {
   int32_t *i32;
 } bnn2c_channel_output;
 
+#define BNN2C_TO_bits(out) {(out), NULL, NULL} /* all three: a shorter initialiser calls memset */
+#define BNN2C_TO_i16(out) {NULL, (out), NULL}
+#define BNN2C_TO_i32(out) {NULL, NULL, (out)}
+
+/* The function of a kernel for one kind of result: of all pixels, of pixel (y, x). */
+#define BNN2C_CHANNEL_RESULT(function, params, suffix, type)                                                         \
+  BNN2C_KERNEL void function##_##suffix(const params *p, const uint32_t *in, uint32_t *scratch, type *out) {         \
+    bnn2c_channel_output to = BNN2C_TO_##suffix(out);                                                                \
+    function##_run(p, in, scratch, &to);                                                                             \
+  }
+#define BNN2C_PIXEL_RESULT(function, params, suffix, type)                                                           \
+  BNN2C_KERNEL void function##_##suffix##_at(const params *p, const uint32_t *in, uint32_t y, uint32_t x,            \
+                                             uint32_t *scratch, type *out) {                                         \
+    bnn2c_channel_output to = BNN2C_TO_##suffix(out);                                                                \
+    function##_at(p, in, y, x, scratch, &to);                                                                        \
+  }
+
 /* Digits from..to-1 of lanes lane, lane + 8, lane + 16, lane + 24, in the four bytes of the result. */
 BNN2C_INLINE uint32_t bnn2c_gather_digits(const uint32_t *digits, uint32_t from, uint32_t to, uint32_t lane) {
   uint32_t bytes = 0u;

@@ -225,15 +225,21 @@ BNN2C_KERNEL void bnn2c_sliced_channels_pixel(const bnn2c_sliced_channels *p, ui
   }
 }
 
-BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                            bnn2c_channel_output *out) {
+/* Pixel (y, x). */
+BNN2C_KERNEL void bnn2c_sliced_channels_at(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t y, uint32_t x,
+                                           uint32_t *scratch, bnn2c_channel_output *out) {
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
   uint32_t *const patch = (uint32_t *)((bnn2c_lanes *)scratch + (inputs + 31u) / 32u);
+  const uint32_t row = (uint32_t)p->shape.row_class[y] * p->shape.col_classes;
+  const uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, patch);
+  bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, patch, scratch, out);
+}
+
+BNN2C_KERNEL void bnn2c_sliced_channels_run(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
+                                            bnn2c_channel_output *out) {
   for (uint32_t y = 0u; y < p->shape.out_h; y++) {
     for (uint32_t x = 0u; x < p->shape.out_w; x++) {
-      const uint32_t row = (uint32_t)p->shape.row_class[y] * p->shape.col_classes;
-      const uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, patch);
-      bnn2c_sliced_channels_pixel(p, row + p->shape.col_class[x], words, patch, scratch, out);
+      bnn2c_sliced_channels_at(p, in, y, x, scratch, out);
     }
   }
 }
@@ -249,43 +255,14 @@ BNN2C_KERNEL void bnn2c_sliced_pointwise_run(const bnn2c_sliced_channels *p, con
   }
 }
 
-/* nhwc_bits -> nhwc_bits, thresholded. */
-BNN2C_KERNEL void bnn2c_sliced_channels_bits(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                             uint32_t *out) {
-  bnn2c_channel_output to = {out, 0, 0};
-  bnn2c_sliced_channels_run(p, in, scratch, &to);
-}
-
-BNN2C_KERNEL void bnn2c_sliced_pointwise_bits(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                              uint32_t *out) {
-  bnn2c_channel_output to = {out, 0, 0};
-  bnn2c_sliced_pointwise_run(p, in, scratch, &to);
-}
-
-/* nhwc_bits -> mismatches as int16 [out_h][out_w][out_c]. */
-BNN2C_KERNEL void bnn2c_sliced_channels_i16(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                            int16_t *out) {
-  bnn2c_channel_output to = {0, out, 0};
-  bnn2c_sliced_channels_run(p, in, scratch, &to);
-}
-
-BNN2C_KERNEL void bnn2c_sliced_pointwise_i16(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                             int16_t *out) {
-  bnn2c_channel_output to = {0, out, 0};
-  bnn2c_sliced_pointwise_run(p, in, scratch, &to);
-}
-
-/* nhwc_bits -> mismatches as int32 [out_h][out_w][out_c]. */
-BNN2C_KERNEL void bnn2c_sliced_channels_i32(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                            int32_t *out) {
-  bnn2c_channel_output to = {0, 0, out};
-  bnn2c_sliced_channels_run(p, in, scratch, &to);
-}
-
-BNN2C_KERNEL void bnn2c_sliced_pointwise_i32(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t *scratch,
-                                             int32_t *out) {
-  bnn2c_channel_output to = {0, 0, out};
-  bnn2c_sliced_pointwise_run(p, in, scratch, &to);
-}
+/* nhwc_bits -> _bits: nhwc_bits, thresholded; _i16, _i32: mismatches [out_h][out_w][out_c], or [out_c] of one pixel. */
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, bits, uint32_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i16, int16_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i32, int32_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, bits, uint32_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i16, int16_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i16, int16_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i32, int32_t)
 
 #endif /* BNN2C_SLICED_CHANNELS_H */

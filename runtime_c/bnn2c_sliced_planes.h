@@ -145,37 +145,32 @@ BNN2C_KERNEL void bnn2c_sliced_planes_pixel(const bnn2c_sliced_planes *p, uint32
   }
 }
 
+/* Pixel (y, x). */
+BNN2C_KERNEL void bnn2c_sliced_planes_at(const bnn2c_sliced_planes *p, const uint32_t *in, uint32_t y, uint32_t x,
+                                         uint32_t *scratch, bnn2c_channel_output *out) {
+  const uint32_t row = (uint32_t)p->shape.row_class[y] * p->shape.col_classes;
+  uint32_t words = 0u;
+  for (uint32_t plane = 0u; plane < p->input_planes; plane++) {
+    words = bnn2c_gather_plane(p, in, plane, y, x, &scratch[plane * words]);
+    bnn2c_encode_patch(&scratch[plane * words], words, &scratch[plane * words]);
+  }
+  bnn2c_sliced_planes_pixel(p, row + p->shape.col_class[x], words, scratch, out);
+}
+
 BNN2C_KERNEL void bnn2c_sliced_planes_run(const bnn2c_sliced_planes *p, const uint32_t *in, uint32_t *scratch,
-                                          bnn2c_channel_output out) {
+                                          bnn2c_channel_output *out) {
   for (uint32_t y = 0u; y < p->shape.out_h; y++) {
     for (uint32_t x = 0u; x < p->shape.out_w; x++) {
-      const uint32_t row = (uint32_t)p->shape.row_class[y] * p->shape.col_classes;
-      uint32_t words = 0u;
-      for (uint32_t plane = 0u; plane < p->input_planes; plane++) {
-        words = bnn2c_gather_plane(p, in, plane, y, x, &scratch[plane * words]);
-        bnn2c_encode_patch(&scratch[plane * words], words, &scratch[plane * words]);
-      }
-      bnn2c_sliced_planes_pixel(p, row + p->shape.col_class[x], words, scratch, &out);
+      bnn2c_sliced_planes_at(p, in, y, x, scratch, out);
     }
   }
 }
 
-BNN2C_KERNEL void bnn2c_sliced_planes_bits(const bnn2c_sliced_planes *p, const uint32_t *in, uint32_t *scratch,
-                                           uint32_t *out) {
-  const bnn2c_channel_output to = {out, 0, 0};
-  bnn2c_sliced_planes_run(p, in, scratch, to);
-}
-
-BNN2C_KERNEL void bnn2c_sliced_planes_i16(const bnn2c_sliced_planes *p, const uint32_t *in, uint32_t *scratch,
-                                          int16_t *out) {
-  const bnn2c_channel_output to = {0, out, 0};
-  bnn2c_sliced_planes_run(p, in, scratch, to);
-}
-
-BNN2C_KERNEL void bnn2c_sliced_planes_i32(const bnn2c_sliced_planes *p, const uint32_t *in, uint32_t *scratch,
-                                          int32_t *out) {
-  const bnn2c_channel_output to = {0, 0, out};
-  bnn2c_sliced_planes_run(p, in, scratch, to);
-}
+/* Packed codes -> _bits: packed codes; _i16, _i32: accumulators [out_h][out_w][out_c], or [out_c] of one pixel. */
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, bits, uint32_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i16, int16_t)
+BNN2C_CHANNEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i16, int16_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i32, int32_t)
 
 #endif

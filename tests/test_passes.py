@@ -29,7 +29,9 @@ from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
+from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
+from bnn2c.passes.reshape_late import reshape_late
 
 RNG = np.random.default_rng(0)
 
@@ -282,3 +284,67 @@ def test_steps_of_a_real_function_are_found_to_the_last_bit() -> None:
         here, before = np.float32(at), np.nextafter(np.float32(at), np.float32(-np.inf))
         chain = [np.sign(v * np.float32(0.1) - np.float32(0.7)) for v in (before, here)]
         assert chain[0] != chain[1]
+
+
+# --- reshape_late and fuse_sums ---------------------------------------------------------------------------------------
+
+
+def block(readers: int = 1) -> Graph:
+    """Sums of a binary convolution, scaled and added to a shortcut in the shape [1, pixels, channels]."""
+    builder = graph_with(TensorType((3, 4, 5)))
+    one = np.tile(np.array([1, 0], np.uint8), (1, 1, 5, 1))
+    rows, cols = np.zeros(3, np.int64), np.zeros(4, np.int64)
+    codes = builder.emit(Quantize(np.zeros((1, 1, 5, 1)), one, rows, cols), ["x"], "codes")
+    bits = RNG.integers(0, 2, (1, 5, 3, 3, 5)).astype(np.uint8)
+    conv = BinaryConv2d(bits, ((1,),), Window((3, 3), pads=(1, 1, 1, 1)))
+    sums = builder.emit(conv, [codes], "sums")
+    joined = Rearrange(np.arange(60, dtype=np.int32).reshape(1, 12, 5))
+    scale = const(RNG.standard_normal((1, 1, 5)).astype(np.float32))
+    add = Map(apply("add", apply("mul", Arg(1), scale), Arg(0)), (1, 12, 5))
+    flat, shortcut = builder.emit(joined, [sums], "flat"), builder.emit(joined, ["x"], "shortcut")
+    values = [builder.emit(add, [shortcut, flat], f"y{number}") for number in range(readers)]
+    return finished(builder, *(builder.emit(Map(apply("neg", Arg(0)), (1, 12, 5)), [v], f"z_{v}") for v in values))
+
+
+def test_a_block_is_one_loop() -> None:
+    before = block()
+    after = fuse_sums(reshape_late(before))
+    assert text(after) == [
+        "input x: f32[3x4x5]",
+        "codes: bits1[3x4x5] = quantize(x)",
+        "y0_image: f32[3x4x5] = mapped_conv2d(codes, x)",
+        "y0: f32[1x12x5] = rearrange(y0_image)",
+        "z_y0: f32[1x12x5] = map(y0)",
+        "output z_y0",
+    ]
+    assert_same(before, after)
+
+
+def test_sums_with_two_readers_are_kept() -> None:
+    before = block(readers=2)
+    after = fuse_sums(reshape_late(before))
+    assert "mapped_conv2d" not in {node.op.kind for node in after.nodes}
+    assert_same(before, after)
+
+
+def test_reshape_late_keeps_constants_of_single_pixels() -> None:
+    builder = graph_with(TensorType((2, 3, 4)))
+    flat = builder.emit(Rearrange(np.arange(24, dtype=np.int32).reshape(1, 6, 4)), ["x"], "flat")
+    pixels = const(RNG.standard_normal((1, 6, 1)).astype(np.float32))
+    value = builder.emit(Map(apply("add", Arg(0), pixels), (1, 6, 4)), [flat], "y")
+    before = finished(builder, builder.emit(Map(apply("neg", Arg(0)), (1, 6, 4)), [value], "z"))
+    assert text(reshape_late(before)) == text(before)
+
+
+def test_reshape_late_reshapes_what_is_not_an_image() -> None:
+    """One operand has a value per pixel, another was never an image, a third is the same for all pixels."""
+    builder = graph_with(TensorType((2, 3, 4)))
+    for name, shape in (("p", (1, 6, 1)), ("q", (1, 6, 4)), ("s", (1, 1, 4))):
+        builder.add_input(Port(name, name, shape, "float32"), TensorType(shape))
+    flat = builder.emit(Rearrange(np.arange(24, dtype=np.int32).reshape(1, 6, 4)), ["x"], "flat")
+    sums = apply("add", apply("mul", Arg(0), Arg(1)), apply("mul", Arg(2), Arg(3)))
+    value = builder.emit(Map(sums, (1, 6, 4)), [flat, "p", "q", "s"], "y")
+    before = finished(builder, builder.emit(Map(apply("neg", Arg(0)), (1, 6, 4)), [value], "z"))
+    after = reshape_late(before)
+    assert [node.op.shape for node in after.nodes if isinstance(node.op, Map)] == [(2, 3, 4), (1, 6, 4)]
+    assert_same(before, after)

@@ -71,6 +71,10 @@ class Op:
         """True when the kernel's scratch may begin where its first input lies, if nothing reads that input later."""
         return False
 
+    def overwrites(self, inputs: Sequence[TensorType]) -> tuple[int, ...]:
+        """Numbers of the inputs whose memory the output may take: an element is read before that one is written."""
+        return ()
+
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """Runtime headers that the generated call needs."""
         return (f"bnn2c_{self.kind}.h",)

@@ -47,11 +47,10 @@ def alternatives(op: BinaryConv2d, kind: TensorType, target: Target, lane_words:
 
 def kernel_table(op: Op, kind: TensorType, target: Target, lane_words: int) -> list[dict[str, Any]]:
     """The alternatives of a layer as JSON-able rows, the chosen one marked; empty for layers that are not binary."""
-    from bnn2c.ops.binary_conv2d import BinaryConv2d
-
-    if not isinstance(op, BinaryConv2d):
+    conv = binary_part(op)
+    if conv is None:
         return []
-    chosen = op.kernel([kind])
+    chosen = conv.kernel([kind])
     return [
         {
             "kernel": one.family,
@@ -61,8 +60,17 @@ def kernel_table(op: Op, kind: TensorType, target: Target, lane_words: int) -> l
             "arena_bytes": one.cost.arena_bytes if one.cost else None,
             "refused": one.refused,
         }
-        for one in alternatives(op, kind, target, lane_words)
+        for one in alternatives(conv, kind, target, lane_words)
     ]
+
+
+def binary_part(op: Op) -> BinaryConv2d | None:
+    """The binary convolution that an operation is or contains."""
+    from bnn2c.ops.binary_conv2d import BinaryConv2d
+    from bnn2c.ops.mapped_conv2d import MappedConv2d
+
+    part = op.conv if isinstance(op, MappedConv2d) else op
+    return part if isinstance(part, BinaryConv2d) else None
 
 
 def with_family(op: BinaryConv2d, family: str, target: Target, lane_words: int) -> BinaryConv2d:
@@ -93,11 +101,10 @@ def widest_lanes(target: Target) -> int:
 
 def lane_words_of(graph: Graph) -> int:
     """BNN2C_LANE_WORDS of the generated C: all kernels with lanes share one width."""
-    from bnn2c.ops.binary_conv2d import BinaryConv2d
     from bnn2c.ops.paired_conv2d import PairedConv2d
 
     ops = [node.op for node in graph.nodes]
-    binary = [op for op in ops if isinstance(op, BinaryConv2d) and op.family in (ClassSharing.name, Sliced.name)]
+    binary = [part for op in ops if (part := binary_part(op)) and part.family in (ClassSharing.name, Sliced.name)]
     widths = [op.lane_words for op in binary] + [op.lane_words for op in ops if isinstance(op, PairedConv2d)]
     return max(widths, default=1)
 

@@ -14,6 +14,7 @@ from bnn2c.fixed_point.program import Program
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
+from bnn2c.ops.map import in_place
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,10 @@ class FixedMap(Op):
     def reference(self, *inputs: Array) -> Array:
         """Run the program on all elements."""
         return np.broadcast_to(self.program.run(inputs), self.shape).astype(NUMPY_TYPES[self.storage])
+
+    def overwrites(self, inputs: Sequence[TensorType]) -> tuple[int, ...]:
+        """Inputs with elements of the same place and size."""
+        return in_place(inputs, self.infer(inputs))
 
     def printed(self, inputs: Sequence[TensorType]) -> PrintedProgram:
         """The C statements of one element."""

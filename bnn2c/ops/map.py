@@ -17,6 +17,15 @@ from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
 
 
+def in_place(inputs: Sequence[TensorType], output: TensorType) -> tuple[int, ...]:
+    """Numbers of the inputs that an elementwise loop may overwrite."""
+    return tuple(
+        number
+        for number, kind in enumerate(inputs)
+        if kind.storage != "bits" and kind.shape == output.shape and kind.nbytes == output.nbytes
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Map(Op):
     """`out[h, w, c] = expr(inputs[h, w, c])`; inputs and constants broadcast to `shape` [H, W, C].
@@ -40,6 +49,10 @@ class Map(Op):
         """Evaluate the expression in float32."""
         value = np.asarray(evaluate(self.expr, inputs))
         return np.broadcast_to(value, self.shape).astype(NUMPY_TYPES[self.storage])
+
+    def overwrites(self, inputs: Sequence[TensorType]) -> tuple[int, ...]:
+        """Inputs with elements of the same place and size."""
+        return in_place(inputs, self.infer(inputs))
 
     @cached_property
     def _collapsed(self) -> Expr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from bnn2c.ir import Graph, Node, Op
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.map import Map
+from bnn2c.ops.mapped_conv2d import MappedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.verify.bounded import ZERO, Array, Bounded
@@ -45,6 +47,9 @@ def _node(node: Node, inputs: Sequence[Bounded], decide: Decider) -> Bounded:
         value = np.broadcast_to(found.value, op.shape).astype(NUMPY_TYPES[op.storage])
         unsure = None if found.unsure is None else np.broadcast_to(found.unsure, op.shape)
         return Bounded(value, np.broadcast_to(found.error, op.shape), unsure)
+    if isinstance(op, MappedConv2d):
+        exact = Bounded(op.conv.reference(inputs[0].value), ZERO)
+        return _node(replace(node, op=op.map), op.operands(inputs[1:], exact), decide)
     if isinstance(op, QuantizedConv2d):
         sums = op.conv.reference(*(x.value for x in inputs))
         return _decided(node.output, op.step, Bounded(sums, _error(op.conv, inputs, sums)), decide)
