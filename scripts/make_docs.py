@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -57,7 +58,17 @@ def support() -> str:
     how = {"native": "natively", "qemu-user": "QEMU user mode", "qemu-system": "QEMU, bare metal"}
     rows = [f"| `{t.name}` | {t.description} | {t.fpu} | {how[t.runner.kind]} |\n" for t in targets]
     table = "| target | device | FPU | tests run it |\n| --- | --- | --- | --- |\n" + "".join(rows)
-    return f"{table}\n<details><summary>ONNX operators</summary>\n\n{operators()}\n</details>\n"
+    return f"{table}\n{node_tests()}\n<details><summary>ONNX operators</summary>\n\n{operators()}\n</details>\n"
+
+
+def node_tests() -> str:
+    """What scripts/node_tests.py found, as it stands in docs/onnx-operators.md."""
+    found = re.search(r"\*\*(\d+ of \d+) pass\*\*", (ROOT / "docs" / "onnx-operators.md").read_text("utf-8"))
+    assert found is not None
+    return (
+        f"ONNX's own node tests run through `bnn2c.backend`: **{found[1]}** tests of the claimed forms pass\n"
+        "([list and limits](docs/onnx-operators.md)).\n"
+    )
 
 
 def readme_page() -> str:

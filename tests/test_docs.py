@@ -100,3 +100,11 @@ def test_links_and_files_exist(page: Path) -> None:
 def test_every_command_is_documented() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
     assert [name for name in _COMMANDS if f"bnn2c {name}" not in text] == []
+
+
+def test_node_test_figures_agree() -> None:
+    """README.md and docs/trust.md tell the figures of docs/onnx-operators.md."""
+    found = re.search(r"\*\*(\d+) of (\d+) pass\*\*", (ROOT / "docs" / "onnx-operators.md").read_text("utf-8"))
+    assert found is not None and found[1] == found[2]
+    for page in ("README.md", "docs/trust.md"):
+        assert f"{found[1]} of {found[2]}" in (ROOT / page).read_text("utf-8"), page

@@ -348,3 +348,13 @@ def test_reshape_late_reshapes_what_is_not_an_image() -> None:
     after = reshape_late(before)
     assert [node.op.shape for node in after.nodes if isinstance(node.op, Map)] == [(2, 3, 4), (1, 6, 4)]
     assert_same(before, after)
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf, -np.inf, 1e-45])
+@pytest.mark.parametrize("curve", ["sigmoid", "identity"])
+def test_constants_that_are_no_numbers_end_the_search_for_steps(factor: float, curve: str) -> None:
+    """`relu(c x)` and `relu(c sigmoid(x))` have no usable slope; a quotient by a denormal number overflows."""
+    x = Arg(0) if curve == "identity" else apply(curve, Arg(0))
+    for scaled in (apply("mul", x, const(factor)), apply("div", x, const(factor))):
+        steps = real_steps(apply("ge", apply("relu", scaled), const(1.0)), (1, 1, 1))
+        assert steps is None or np.isfinite(steps.values).all()

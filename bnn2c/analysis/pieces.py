@@ -52,8 +52,11 @@ LOWEST, HIGHEST = key_of(-3.4028234663852886e38), key_of(3.4028234663852886e38)
 
 
 def _trim(poly: list[float]) -> tuple[float, ...]:
+    """Without leading zeros; a slope that is no finite number (infinite or NaN constants) describes no polynomial."""
     while len(poly) > 1 and poly[-1] == 0:
         poly.pop()
+    if len(poly) > 1 and not np.isfinite(poly).all():
+        raise NotAStepFunction
     return tuple(poly)
 
 

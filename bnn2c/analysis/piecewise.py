@@ -108,7 +108,7 @@ class Analysis:
             ways[1] = -ways[1]
         elif fn == "mul":
             factor = next((p for p in parts if p.constant), None)
-            if factor is None or factor.poly is None:
+            if factor is None or factor.poly is None or not np.isfinite(factor.poly[0]):
                 raise NotAStepFunction
             ways = [w * int(np.sign(factor.poly[0])) for w in ways]
         moving = {w for w in ways if w}
