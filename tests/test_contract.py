@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import promises
 import pytest
-from models import Net, cnn, compiled, random_layer
+from models import Net, cnn, compiled, ort_session, random_layer
 
 from bnn2c.data import data_folder
 from bnn2c.ir import Graph
@@ -147,3 +147,18 @@ def test_same_function_same_time_within_the_stack(name: str, optimize: str, tmp_
             np.testing.assert_array_equal(one.ravel(), np.asarray(wanted).ravel().astype(one.dtype))
     assert run.guards_intact and run.constant_time
     assert run.stack_bytes <= model.manifest["stack_bytes"]
+
+
+def test_real_numbers_on_their_threshold(tmp_path: Path) -> None:
+    """Every comparison of a real input meets its threshold exactly in some sample, next to it in others."""
+    n, thresholds = Net(), (np.arange(40) % 7 - 3).astype(np.float32) / 2
+    x = n.input([1, 40])
+    above = n.add("Where", n.add("GreaterOrEqual", x, thresholds), 1.0, -1.0)
+    beyond = n.add("Where", n.add("Greater", x, thresholds), 1.0, -1.0)
+    signs = random_layer(np.random.default_rng(4), 80, 80).signs.T.astype(np.float32)
+    model = n.model(n.add("MatMul", n.add("Concat", above, beyond, axis=1), signs))
+    found, run = compiled(model), ort_session(model)
+    library = build_shared(found.files, found.manifest, tmp_path, opt="-O1")
+    for step in (-1, 0, 1):
+        sample = np.nextafter(thresholds, np.float32(step) * np.float32(np.inf)) if step else thresholds
+        np.testing.assert_array_equal(library.run([sample[None]])[0], run([sample[None]])[0])

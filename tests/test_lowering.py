@@ -386,3 +386,19 @@ def test_a_pool_of_pixels(scale: float) -> None:
         pixels = random_pixels(rng, 1, 16, 9)
         for one, wanted in zip(found.reference([pixels]), run([np.float32(pixels * scale)]), strict=True):
             np.testing.assert_array_equal(one, wanted)
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize(("stride", "shape"), [(1, (8, 8)), (1, (8, 1)), (2, (4, 4)), (2, (1, 4))])
+def test_what_differs_by_position_stays_behind_the_pool(
+    op: str, stride: int, shape: tuple[int, ...], same: bool
+) -> None:
+    """A window's elements are not where its maximum goes: `max f(x) + c[y][x]` is no pool of `f(x) + c`."""
+    n, rng = Net(), rng_of()
+    x = n.add("Conv", n.add("Sign", n.input([1, 3, 8, 8])), rng.choice([-1, 1], (4, 3, 3, 3)).astype(np.float32))
+    x = n.add("Pad", x, np.asarray([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(-40.0))
+    x = n.add("MaxPool", x, kernel_shape=[3, 3], strides=[stride, stride], pads=[1, 1, 1, 1])
+    constant = np.full(shape, 1.5) if same else rng.integers(-6, 7, shape) + 0.5  # or alike, but written for each
+    x = n.add("Sign", n.add(op, x, constant.astype(np.float32)))
+    check(n.model(n.add("Conv", x, rng.choice([-1, 1], (5, 4, 3, 3)).astype(np.float32))))

@@ -161,11 +161,16 @@ def pooled_steps(state: State, pool: Pool, lazy: Lazy) -> Steps | None:
     """A function of a pooled tensor, moved in front of the pool when that is exact.
 
     `g(max f(x)) = max g(f(x))` for increasing g and `min g(f(x))` for decreasing g; both are pools of codes. g is
-    monotone where `g o f` and `f` both are monotone in the root.
+    monotone where `g o f` and `f` both are monotone in the root. g has to be the same at all positions of the pooled
+    tensor, for the elements of a window lie elsewhere.
     """
+    from bnn2c.analysis.steps import classes_of
     from bnn2c.expr import substitute
 
-    whole = Lazy(pool.inner.root, substitute(lazy.expr, [pool.inner.expr]), pool.inner.shape)
+    classes = classes_of(lazy.expr, lazy.shape)
+    if classes.shape[:2] != (1, 1):
+        return None
+    whole = Lazy(pool.inner.root, substitute(classes.restrict(lazy.expr), [pool.inner.expr]), pool.inner.shape)
     state.keep.append(whole.expr)
     way = directions(state, pool.inner)
     steps = state.steps(whole)
