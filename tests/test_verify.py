@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from models import Net, compiled
 from onnx import TensorProto, helper, numpy_helper
 
 from bnn2c.api import options_for
@@ -18,8 +20,10 @@ from bnn2c.ir.graph import outputs
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
 from bnn2c.verify import verify_model
+from bnn2c.verify.compare import Tolerance, distance
 from bnn2c.verify.decisions import Flips
 from bnn2c.verify.evaluate import evaluate, results
+from bnn2c.verify.search import search
 from bnn2c.verify.vectors import Vectors
 
 ort = pytest.importorskip("onnxruntime")
@@ -256,3 +260,23 @@ def test_unknown_target(signs: Bench) -> None:
     with pytest.raises(CompileError) as caught:
         verify_model(signs.compiled, signs.path, ["cortex-m9"], None, 2)
     assert caught.value.diagnostics[0].code == "BNN019"
+
+
+def test_several_ties_at_once_are_found() -> None:
+    """Sums of multiples of 0.3 that are 0 in real arithmetic: float32 decides their signs by rounding."""
+    n, rng = Net(), np.random.default_rng(8)
+    x = n.input([1, 8, 6])
+    signs = n.add("Where", n.add("Greater", x, 0.0), 1.0, -1.0)
+    codes = n.chain(n.clip(n.add("Div", x, 0.3), -7.0, 7.0), ("Round",), ("Mul", 0.3))
+    decided = n.add("Sign", n.add("MatMul", signs, n.add("Transpose", codes, perm=[0, 2, 1])))
+    found = compiled(n.model(n.add("MatMul", decided, rng.choice([-1.0, 1.0], (8, 5)).astype(np.float32))))
+    allowed, counts = [Tolerance("y", False, 1e-4)], []
+    for _ in range(12):
+        feeds = [rng.standard_normal((1, 8, 6)).astype(np.float32)]
+        target = found.reference(feeds)
+        flips = search(found.imported, feeds, partial(distance, reference=target, allowed=allowed))
+        assert flips is not None
+        counts.append(len(flips))
+        wrong = [target[0] + np.where(np.arange(5) == 2, 2, 0)]
+        assert search(found.imported, feeds, partial(distance, reference=wrong, allowed=allowed)) is None
+    assert max(counts) > 1

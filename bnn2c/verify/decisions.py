@@ -13,6 +13,7 @@ from bnn2c.verify.bounded import Array
 __all__ = ["Decider", "Flip", "Flips", "Follow", "Step"]
 
 _MOST_TIES = 64
+_NEAR = 4
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Step:
         site: where: the value's name in the graph, and the number of the function within its expression.
         value: what the oracle's numbers give.
         low: the least result that numbers within the error bound give; `high`: the greatest.
+        between: the whole numbers between the two are possible, too (a sign of 0); not so for the index of a maximum.
     """
 
     site: str
     value: Array
     low: Array
     high: Array
+    between: bool = True
 
     @property
     def undecided(self) -> Array:
@@ -58,34 +61,33 @@ class Flips:
     """Decides as the oracle, but for the given elements; collects the elements that could be decided in another way.
 
     Attributes:
-        chosen: flips to carry out.
-        ties: possible flips that come after the chosen ones, in order of execution; at most 64.
+        chosen: flips to carry out; their order has no meaning.
+        ties: possible further flips, in order of execution; at most 64.
+        void: a chosen flip lies outside of the error bound (another one moved its operands), so it was not carried out.
     """
 
     chosen: tuple[Flip, ...] = ()
     ties: list[Flip] = field(default_factory=list)
-    _seen: int = 0
+    void: bool = False
 
     def __call__(self, step: Step) -> tuple[Array, Array | None]:
         """Carry out and collect."""
-        value = step.value.copy()
-        flat = value.reshape(-1)
-        last = -1
-        for flip in self.chosen:
-            if flip.site == step.site:
-                flat[flip.position] = flip.value
-                last = max(last, flip.position)
-                self._seen += 1
-        undecided = step.undecided
-        open_ = np.nonzero(undecided.ravel())[0]
-        if self._seen == len(self.chosen):
-            for position in open_[open_ > last]:
-                self._collect(step, int(position))
+        value, undecided = step.value.copy(), step.undecided
+        own = {flip.position: flip.value for flip in self.chosen if flip.site == step.site}
+        for place, wanted in own.items():
+            if undecided.flat[place] and step.low.flat[place] <= wanted <= step.high.flat[place]:
+                value.flat[place] = wanted
+            else:
+                self.void = True
+        for position in map(int, np.nonzero(undecided.ravel())[0]):
+            if position not in own:
+                self._collect(step, position)
         return value, undecided if undecided.any() else None
 
     def _collect(self, step: Step, position: int) -> None:
         now = float(step.value.flat[position])
-        for other in dict.fromkeys((float(step.low.flat[position]), float(step.high.flat[position]))):
+        low, high = float(step.low.flat[position]), float(step.high.flat[position])
+        for other in np.arange(low, high + 1).tolist() if step.between and high - low <= _NEAR else (low, high):
             if other != now and len(self.ties) < _MOST_TIES:
                 self.ties.append(Flip(step.site, position, other))
 

@@ -67,7 +67,8 @@ def _error(op: Op, inputs: Sequence[Bounded], value: Array) -> Array:
 def _decided(site: str, op: Quantize | ArgMax, x: Bounded, decide: Decider) -> Bounded:
     value = op.reference(x.value)
     low, high = _codes(op, x) if isinstance(op, Quantize) else _winners(op, x)
-    return Bounded(decide(Step(site, value, np.minimum(low, value), np.maximum(high, value)))[0], ZERO)
+    step = Step(site, value, np.minimum(low, value), np.maximum(high, value), isinstance(op, Quantize))
+    return Bounded(decide(step)[0], ZERO)
 
 
 def _codes(op: Quantize, x: Bounded) -> tuple[Array, Array]:

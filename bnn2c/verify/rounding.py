@@ -29,7 +29,7 @@ from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.map import Map
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.bounded import Array
-from bnn2c.verify.compare import RELATIVE, Tolerance, close
+from bnn2c.verify.compare import RELATIVE, Tolerance, close, distance
 from bnn2c.verify.decisions import Flips, Follow
 from bnn2c.verify.evaluate import Values, evaluate, results
 from bnn2c.verify.reference import Reference, ReferenceFailed
@@ -124,7 +124,7 @@ class Judge:
 
     def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
         """Compare a graph with the target, flipping near ties if need be."""
-        flips = search(graph, inputs, partial(close, reference=target, allowed=self._allowed))
+        flips = search(graph, inputs, partial(distance, reference=target, allowed=self._allowed))
         if flips is None:
             return self._unexplained(stage, graph, evaluate(graph, inputs, Flips()), target)
         return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))

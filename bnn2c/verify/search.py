@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -12,22 +13,35 @@ from bnn2c.verify.evaluate import evaluate, results
 
 __all__ = ["search"]
 
-_MOST_RUNS = 64
+_MOST_RUNS = 128
 
 
-def search(graph: Graph, feeds: Sequence[Array], accept: Callable[[list[Array]], bool]) -> tuple[Flip, ...] | None:
-    """The fewest flips with which the graph's outputs are accepted; () when none is needed, None when none was found.
+def search(graph: Graph, feeds: Sequence[Array], distance: Callable[[list[Array]], int]) -> tuple[Flip, ...] | None:
+    """Flips with which the graph's outputs have the distance 0; () when none is needed, None when none was found.
 
-    Breadth first: no flip, each single one, pairs, …; a flip may make later elements undecided, which are then tried
-    too. At most 64 executions.
+    Best first: of all sets of flips that were tried, the one with the smallest distance is extended by each tie that it
+    leaves open; a flip may make later elements undecided, which are then tried too. Of equally good sets the smaller
+    and older one comes first. At most 128 executions.
+
+    Args:
+        graph: what is executed.
+        feeds: its inputs.
+        distance: how many elements of the outputs differ from what is looked for.
     """
-    waiting: deque[tuple[Flip, ...]] = deque([()])
-    for _ in range(_MOST_RUNS):
-        if not waiting:
+    waiting: list[tuple[int, int, int, Flips]] = []
+    untried: deque[tuple[Flip, ...]] = deque([()])
+    known: set[frozenset[Flip]] = set()
+    for run in range(_MOST_RUNS):
+        while not untried and waiting:
+            best = heapq.heappop(waiting)[-1]
+            untried.extend(more for tie in best.ties if frozenset(more := (*best.chosen, tie)) not in known)
+        if not untried:
             break
-        chosen = waiting.popleft()
-        decide = Flips(chosen)
-        if accept(results(graph, evaluate(graph, feeds, decide))):
-            return chosen
-        waiting.extend((*chosen, tie) for tie in decide.ties[: _MOST_RUNS - len(waiting)])
+        decide = Flips(untried.popleft())
+        known.add(frozenset(decide.chosen))
+        gap = distance(results(graph, evaluate(graph, feeds, decide)))
+        if not decide.void and gap == 0:
+            return decide.chosen
+        if not decide.void:
+            heapq.heappush(waiting, (gap, len(decide.chosen), run, decide))
     return None
