@@ -102,3 +102,75 @@ def attention(tokens: int = 12, heads: int = 2, width: int = 32) -> onnx.ModelPr
     mixed = g("Transpose", g("MatMul", chosen, v), perm=[0, 2, 1, 3])
     g("Reshape", mixed, g.constant(np.array([1, tokens, size])), name="y")
     return g.model({"x": [1, tokens, size]}, {"y": [1, tokens, size]})
+
+
+class Decoder(Onnx):
+    """A binary decoder layer: causal self-attention, attention to `memory`, and a vocabulary; {0, 1} attention."""
+
+    def __init__(self, tokens: int = 7, width: int = 32, words: int = 40, memory: int = 5) -> None:
+        super().__init__(8)
+        self.tokens, self.width, self.words, self.memory = tokens, width, words, memory
+        self.weights = {name: self.signs(width, width) for name in ("q", "k", "v", "o", "cq", "ck", "cv")}
+        self.weights |= {"words": self.signs(words, width), "places": self.normal(tokens, width)}
+        self.weights["out"] = self.signs(width, words)
+
+    def projected(self, x: str, name: str) -> str:
+        return self("MatMul", self.sign_of(x), self.constant(self.weights[name]))
+
+    def chosen(self, scores: str, mask: str | None = None) -> str:
+        """{0, 1} attention where the score is large and the mask (a condition) allows it."""
+        large = self("GreaterOrEqual", scores, self.constant(0.5))
+        both = self("And", large, mask) if mask else large
+        return self("Where", both, self.constant(1.0), self.constant(0.0))
+
+    def embedded(self, token: str, place: str) -> str:
+        rows = (self("Gather", self.constant(self.weights[n]), i) for n, i in (("words", token), ("places", place)))
+        return self("Add", *rows)
+
+    def attended(self, q: str, keys: str, values: str, mask: str | None = None) -> str:
+        """Queries [n, width] on keys and values [m, width]."""
+        scores = self("MatMul", self.sign_of(q), self("Transpose", self.sign_of(keys), perm=[1, 0]))
+        return self("MatMul", self.chosen(scores, mask), self.sign_of(values))
+
+    def after(self, x: str, mixed: str) -> str:
+        """The rest of the layer: attention to the memory, the scores of all words, the best word."""
+        x = self("Add", x, self.projected(mixed, "o"))
+        keys, values = self.projected("memory", "ck"), self.projected("memory", "cv")
+        x = self("Add", x, self.attended(self.projected(x, "cq"), keys, values))
+        return self("ArgMax", self.projected(x, "out"), axis=1, keepdims=0, name="word")
+
+    def whole(self) -> onnx.ModelProto:
+        """All tokens at once."""
+        x = self.embedded("token", self.constant(np.arange(self.tokens)))
+        q, k, v = (self.projected(x, name) for name in "qkv")
+        mask = self.constant(np.tril(np.ones((self.tokens, self.tokens), bool)))
+        self.after(x, self.attended(q, k, v, mask))
+        return self.finished({"token": [self.tokens]}, {}, self.tokens)
+
+    def step(self) -> onnx.ModelProto:
+        """One token; the caches of keys and values are inputs and outputs."""
+        x = self.embedded("token", "place")
+        q, k, v = (self.projected(x, name) for name in "qkv")
+        depth, values = self.constant(np.array([self.tokens])), self.constant(np.array([0.0, 1.0]))
+        here = self("Transpose", self("OneHot", "place", depth, values, axis=-1), perm=[1, 0])
+        other = self("Sub", self.constant(1.0), here)
+        caches = []
+        for name, fresh in (("keys", k), ("values", v)):
+            kept, added = self("Mul", name, other), self("Mul", here, self.sign_of(fresh))
+            caches.append(self("Add", kept, added, name=f"next_{name}"))
+        seen = self("LessOrEqual", self.constant(np.arange(self.tokens)[None]), "place")
+        self.after(x, self.attended(q, *caches, seen))
+        cache = [self.tokens, self.width]
+        state = {"keys": cache, "values": cache}
+        return self.finished({"token": [1], "place": [1]}, state, 1)
+
+    def finished(
+        self, numbers: dict[str, Sequence[int]], state: dict[str, Sequence[int]], count: int
+    ) -> onnx.ModelProto:
+        memory = {"memory": [self.memory, self.width]}
+        model = self.model(
+            {**numbers, **state, **memory}, {"word": [count], **{f"next_{n}": s for n, s in state.items()}}
+        )
+        for info in (*model.graph.input[: len(numbers)], model.graph.output[0]):
+            info.type.tensor_type.elem_type = TensorProto.INT64
+        return model

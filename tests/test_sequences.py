@@ -70,6 +70,7 @@ def test_kept_states_are_one_tensor_without_copies(tmp_path: Path) -> None:
 def test_recurrent_operators_become_loops(op: str, way: str, tmp_path: Path) -> None:
     compiled = check(sequence_models.recurrent_operator(op, 7, way), tmp_path, 2)
     assert kinds(compiled).count("loop") == (2 if way == "bidirectional" else 1)
+    assert {"sign_conv2d", "conv2d"}.isdisjoint(kinds(compiled)), "every step is in the loop"
     assert "sign_conv2d" in compiled.files["net.c"]
 
 
@@ -126,3 +127,34 @@ def test_steps_share_their_number_formats(real: str) -> None:
         compiled = compile_model(model, Options(name="net", target="cortex-m0", real=real))
         (loop,) = [layer for layer in compiled.manifest["layers"] if layer["op"] == "loop"]
         assert loop["kernel"] == "loop of 7 steps"
+
+
+def test_a_decode_loop_with_the_callers_cache_writes_what_the_whole_decoder_writes(tmp_path: Path) -> None:
+    whole, step = sequence_models.Decoder().whole(), sequence_models.Decoder().step()
+    compiled = compile_model(step, Options(name="net"))
+    assert sum(layer["real_macs"] for layer in compiled.manifest["layers"]) == 0
+    library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=("-fsanitize=undefined",))
+    session = onnxruntime.InferenceSession(whole.SerializeToString())
+    rng = np.random.default_rng(4)
+    for _ in range(4):
+        memory = rng.normal(size=(5, 32)).astype(np.float32)
+        tokens, keys, values = [1], np.zeros((7, 32), np.float32), np.zeros((7, 32), np.float32)
+        for place in range(7):
+            feeds = [np.array([n]) for n in (tokens[-1], place)]
+            word, keys, values = library.run([*feeds, keys, values, memory])
+            tokens.append(int(word[0]))
+        fed = {"token": np.array(tokens[:-1]), "memory": memory}
+        assert session.run(None, fed)[0].tolist() == tokens[1:]
+        assert len(set(tokens)) > 2
+
+
+def test_computed_rows_of_a_table_by_gather_nd(tmp_path: Path) -> None:
+    g = sequence_models.Onnx(9)
+    places = g("Cast", g("Unsqueeze", "x", g.constant(np.array([2]))), to=onnx.TensorProto.INT64)
+    g("GatherND", g.constant(g.normal(1, 6, 4)[0]), places, name="y")
+    model = g.model({"x": [1, 5]}, {"y": [1, 5, 4]})
+    compiled = compile_model(model, Options(name="net"))
+    library = build_shared(compiled.files, compiled.manifest, tmp_path)
+    ids = np.array([[0, 5, 2, 2, 4]], np.float32)
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": ids})
+    assert np.array_equal(library.run([ids])[0], expected[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from sequence_models import Onnx
+from sequence_models import Onnx, recurrent_operator
 
 from bnn2c.errors import CompileError
 from bnn2c.options import Options
@@ -43,16 +43,16 @@ def picture_stack() -> onnx.ModelProto:
     return g.model({"x": [1, 1, 13, 20]}, {"y": [1, 7]})
 
 
-def both(model: onnx.ModelProto, folder: Path, samples: int = 3) -> Compiled:
+def both(model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2) -> Compiled:
     """The outputs of the window code and of the stream code are equal bit for bit."""
-    window, stream = (compile_model(model, Options(name="net", stream=s)) for s in (None, 2))
+    window, stream = (compile_model(model, Options(name="net", stream=s)) for s in (None, axis))
     rng = np.random.default_rng(0)
     libraries = [
         build_shared(c.files, c.manifest, folder / str(k), cflags=("-fsanitize=undefined",))
         for k, c in enumerate((window, stream))
     ]
     for _ in range(samples):
-        feeds = [rng.normal(size=p["shape"]).astype(np.float32) for p in window.manifest["inputs"]]
+        feeds = [rng.normal(scale=3, size=p["shape"]).astype(p["dtype"]) for p in window.manifest["inputs"]]
         for a, b in zip(*(library.run(feeds) for library in libraries), strict=True):
             assert np.array_equal(a, b)
     return stream
@@ -127,8 +127,24 @@ def test_recurrent_steps_keep_their_state(every_step: bool, tmp_path: Path) -> N
     model = g.model({"x": [1, 30, 6]}, {"y": shape})
     window, stream = (compile_model(model, Options(name="net", stream=s)) for s in (None, 1))
     feeds = [np.random.default_rng(0).normal(size=(1, 30, 6)).astype(np.float32)]
-    found = [
-        build_shared(c.files, c.manifest, tmp_path / str(k)).run(feeds)[0] for k, c in enumerate((window, stream))
-    ]
+    found = [build_shared(c.files, c.manifest, tmp_path / str(k)).run(feeds)[0] for k, c in enumerate((window, stream))]
     assert np.array_equal(*found)
     assert "loop" in [row["op"] for row in stream.manifest["layers"]]
+
+
+@pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
+def test_recurrent_operators_are_streamed(op: str, tmp_path: Path) -> None:
+    assert "loop" in [
+        row["op"] for row in both(recurrent_operator(op, 9, "forward"), tmp_path, 1, 0).manifest["layers"]
+    ]
+
+
+def test_rows_of_a_table_are_streamed(tmp_path: Path) -> None:
+    """Text, one symbol at a time."""
+    g = Onnx(7)
+    rows = g("Transpose", g("Gather", g.constant(g.signs(50, 32)), "x"), perm=[0, 2, 1])
+    found = g("Conv", g.sign_of(g("Conv", rows, g.constant(g.signs(40, 32, 3)))), g.constant(g.signs(5, 40, 2)))
+    g("ReduceMax", found, axes=[2], keepdims=0, name="y")
+    model = g.model({"x": [1, 30]}, {"y": [1, 5]})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
+    both(model, tmp_path, axis=1)

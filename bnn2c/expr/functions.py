@@ -105,3 +105,5 @@ FUNCTIONS: dict[str, Function] = {
     "descend": Function(lambda x, base, step: np.asarray(base - x * step), "{1} - {0} * {2}", 2, -1),
     "where": Function(lambda c, a, b: np.asarray(np.where(c != 0, a, b)), "({0} != 0.0f) ? {1} : {2}", 4),
 }
+
+BOOLEAN = frozenset({"ge", "gt", "le", "lt", "eq", "isnan", "not", "bool", "and", "or", "xor"})

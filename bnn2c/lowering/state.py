@@ -11,7 +11,8 @@ from bnn2c.analysis.piecewise import real_steps
 from bnn2c.analysis.steps import Array, Steps
 from bnn2c.analysis.tabulate import tabulate
 from bnn2c.errors import Diagnostic
-from bnn2c.expr import Arg, Expr, remap_consts, substitute
+from bnn2c.expr import Apply, Arg, Expr, remap_consts, substitute
+from bnn2c.expr.functions import BOOLEAN
 from bnn2c.importer.tensors import compress
 from bnn2c.ir import Graph, Node
 from bnn2c.ir.builder import Builder
@@ -131,7 +132,7 @@ class State:
         return found
 
     def combined(self, op: Map, lazies: list[Lazy], node: Node) -> Lazy:
-        """An elementwise expression of lazy tensors: still lazy on one root, emitted on several."""
+        """An elementwise expression of lazy tensors: lazy on one root, emitted on several; a condition as a byte."""
         roots = list(dict.fromkeys(lazy.root for lazy in lazies))
         origin = tuple(dict.fromkeys([name for lazy in lazies for name in lazy.origin] + list(node.origin)))
         if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
@@ -141,7 +142,11 @@ class State:
         values = [self.value_of(lazy, node) for lazy in lazies]
         names = list(dict.fromkeys(name for name, _ in values))
         args = [substitute(expr, [Arg(names.index(name))]) for name, expr in values]
-        name = self.builder.emit(Map(substitute(op.expr, args), op.shape, op.storage), names, node.output, origin)
+        truth = op.storage == "f32" and isinstance(op.expr, Apply) and op.expr.fn in BOOLEAN
+        made = Map(substitute(op.expr, args), op.shape, "u8" if truth else op.storage)
+        name = self.builder.emit(made, names, node.output, origin)
+        if truth:
+            self.domains[name] = np.arange(2)
         return Lazy(name, Arg(0), op.shape)
 
     def _chained(self, root: str, expr: Expr, op: Map, origin: tuple[str, ...], depth: int) -> Lazy:

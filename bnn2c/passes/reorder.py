@@ -60,11 +60,14 @@ def equal_copies_once(graph: Graph) -> Graph:
 
 
 def deepest_first(graph: Graph) -> Graph:
-    """Every operation as late as possible, after the longest chain among its inputs."""
+    """Every operation as late as possible, after the longest chain among its inputs.
+
+    A chain that begins with a constant counts as longest: an initial state stands where later states do.
+    """
     producers = {node.output: node for node in graph.nodes}
     depth: dict[str, int] = {}
     for node in graph.nodes:
-        depth[node.output] = 1 + max((depth.get(name, 0) for name in node.inputs), default=0)
+        depth[node.output] = 1 + max((depth.get(name, 0) for name in node.inputs), default=len(graph.nodes))
     done: dict[str, Node] = {}
     stack = [port.value for port in reversed(graph.outputs)]
     while stack:

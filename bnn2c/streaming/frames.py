@@ -17,6 +17,7 @@ from bnn2c.analysis.steps import Array
 from bnn2c.errors import CompileError
 from bnn2c.importer.tensors import shape3
 from bnn2c.ir import Graph, Node, Port, TensorType
+from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.rearrange import Rearrange
@@ -81,7 +82,7 @@ class _Streamer:
 
     def _input(self, port: Port) -> tuple[Port, Frames]:
         axis = self.axis + len(port.shape) if self.axis < 0 else self.axis
-        if not 0 < axis < len(port.shape) or port.shape[axis] < 2:
+        if not 0 <= axis < len(port.shape) or port.shape[axis] < 2:
             message = f"input {port.name} of shape {list(port.shape)} has no axis {self.axis} of several frames"
             raise CompileError.single("BNN028", message)
         frames = frames_of(port.shape, axis)
@@ -121,6 +122,9 @@ class _Streamer:
         if isinstance(node.op, Rearrange):
             self._moved(node, node.op.index, clock)
             return
+        if isinstance(node.op, Embedding):
+            self._rows(node, clock)
+            return
         if clock.axis < 0:
             clock = self._entered(node.inputs[0], clock)
         axis, kind = clock.axis, self.graph.types[node.output]
@@ -150,6 +154,12 @@ class _Streamer:
         self.ports[node.output] = Frames(1, loop.steps, loop.produced[loop.results[0].output].size)
         step = replace(loop, steps=1, streamed=True)
         self._add(replace(node, op=step), replace(clock, axis=-1) if stacked else None)
+
+    def _rows(self, node: Node, clock: Clock) -> None:
+        """Rows of a table: one number is one frame, and rows are columns of the result."""
+        if self.graph.types[node.inputs[0]].size != clock.frames:
+            raise NotUniform("a frame has several numbers of rows")
+        self._add(node, replace(clock, axis=1))
 
     def _moved(self, node: Node, index: Array, clock: Clock) -> None:
         """Within frames; or a flattened window, all of whose frames are kept and which each new frame completes."""

@@ -12,41 +12,11 @@ from torch import nn
 from torch.nn import functional
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from straight_through import Binary, BinaryConv, clamp_latent  # noqa: E402
 
 
-class Sign(torch.autograd.Function):
-    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return torch.where(x >= 0, 1.0, -1.0)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (x,) = ctx.saved_tensors
-        return gradient * (x.abs() <= 1)
-
-
-class BinaryConv(nn.Module):
-    """Convolution over time with +1/-1 weights and without padding, so that it can be streamed; then normalisation."""
-
-    def __init__(self, inputs: int, outputs: int, size: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, size) * 0.3)
-        self.norm = nn.BatchNorm1d(outputs)
-        self.dilation = dilation
-
-    def binary(self) -> torch.Tensor:
-        """The weights that are used."""
-        return Sign.apply(self.weight) if self.training else torch.where(self.weight >= 0, 1.0, -1.0)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[batch, inputs, time] -> [batch, outputs, shorter time]."""
-        return self.norm(functional.conv1d(x, self.binary(), dilation=self.dilation))
-
-
-class Net(nn.Module):
+class Net(Binary):
     """Four binary convolutions over time, mean over time, one real dense layer."""
 
     def __init__(self) -> None:
@@ -55,10 +25,6 @@ class Net(nn.Module):
             [BinaryConv(speech.BANDS, 64, 3), BinaryConv(64, 64, 3), BinaryConv(64, 96, 3), BinaryConv(96, 96, 3, 2)]
         )
         self.dense = nn.Linear(96, len(speech.CLASSES))
-
-    def sign(self, x: torch.Tensor) -> torch.Tensor:
-        """Binarise; spelled as ONNX Where for the export."""
-        return Sign.apply(x) if self.training else torch.where(x >= 0, 1.0, -1.0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[batch, bands, frames] between 0 and 1 -> scores."""
@@ -94,8 +60,7 @@ def train(net: Net, x: np.ndarray, y: np.ndarray, epochs: int) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            for conv in net.convs:
-                conv.weight.data.clamp_(-1, 1)
+            clamp_latent(net)
         schedule.step()
         print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
 
