@@ -9,6 +9,7 @@ layers count as much as large ones.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import networks
@@ -67,14 +68,14 @@ def shape_of(layer: networks.Conv) -> ConvShape:
 def count(layer: networks.Conv, core: Core) -> int:
     """Instructions of the layer when the family runs it."""
 
-    def forced(graph: Graph, device: Target, optimize: str) -> Graph:
-        return convert(graph, Choice(dict.fromkeys(graph.types, core.family), core.lane_words, 0), device)
+    def forced(graph: Graph, device: Target, optimize: str) -> Iterator[Graph]:
+        yield convert(graph, Choice(dict.fromkeys(graph.types, core.family), core.lane_words, 0), device)
 
-    before, pipeline.choose_kernels = pipeline.choose_kernels, forced
+    before, pipeline.kernel_choices = pipeline.kernel_choices, forced
     try:
         compiled = pipeline.compile_model(networks.one_layer(layer), Options(target=core.target, name="net"))
     finally:
-        pipeline.choose_kernels = before
+        pipeline.kernel_choices = before
     rows = bench_model(compiled)["layers"]
     return max(rows, key=lambda one: one["binary_macs"])["instructions"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bnn2c.errors import CompileError, Diagnostic
 from bnn2c.options import Options
 from bnn2c.output_folder import MANIFEST, write_folder
-from bnn2c.report import Report, build_report
+from bnn2c.report import Limits, Report, build_report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,8 @@ def compile_with(path: Path, options: Options) -> CompiledModel:
     from bnn2c.pipeline import compile_model
 
     compiled = compile_model(path, options)
-    return CompiledModel(compiled, build_report(compiled.manifest, compiled.report_data))
+    limits = Limits(options.max_flash, options.max_ram)
+    return CompiledModel(compiled, build_report(compiled.manifest, compiled.report_data, limits=limits))
 
 
 def _ordered(inputs: Any, declared: list[dict[str, Any]]) -> list[np.ndarray]:  # noqa: ANN401 - see run

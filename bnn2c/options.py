@@ -62,6 +62,8 @@ class Options:
         calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
         stream: axis of the inputs that is time: the code takes one frame at a time; None takes the whole window.
         dump_ir: folder for the text form of the graph after each pass; None writes none.
+        max_flash: bytes of flash on the device; kernels are chosen so that the network fits, where it can.
+        max_ram: bytes of RAM for arena, stack, input and output; see max_flash.
         integrity: add `<name>_check`, which finds damaged weights by their CRC-32.
         max_tensor_bytes: a larger tensor is refused (BNN009).
         max_nodes: a graph with more nodes, functions inlined and loops unrolled, is refused (BNN009).
@@ -80,6 +82,8 @@ class Options:
     calibrate_method: str = "minmax"
     min_agreement: float | None = None
     dump_ir: Path | None = None
+    max_flash: int | None = None
+    max_ram: int | None = None
     integrity: bool = False
     max_tensor_bytes: int = DEFAULT_MAX_TENSOR_BYTES
     max_nodes: int = DEFAULT_MAX_NODES

@@ -15,6 +15,7 @@ from bnn2c.advice import advice
 from bnn2c.emit import emit
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
 from bnn2c.emit.stream import stream_facts
+from bnn2c.fitting import first_that_fits
 from bnn2c.fixed_point import number_formats
 from bnn2c.importer import import_graph, load_model
 from bnn2c.importer.limits import exhaustion_refused
@@ -25,9 +26,10 @@ from bnn2c.ir.graph import outputs
 from bnn2c.ir.op import Array
 from bnn2c.ir.text import to_text
 from bnn2c.lowering import lower
+from bnn2c.lowering.state import State
 from bnn2c.memory import plan_memory
 from bnn2c.options import Options
-from bnn2c.passes.choose_kernels import choose_kernels
+from bnn2c.passes.choose_kernels import kernel_choices
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
@@ -38,8 +40,8 @@ from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.reshape_late import reshape_late
 from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.selftest import with_selftest
-from bnn2c.streaming import make_stream
-from bnn2c.targets import load_target
+from bnn2c.streaming import Stream, make_stream
+from bnn2c.targets import Target, load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
 AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (
@@ -101,11 +103,34 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
     stream = None if options.stream is None else make_stream(graph, options.stream)
-    chosen = dump("choose_kernels", choose_kernels(stream.graph if stream else graph, target, options.optimize))
-    chosen = dump("fuse_sums", LAST(chosen))
-    window, graph = (graph if stream else chosen), chosen
-    plan = plan_memory(graph)
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    lowered = Lowered(graph, stream, imported, state, formats.summary, options, target, prefix, digest)
+    choices = map(LAST, kernel_choices(stream.graph if stream else graph, target, options.optimize))
+    chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
+    dump("choose_kernels", chosen)
+    return with_selftest(compiled)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What stands before kernels are chosen."""
+
+    graph: Graph
+    stream: Stream | None
+    imported: Graph
+    state: State
+    fixed_point: dict[str, Any]
+    options: Options
+    target: Target
+    prefix: str
+    digest: str
+
+
+def generate(source: Lowered, graph: Graph) -> Compiled:
+    """Memory plan and C files of a graph with chosen kernels."""
+    prefix, digest, target, options, stream = source.prefix, source.digest, source.target, source.options, source.stream
+    window = source.graph if stream else graph
+    plan = plan_memory(graph)
     files, layers, pool = emit(graph, plan, prefix, facts_of(graph, prefix, digest, target, options), stream)
     if options.integrity:
         files |= check_files(pool, prefix)
@@ -113,11 +138,11 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
     if stream is not None:
         manifest |= stream_facts(stream, graph, plan)
-    if formats.summary:
-        manifest["fixed_point"] = formats.summary
-    state.warnings += advice(graph, target)
-    facts = report_of(graph, layers, plan, state, target)
-    return with_selftest(Compiled(files, manifest, facts, imported, window, options))
+    if source.fixed_point:
+        manifest["fixed_point"] = source.fixed_point
+    warnings = [*source.state.warnings, *advice(graph, target)]
+    facts = report_of(graph, layers, plan, source.state, target, warnings)
+    return Compiled(files, manifest, facts, source.imported, window, options)
 
 
 class Dump:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from bnn2c.cli.console import print_diagnostics, print_json
-from bnn2c.cli.exit_codes import DOES_NOT_FIT, MISMATCH
+from bnn2c.cli.exit_codes import MISMATCH
 from bnn2c.cli.guard import guard
 from bnn2c.cli.parameters import (
     Calibrate,
@@ -16,6 +16,8 @@ from bnn2c.cli.parameters import (
     InputOffset,
     InputScale,
     Json,
+    MaxFlash,
+    MaxRam,
     MinAgreement,
     Model,
     OptimizeOption,
@@ -32,16 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_Size = Annotated[
-    str | None, typer.Option(show_default=False, metavar="BYTES", help="Room on the device, such as 256K.")
-]
-
 
 def check(
     model: Model,
     target: TargetName = "portable",
-    max_flash: _Size = None,
-    max_ram: _Size = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
     optimize: OptimizeOption = None,
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
@@ -61,10 +59,9 @@ def check(
     with guard(debug=debug, json=json):
         from bnn2c.cli.measure import measure
         from bnn2c.cli.session import compile_with_progress
-        from bnn2c.cli.sizes import parse_size
+        from bnn2c.cli.verdict import exit_if_too_big
         from bnn2c.report import Limits, build_report
 
-        limits = Limits(parse_size(max_flash, "--max-flash"), parse_size(max_ram, "--max-ram"))
         options = make_options(
             target=target,
             optimize=optimize,
@@ -75,26 +72,18 @@ def check(
             calibrate=calibrate,
             calibrate_method=calibrate_method,
             min_agreement=min_agreement,
+            max_flash=max_flash,
+            max_ram=max_ram,
         )
         result = compile_with_progress(model, options, quiet=quiet)
+        limits = Limits(options.max_flash, options.max_ram)
         report = build_report(result.manifest, result.compiled.report_data, measure(result.compiled, options), limits)
         if json:
             print_json({"schema": 1, "model": str(model), "report": report.data})
         else:
             typer.echo(report.text(), nl=False)
-        _exit_if_too_big(report)
+        exit_if_too_big(report)
         _exit_if_inaccurate(report, min_agreement)
-
-
-def _exit_if_too_big(report: Report) -> None:
-    """Exit with the code for it when the report says that the network does not fit."""
-    if report.fits is not False:
-        return
-    measured = report.data["sizes"]["code_measured"]
-    why = "" if measured else "the size of the code in it is an estimate, because the target's compiler is missing"
-    hint = "--optimize size shares kernels; the table of layers shows what takes the room"
-    print_diagnostics([Diagnostic("BNN020", report.data["verdict"]["text"], why=why, hint=hint)])
-    raise typer.Exit(DOES_NOT_FIT)
 
 
 def _exit_if_inaccurate(report: Report, least: float | None) -> None:

@@ -16,6 +16,8 @@ from bnn2c.cli.parameters import (
     InputOffset,
     InputScale,
     Json,
+    MaxFlash,
+    MaxRam,
     Model,
     Name,
     OptimizeOption,
@@ -31,13 +33,31 @@ from bnn2c.options import DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES
 
 __all__ = ["compile_command"]
 
+_Output = Annotated[Path, typer.Option("-o", "--output", help="Folder for the generated files.")]
+_DumpIr = Annotated[
+    Path | None,
+    typer.Option("--dump-ir", help="Folder for the text of the graph after each pass.", show_default=False),
+]
+_Integrity = Annotated[
+    bool, typer.Option("--integrity", help="Add NAME_check(), which finds damaged weights by their CRC-32.")
+]
+_MaxNodes = Annotated[
+    int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
+]
+_MaxTensorBytes = Annotated[
+    int | None,
+    typer.Option("--max-tensor-bytes", help="Refuse larger tensors.", show_default=f"{DEFAULT_MAX_TENSOR_BYTES}"),
+]
+
 
 def compile_command(
     model: Model,
     target: TargetName = "portable",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the generated files.")] = Path("gen"),
+    output: _Output = Path("gen"),
     name: Name = None,
     optimize: OptimizeOption = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
@@ -46,20 +66,10 @@ def compile_command(
     calibrate_method: CalibrateMethod = None,
     stream: Stream = None,
     selftest: Selftest = None,
-    dump_ir: Annotated[
-        Path | None,
-        typer.Option("--dump-ir", help="Folder for the text of the graph after each pass.", show_default=False),
-    ] = None,
-    integrity: Annotated[
-        bool, typer.Option("--integrity", help="Add NAME_check(), which finds damaged weights by their CRC-32.")
-    ] = False,
-    max_nodes: Annotated[
-        int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
-    ] = None,
-    max_tensor_bytes: Annotated[
-        int | None,
-        typer.Option("--max-tensor-bytes", help="Refuse larger tensors.", show_default=f"{DEFAULT_MAX_TENSOR_BYTES}"),
-    ] = None,
+    dump_ir: _DumpIr = None,
+    integrity: _Integrity = False,
+    max_nodes: _MaxNodes = None,
+    max_tensor_bytes: _MaxTensorBytes = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -70,11 +80,14 @@ def compile_command(
     """
     with guard(debug=debug, json=json):
         from bnn2c.cli.session import compile_with_progress
+        from bnn2c.cli.verdict import exit_if_too_big
 
         options = make_options(
             target=target,
             name=name,
             optimize=optimize,
+            max_flash=max_flash,
+            max_ram=max_ram,
             input_scale=input_scale,
             input_offset=input_offset,
             sign_zero=sign_zero,
@@ -89,6 +102,7 @@ def compile_command(
             stream=stream,
         )
         result = compile_with_progress(model, options, quiet=quiet)
+        exit_if_too_big(result.report)
         result.write(output)
         if json:
             print_json({"schema": 1, "model": str(model), "output": str(output), "report": result.report.data})

@@ -21,6 +21,8 @@ __all__ = [
     "InputOffset",
     "InputScale",
     "Json",
+    "MaxFlash",
+    "MaxRam",
     "MinAgreement",
     "Model",
     "Name",
@@ -115,6 +117,13 @@ MinAgreement = Annotated[
     float | None,
     typer.Option("--min-agreement", help="Least part of answers that must be those of float32.", show_default=False),
 ]
+MaxFlash = Annotated[
+    str | None, typer.Option("--max-flash", show_default=False, metavar="BYTES", help="Flash on the device: 256K.")
+]
+MaxRam = Annotated[
+    str | None,
+    typer.Option("--max-ram", show_default=False, metavar="BYTES", help="RAM for arena, stack, input and output: 64K."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings; errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
@@ -138,6 +147,8 @@ def make_options(
     calibrate: Path | None = None,
     calibrate_method: CalibrateBy | None = None,
     min_agreement: float | None = None,
+    max_flash: str | None = None,
+    max_ram: str | None = None,
 ) -> Options:
     """The compiler's options from a command line.
 
@@ -145,6 +156,7 @@ def make_options(
         CompileError: when a value cannot be used.
     """
     from bnn2c.api import options_for
+    from bnn2c.cli.sizes import parse_size
 
     limits = {"max_nodes": max_nodes, "max_tensor_bytes": max_tensor_bytes}
     if selftest is not None and not selftest.is_file():
@@ -167,4 +179,6 @@ def make_options(
         calibrate=calibrate,
         calibrate_method=calibrate_method.value if calibrate_method else None,
         min_agreement=min_agreement,
+        max_flash=parse_size(max_flash, "--max-flash"),
+        max_ram=parse_size(max_ram, "--max-ram"),
     )

@@ -13,6 +13,7 @@ from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.files import stack_bytes
 from bnn2c.emit.layers import Layer
 from bnn2c.emit.ports import ports_table
+from bnn2c.errors import Diagnostic
 from bnn2c.ir import Graph, Port
 from bnn2c.kernels.alternatives import kernel_table, lane_words_of
 from bnn2c.lowering.state import State
@@ -109,7 +110,9 @@ def _layer(layer: Layer) -> dict[str, Any]:
     }
 
 
-def report_of(graph: Graph, layers: list[Layer], plan: Plan, state: State, target: Target) -> dict[str, Any]:
+def report_of(
+    graph: Graph, layers: list[Layer], plan: Plan, state: State, target: Target, warnings: list[Diagnostic]
+) -> dict[str, Any]:
     """Facts for the report and for `inspect --why`."""
     running = [node.output not in plan.elided for node in graph.nodes]
     rows = {str(row["layer"]): row for row in state.statistics.rows}
@@ -132,7 +135,7 @@ def report_of(graph: Graph, layers: list[Layer], plan: Plan, state: State, targe
         for b in plan.buffers
         for last in [max(0, sum(running[: b.last + 1]) - 1)]
     ]
-    return {"layers": found, "warnings": state.warnings, "memory": buffers}
+    return {"layers": found, "warnings": warnings, "memory": buffers}
 
 
 def _together(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ extra byte.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, TensorType
@@ -56,10 +57,31 @@ class Choice:
     instructions: int
 
 
-def choose_kernels(graph: Graph, target: Target, optimize: str) -> Graph:
-    """Set the family of every binary layer, and insert layout conversions."""
+def kernel_choices(graph: Graph, target: Target, optimize: str) -> Iterator[Graph]:
+    """The best choice, then others that need ever less flash and RAM, down to that of `size`.
+
+    One layer after the other gives up class sharing, first those that save the fewest instructions per extra byte.
+    """
+    best = choose_kernels(graph, target, optimize)
+    yield best
+    if optimize == "size":
+        return
+    worth = {
+        node.output: found.gain / max(1, found.extra_bytes)
+        for node in best.nodes
+        if isinstance(node.op, BinaryConv2d) and node.op.family == ClassSharing.name
+        for found in [_candidates(node.op, best.types[node.inputs[0]], target, node.op.lane_words)]
+    }
+    order = sorted(worth, key=lambda name: worth[name])
+    for count in range(1, len(order) + 1):
+        yield choose_kernels(graph, target, optimize, frozenset(order[:count]))
+    yield choose_kernels(graph, target, "size")
+
+
+def choose_kernels(graph: Graph, target: Target, optimize: str, unshared: frozenset[str] = frozenset()) -> Graph:
+    """Set the family of every binary layer, and insert layout conversions; no class sharing in layers `unshared`."""
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
-    choices = [_choice(graph, target, optimize, lanes) for lanes in widths]
+    choices = [_choice(graph, target, optimize, lanes, unshared) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
     return convert(graph, min(fitting, key=lambda one: one.instructions), target)
 
@@ -70,13 +92,13 @@ def _may_be_wide(graph: Graph, choice: Choice) -> bool:
     return not looped and SlicedPlanes.name not in choice.families.values()
 
 
-def _choice(graph: Graph, target: Target, optimize: str, lane_words: int) -> Choice:
+def _choice(graph: Graph, target: Target, optimize: str, lane_words: int, unshared: frozenset[str]) -> Choice:
     candidates = {
         node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words)
         for node in graph.nodes
         if isinstance(node.op, BinaryConv2d)
     }
-    shared = set() if optimize == "size" else _shared(graph, candidates)
+    shared = set() if optimize == "size" else _shared(graph, candidates, unshared)
     if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared]):
         shared = set()
     families = {name: ClassSharing.name if name in shared else c.pixels.family for name, c in candidates.items()}
@@ -103,9 +125,9 @@ def _instructions(one: Alternative | None) -> int:
     return one.cost.instructions if one is not None and one.cost is not None else 0
 
 
-def _shared(graph: Graph, candidates: dict[str, Candidates]) -> set[str]:
+def _shared(graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str]) -> set[str]:
     """The layers that gain from class sharing, conversions included."""
-    chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)}
+    chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)} - unshared
     while True:
         kept = {
             name
