@@ -65,6 +65,7 @@ class Options:
         max_flash: bytes of flash on the device; kernels are chosen so that the network fits, where it can.
         max_ram: bytes of RAM for arena, stack, input and output; see max_flash.
         integrity: add `<name>_check`, which finds damaged weights by their CRC-32.
+        nms: write bnn2c_nms.h, non-maximum suppression of the network's boxes, beside the generated code.
         max_tensor_bytes: a larger tensor is refused (BNN009).
         max_nodes: a graph with more nodes, functions inlined and loops unrolled, is refused (BNN009).
     """
@@ -85,6 +86,7 @@ class Options:
     max_flash: int | None = None
     max_ram: int | None = None
     integrity: bool = False
+    nms: bool = False
     max_tensor_bytes: int = DEFAULT_MAX_TENSOR_BYTES
     max_nodes: int = DEFAULT_MAX_NODES
 

@@ -13,6 +13,7 @@ import onnx
 from bnn2c import naming
 from bnn2c.advice import advice
 from bnn2c.emit import emit
+from bnn2c.emit.files import runtime_files
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
 from bnn2c.emit.stream import stream_facts
 from bnn2c.fitting import first_that_fits
@@ -134,6 +135,8 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     files, layers, pool = emit(graph, plan, prefix, facts_of(graph, prefix, digest, target, options), stream)
     if options.integrity:
         files |= check_files(pool, prefix)
+    if options.nms:
+        files |= runtime_files(["bnn2c_nms.h"])
     named = replace(graph, inputs=window.inputs, outputs=window.outputs)
     manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
     if stream is not None:

@@ -41,6 +41,9 @@ _DumpIr = Annotated[
 _Integrity = Annotated[
     bool, typer.Option("--integrity", help="Add NAME_check(), which finds damaged weights by their CRC-32.")
 ]
+_Nms = Annotated[
+    bool, typer.Option("--nms", help="Add bnn2c_nms.h, non-maximum suppression of the network's boxes.")
+]
 _MaxNodes = Annotated[
     int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
 ]
@@ -68,6 +71,7 @@ def compile_command(
     selftest: Selftest = None,
     dump_ir: _DumpIr = None,
     integrity: _Integrity = False,
+    nms: _Nms = False,
     max_nodes: _MaxNodes = None,
     max_tensor_bytes: _MaxTensorBytes = None,
     json: Json = False,
@@ -96,6 +100,7 @@ def compile_command(
             calibrate_method=calibrate_method,
             selftest=selftest,
             integrity=integrity,
+            nms=nms,
             max_nodes=max_nodes,
             max_tensor_bytes=max_tensor_bytes,
             dump_ir=dump_ir,

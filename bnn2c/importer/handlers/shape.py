@@ -189,7 +189,17 @@ def shape_of(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [np.asarray(x.shape, np.int64)[call.attrs.get("start", 0) : call.attrs.get("end", None)]]
 
 
-@refuses("NonZero", "ScatterND", "ScatterElements", "Scatter", "Compress", "Unique", "NonMaxSuppression")
+@refuses("NonMaxSuppression")
+def suppression(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Refused: the number of boxes depends on the input; a runtime function does it."""
+    raise call.refuse(
+        "BNN008",
+        "NonMaxSuppression keeps a number of boxes that depends on the input",
+        hint="cut the graph before it, compile with --nms and call bnn2c_nms_f32 (docs/detection.md)",
+    )
+
+
+@refuses("NonZero", "ScatterND", "ScatterElements", "Scatter", "Compress", "Unique")
 def data_dependent(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Refused: the amount of data would depend on the input."""
     raise call.refuse(
