@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from fixed_point_models import bireal, reactnet, real_head, xnornet_k
+from fixed_point_models import Net, bireal, reactnet, real_head, xnornet_k
 from onnx import helper, numpy_helper
 
 from bnn2c.analysis.steps import classes_of
 from bnn2c.errors import CompileError
 from bnn2c.expr import Arg, Expr, apply, const, evaluate
+from bnn2c.fixed_point.answers import class_axis, same_answers
 from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
 from bnn2c.fixed_point.expressions import compile_expression
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
@@ -217,3 +218,25 @@ def test_quantize_and_dequantize_linear_are_obeyed_exactly(tmp_path: Path) -> No
     wanted = np.einsum("yxij,oij->oyx", patches, weights[:, 0])
     library = build_shared(compiled.files, compiled.manifest, tmp_path / "build", opt="-O1")
     np.testing.assert_array_equal(np.rint(library.run([x])[0][0] / np.float32(0.05)), wanted)
+
+
+def per_pixel(axis: int) -> onnx.ModelProto:
+    """A network with 3 classes per pixel on that axis."""
+    net = Net(5)
+    x = net.conv("image", 1, 3)
+    if axis == 3:
+        x = net.node("Transpose", x, perm=[0, 2, 3, 1])
+    net.node("Mul", x, net.const(np.float32(0.5)), output="y")
+    return net.model("y", [1, 3, 12, 12] if axis == 1 else [1, 12, 12, 3])
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_answers_are_classes_wherever_they_lie(axis: int, tmp_path: Path) -> None:
+    found = fixed(per_pixel(axis), tmp_path, "int8")
+    (port,) = found.final.outputs
+    assert class_axis(found.final, port) == axis
+    one = np.zeros(port.shape, np.float32)
+    other = one.astype(np.int16)
+    other[(0, 1, 4, 5) if axis == 1 else (0, 4, 5, 1)] = 1  # the class of one pixel
+    assert same_answers(found.final, port, one, one.astype(np.int16)) == 1
+    assert same_answers(found.final, port, one, other) == pytest.approx(1 - 1 / 144)

@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.analysis.steps import Array
 from bnn2c.errors import Diagnostic
 from bnn2c.fixed_point.alike import join_steps
+from bnn2c.fixed_point.answers import same_answers
 from bnn2c.fixed_point.calibrate import calibrate
 from bnn2c.fixed_point.choose_formats import choose_formats
 from bnn2c.fixed_point.floating import stays_float
@@ -88,7 +89,7 @@ def _judge(
                 wanted = real[name].astype(np.float64)
                 power[name] = power.get(name, 0.0) + float(np.square(wanted).sum())
                 noise[name] = noise.get(name, 0.0) + float(np.square(whole[name] * scale - wanted).sum())
-        agree += min(same_answers(real[p.value], whole[p.value]) for p in graph.outputs)
+        agree += min(same_answers(graph, p, real[p.value], whole[p.value]) for p in graph.outputs)
     layers = {node.output: (node.origin or (node.output,))[0] for node in fixed.nodes}
     values = [
         {"layer": layers.get(name, name), "value": name, "storage": fixed.types[name].storage, "scale": scales[name],
@@ -101,12 +102,3 @@ def _judge(
 def _decibel(power: float, noise: float) -> float | None:
     """10 log10(power / noise); None without noise or signal."""
     return round(10 * float(np.log10(power / noise)), 2) if power > 0 and noise > 0 else None
-
-
-def same_answers(real: Array, whole: Array) -> float:
-    """Part of the elements that are equal (integers), or of the rows whose largest number is in the same place."""
-    if real.dtype.kind != "f":
-        return float((real == whole).mean())
-    if real.shape[-1] == 1:
-        return 1.0
-    return float((real.argmax(axis=-1) == whole.argmax(axis=-1)).mean())

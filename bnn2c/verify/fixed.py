@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2c.fixed_point.compile import same_answers
+from bnn2c.fixed_point.answers import same_answers
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
@@ -45,7 +45,10 @@ def compared_fixed(
             if not np.array_equal(np.asarray(a).ravel(), b.ravel())
         ]
         shaped = [np.asarray(r).reshape(np.shape(a)) for a, r in zip(found, real, strict=True)]
-        answers += min(same_answers(r, np.asarray(a)) for a, r in zip(found, shaped, strict=True))
+        answers += min(
+            same_answers(compiled.final, port, r, np.asarray(a))
+            for port, a, r in zip(compiled.final.outputs, found, shaped, strict=True)
+        )
         error = max(error, *(_distance(p, a, r) for p, a, r in zip(ports, found, shaped, strict=True)))
     agreement = answers / max(1, len(expected))
     least = compiled.options.min_agreement
