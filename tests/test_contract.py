@@ -140,7 +140,8 @@ def test_same_function_same_time_within_the_stack(name: str, optimize: str, tmp_
         pytest.skip(str(error))
     model = generated(name, optimize, "cortex-m4")
     rng, shape = np.random.default_rng(1), model.manifest["inputs"][0]["shape"]
-    samples = [[rng.integers(0, 256, shape).astype(np.uint8)] for _ in range(10)]
+    samples = [[np.full(shape, pixel, np.uint8)] for pixel in (0, 255)]
+    samples += [[rng.integers(0, 256, shape).astype(np.uint8)] for _ in range(10)]
     run = run_on_target(model.files, model.manifest, target, samples, tmp_path, timeout=120)
     for sample, found in zip(samples, run.outputs, strict=True):
         for one, wanted in zip(found, outputs(model.imported, sample), strict=True):

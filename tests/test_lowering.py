@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bnn2c.kernels.alternatives import binary_part
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.pipeline import Compiled
+from bnn2c.toolchain import build_shared
 
 
 def rng_of(seed: int = 0) -> np.random.Generator:
@@ -402,3 +404,34 @@ def test_what_differs_by_position_stays_behind_the_pool(
     constant = np.full(shape, 1.5) if same else rng.integers(-6, 7, shape) + 0.5  # or alike, but written for each
     x = n.add("Sign", n.add(op, x, constant.astype(np.float32)))
     check(n.model(n.add("Conv", x, rng.choice([-1, 1], (5, 4, 3, 3)).astype(np.float32))))
+
+
+@pytest.mark.parametrize("tail", ["weights", "sum", "levels"])
+@pytest.mark.parametrize("pads", [0, 1])
+def test_ties_of_scaled_sums_are_decided_by_integers(tail: str, pads: int, tmp_path: Path) -> None:
+    """A sign of `a[c] * dot` that real layers read: +1 at every tie, in numpy and in C, whatever a[c] rounds to."""
+    n, rng = Net(), rng_of()
+    scale = rng.uniform(0.1, 2, (16, 1, 1, 1)).astype(np.float32)
+    signs = rng.choice([-1, 1], (16, 3, 2, 1)).astype(np.float32)
+    x = n.add("Mul", n.add("Where", n.add("Less", n.input([1, 3, 6, 5]), 0.0), -1.0, 1.0), np.float32(0.1))
+    sums = n.add("Conv", x, signs * scale, pads=[pads] * 4)
+    decided = n.add("Where", n.add("Less", sums, 0.0), -1.0, 1.0)
+    if tail == "weights":
+        y = n.add("Conv", decided, rng.standard_normal((4, 16, 1, 1)).astype(np.float32))
+    elif tail == "sum":
+        y = n.add("Add", n.add("Mul", decided, 8.0), sums)
+    else:
+        y = n.add("Round", n.clip(n.add("Div", sums, scale.reshape(16, 1, 1) * np.float32(0.2)), -3.0, 3.0))
+    model = n.model(y)
+    found = compiled(model)
+    library = build_shared(found.files, found.manifest, tmp_path)
+    exact = signs.astype(np.float64)
+    for _ in range(4):
+        sample = rng.standard_normal((1, 3, 6, 5)).astype(np.float32)
+        got = library.run([sample])[0]
+        np.testing.assert_allclose(got, found.reference([sample])[0], rtol=1e-5, atol=1e-5)
+        if tail == "sum":
+            given = np.pad(np.where(sample[0] < 0, -1, 1), ((0, 0), (pads, pads), (pads, pads)))
+            windows = np.lib.stride_tricks.sliding_window_view(given, (2, 1), (1, 2))
+            dots = np.einsum("chwij,ocij->ohw", windows, exact)
+            np.testing.assert_array_equal(got[0] > 0, dots >= 0)

@@ -32,6 +32,9 @@ from bnn2c.ops.sign_conv2d import SignConv2d
 MAX_SIGN_PLANES = 2
 
 
+_SAME = 1e-9  # relative to a step: the rounding of a few float64 operations on a few thousand taps
+
+
 def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     """Binary, integer, addition-only or real convolution."""
     lazy = state.lazies[node.inputs[0]]
@@ -126,7 +129,13 @@ def _binary_base(
 
 
 def _descend(base: Array, step: Array) -> Expr:
-    """`base - step * acc` in float64, rounded once to float32."""
+    """`base - step * acc` in float64, rounded once to float32.
+
+    A base that is a multiple of the step but for rounding is that multiple: ties of real arithmetic are exactly 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        count = base / step
+        base = np.where(np.abs(count - np.rint(count)) < _SAME, np.rint(count) * step, base)
     return apply("descend", Arg(0), const(base.astype(np.float64)), const(step.reshape(1, 1, -1).astype(np.float64)))
 
 

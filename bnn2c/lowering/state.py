@@ -105,10 +105,13 @@ class State:
         return self._reals[key]
 
     def _materialise(self, lazy: Lazy, node: Node) -> str:
+        from bnn2c.lowering.settle import settled
+
         if lazy.root in self.pools:
             lazy = Lazy(self.pool_value(lazy.root), lazy.expr, lazy.shape, lazy.origin)
         if lazy.bare and self.builder.types[lazy.root].storage == "f32":
             return lazy.root
+        lazy = settled(self, lazy, node)
         return self.builder.emit(Map(lazy.expr, lazy.shape), [lazy.root], node.output, self.origin_of(lazy, node))
 
     def origin_of(self, lazy: Lazy, reader: Node) -> tuple[str, ...]:
@@ -157,16 +160,17 @@ class State:
 
     def value_of(self, lazy: Lazy, node: Node) -> tuple[str, Expr]:
         """Root value and expression for use inside another expression; a deferred pool is materialised."""
+        from bnn2c.lowering.settle import settled
+
         if lazy.root in self.pools:
             return self.pool_value(lazy.root), lazy.expr
+        lazy = settled(self, lazy, node)
         return lazy.root, lazy.expr
 
     def warn(self, code: str, message: str, node: Node, why: str = "", hint: str = "") -> None:
         """Record a warning about a layer."""
         name = node.origin[-1] if node.origin else node.output
-        self.warnings.append(
-            Diagnostic(code, message, node=name, why=why, hint=hint, severity="warning")
-        )
+        self.warnings.append(Diagnostic(code, message, node=name, why=why, hint=hint, severity="warning"))
 
 
 def integer_domain(storage: str) -> Array | None:
