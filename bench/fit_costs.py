@@ -1,4 +1,4 @@
-"""Fits the cost tables of bit-sliced channels and of population counts to counts; prints coefficients and errors.
+"""Fits the cost tables of bit-sliced channels, channel steps and population counts; prints coefficients and errors.
 
     python bench/fit_costs.py [CORE ...]
 
@@ -18,7 +18,7 @@ import numpy as np
 from bnn2c import pipeline
 from bnn2c.bench import bench_model
 from bnn2c.ir import Graph
-from bnn2c.kernels import popcount_rows, sliced_channels
+from bnn2c.kernels import channel_steps, popcount_rows, sliced_channels
 from bnn2c.kernels.shape import ConvShape
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import Choice, convert
@@ -38,7 +38,13 @@ class Core:
         """What the coefficients are multiplied with."""
         if self.family == "sliced_channels":
             return sliced_channels.work(shape, True, self.lane_words)
+        if self.family == "channel_steps":
+            return channel_steps.work(shape, self.key)
         return popcount_rows.work(shape, self.key)
+
+    def shapes(self) -> dict[str, networks.Conv]:
+        """What it is fitted on."""
+        return STEPS if self.family == "channel_steps" else {**networks.LAYERS, **MORE}
 
 
 CORES = {
@@ -52,8 +58,27 @@ CORES = {
     "aarch64": Core("popcount_rows", "aarch64", 1, "aarch64"),
     "armv7": Core("popcount_rows", "armv7", 1, "cortex-a7"),
     "popcnt": Core("popcount_rows", "x86", 1, "x86_64_avx2"),
+    "cortex-m-steps": Core("channel_steps", "cortex-m", 1, "cortex-m4"),
+    "cortex-m0-steps": Core("channel_steps", "cortex-m0", 1, "cortex-m0"),
+    "rv32-steps": Core("channel_steps", "rv32", 2, "rv32imc"),
+    "cortex-m55-steps": Core("channel_steps", "cortex-m55", 4, "cortex-m55"),
+    "aarch64-steps": Core("channel_steps", "aarch64", 4, "aarch64"),
+    "armv7-steps": Core("channel_steps", "armv7", 4, "cortex-a7"),
+    "avx2-steps": Core("channel_steps", "x86", 8, "x86_64_avx2"),
 }
 MORE = {"narrow": networks.Conv(32, 32, size=8), "dense 256": networks.Conv(256, 256, dense=True)}
+
+
+STEPS = {
+    "1x1": networks.LAYERS["C 1x1"],
+    "1x1 of 32": networks.Conv(32, 32, kernel=1, pad=0),
+    "1x1 of 128": networks.Conv(128, 128, kernel=1, pad=0),
+    "1x1 of 256": networks.Conv(256, 256, size=8, kernel=1, pad=0),
+    "1x1 48->96": networks.Conv(48, 96, kernel=1, pad=0),
+    "1x1 stride 2": networks.Conv(kernel=1, stride=2, pad=0),
+    "3x3 of 16": networks.Conv(16, 32, pad=0),
+    "3x3 of 36": networks.Conv(36, 64, pad=0),
+}
 
 
 def shape_of(layer: networks.Conv) -> ConvShape:
@@ -69,7 +94,10 @@ def count(layer: networks.Conv, core: Core) -> int:
     """Instructions of the layer when the family runs it."""
 
     def forced(graph: Graph, device: Target, optimize: str) -> Iterator[Graph]:
-        yield convert(graph, Choice(dict.fromkeys(graph.types, core.family), core.lane_words, 0), device)
+        families = dict.fromkeys(graph.types, core.family)
+        raw = [node.output for node in graph.nodes if getattr(node.op, "thresholds", 0) is None]
+        families |= dict.fromkeys(raw, "sliced_channels")
+        yield convert(graph, Choice(families, core.lane_words, 0), device)
 
     before, pipeline.kernel_choices = pipeline.kernel_choices, forced
     try:
@@ -82,9 +110,9 @@ def count(layer: networks.Conv, core: Core) -> int:
 
 def main() -> None:
     """Measure and fit."""
-    shapes = {**networks.LAYERS, **MORE}
     for name in sys.argv[1:] or CORES:
         core = CORES[name]
+        shapes = core.shapes()
         counts = np.array([count(layer, core) for layer in shapes.values()], float)
         known = np.array([core.features(shape_of(layer)) for layer in shapes.values()])
         found = np.linalg.lstsq(known / counts[:, None], np.ones(len(counts)), rcond=None)[0]

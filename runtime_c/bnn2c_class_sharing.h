@@ -130,14 +130,6 @@ BNN2C_NOINLINE bnn2c_lanes bnn2c_threshold_any(const bnn2c_group_sums *sums, uns
   return bnn2c_threshold(sums, of, tab, digit, digits);
 }
 
-/* Writes the words of a plane that exist. */
-BNN2C_INLINE void bnn2c_store_lanes(uint32_t *to, const bnn2c_lanes *lanes, const uint32_t *valid, uint32_t words) {
-  const uint32_t *const from = (const uint32_t *)lanes;
-  for (uint32_t i = 0u; (i < (uint32_t)BNN2C_LANE_WORDS) && (i < words); i++) {
-    to[i] = from[i] & valid[i];
-  }
-}
-
 /* Thresholds the channels of a group; `words`: words of a plane, `first` the first of them to write. */
 BNN2C_KERNEL void bnn2c_threshold_group(const bnn2c_class_sharing *p, const bnn2c_group_sums *sums, uint32_t group,
                                         const bnn2c_border_lanes *border, uint32_t *out, uint32_t words,

@@ -260,6 +260,18 @@ BNN2C_KERNEL void bnn2c_gather_planes(const bnn2c_conv_shape *s, const uint32_t 
   }
 }
 
+/* Writes the words of a plane that exist; `words`: how many. */
+BNN2C_INLINE void bnn2c_store_lanes(uint32_t *to, const bnn2c_lanes *lanes, const uint32_t *valid, uint32_t words) {
+  const uint32_t *const from = (const uint32_t *)lanes;
+  if (words >= (uint32_t)BNN2C_LANE_WORDS) {
+    *(bnn2c_lanes *)to = *lanes & *(const bnn2c_lanes *)valid;
+  } else {
+    for (uint32_t i = 0u; i < words; i++) {
+      to[i] = from[i] & valid[i];
+    }
+  }
+}
+
 /* Words of a patch, zero words included. */
 BNN2C_INLINE uint32_t bnn2c_patch_words(uint32_t inputs) { return inputs + (inputs - 1u) / BNN2C_PATCH_RUN + 2u; }
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import class_sharing, popcount_rows, sliced_channels
-from bnn2c.kernels.binary import FAMILIES, ClassSharing, PopcountRows, Sliced
+from bnn2c.kernels import channel_steps, class_sharing, popcount_rows, sliced_channels
+from bnn2c.kernels.binary import FAMILIES, PLANE_FAMILIES, ChannelSteps, ClassSharing, PopcountRows, Sliced
 from bnn2c.kernels.levels import shape_of
 from bnn2c.kernels.shape import Cost
 
@@ -40,7 +40,7 @@ def alternatives(op: BinaryConv2d, kind: TensorType, target: Target, lane_words:
     for name, family in FAMILIES.items():
         refused = family.refuses(with_family(op, name, target, lane_words), kind, target.isa) or ""
         predicted = None if refused else cost_of(name, op, kind, target, lane_words)
-        layout = "planes" if name == ClassSharing.name else "pixels"
+        layout = "planes" if name in PLANE_FAMILIES else "pixels"
         found.append(Alternative(name, refused, predicted, layout))
     return sorted(found, key=lambda one: (bool(one.refused), one.cost is None))
 
@@ -87,6 +87,8 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
     shape = shape_of(op, kind)
     if family == ClassSharing.name:
         return class_sharing.cost(shape, vector_key(target, lane_words))
+    if family == ChannelSteps.name:
+        return channel_steps.cost(shape, vector_key(target, lane_words))
     if family == Sliced.name:
         return sliced_channels.cost(shape, cost_key(target), op.thresholds is not None, lane_words)
     if family == PopcountRows.name:
@@ -104,7 +106,8 @@ def lane_words_of(graph: Graph) -> int:
     from bnn2c.ops.paired_conv2d import PairedConv2d
 
     ops = [node.op for node in graph.nodes]
-    binary = [part for op in ops if (part := binary_part(op)) and part.family in (ClassSharing.name, Sliced.name)]
+    lanes = PLANE_FAMILIES | {Sliced.name}
+    binary = [part for op in ops if (part := binary_part(op)) and part.family in lanes]
     widths = [op.lane_words for op in binary] + [op.lane_words for op in ops if isinstance(op, PairedConv2d)]
     return max(widths, default=1)
 

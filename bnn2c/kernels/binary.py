@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import class_sharing, popcount_rows, sliced_channels, sliced_planes
+from bnn2c.kernels import channel_steps, class_sharing, popcount_rows, sliced_channels, sliced_planes
 from bnn2c.kernels.levels import class_levels, class_thresholds, shape_of
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.kernels.shape import Array, Layer
@@ -85,16 +85,27 @@ class Sliced(OnePlane):
         return self.shape.pointwise and (self.shape.in_h, self.shape.in_w) == (1, 1)
 
 
-class ClassSharing(OnePlane):
-    """Pixel lanes; four output channels share the sums of their weight classes. Bit planes in and out."""
-
-    name = "class_sharing"
-    module: ClassVar[ModuleType] = class_sharing
+class PixelLanes(OnePlane):
+    """A family whose lanes are pixels: bit planes per channel in and out."""
 
     @classmethod
     def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
         """There is no form with raw output."""
         return "no thresholds: only bits leave this kernel" if op.thresholds is None else None
+
+
+class ChannelSteps(PixelLanes):
+    """Pixel lanes; the sum of an output channel starts from that of the channel before."""
+
+    name = "channel_steps"
+    module: ClassVar[ModuleType] = channel_steps
+
+
+class ClassSharing(PixelLanes):
+    """Pixel lanes; four output channels share the sums of their weight classes."""
+
+    name = "class_sharing"
+    module: ClassVar[ModuleType] = class_sharing
 
 
 class PopcountRows(OnePlane):
@@ -156,8 +167,9 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
 
 Kernel = OnePlane | SlicedPlanes | Popcount
 FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {
-    family.name: family for family in (ClassSharing, Sliced, PopcountRows, SlicedPlanes, Popcount)
+    family.name: family for family in (ClassSharing, ChannelSteps, Sliced, PopcountRows, SlicedPlanes, Popcount)
 }
+PLANE_FAMILIES = frozenset(name for name, family in FAMILIES.items() if issubclass(family, PixelLanes))
 _CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
 
 

@@ -31,7 +31,7 @@ _COSTS = {
 
 def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
     """None, or the reason why this family cannot run the layer."""
-    if _classes(shape)[1] > 6 or _classes(shape)[0] > 16:
+    if classes(shape)[1] > 6 or classes(shape)[0] > 16:
         return "more than 6 border classes of columns or 16 of rows"
     if patch_words(shape.taps) > 255 * 64:
         return "more than 16000 weights per output channel"
@@ -54,7 +54,7 @@ def to_planes(bits: Array) -> Array:
     return lanes(np.ascontiguousarray(bits.reshape(height * width, channels).T))
 
 
-def _classes(shape: ConvShape) -> tuple[int, int]:
+def classes(shape: ConvShape) -> tuple[int, int]:
     """Numbers of row and column classes."""
     return int(shape.row_classes().max()) + 1, int(shape.col_classes().max()) + 1
 
@@ -90,14 +90,14 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     pairs = int((sums[:, :4] + sums[:, 4:]).max())
     planes = max(8, digits_of(pairs), digits_of(int(sums[:, :4].max())) + 1)
     carries = max(c.blocks for group in lists for c in group.values()) + 3
-    row_classes, col_classes = _classes(shape)
+    row_classes, col_classes = classes(shape)
     numbers = f"{row_classes}u, {planes}u, {digits_of_bound(shape)}u, {carries}u"
     template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $lists, $order, $bounds}}"
     vectors = (row_classes << col_classes) + carries + patch_words(shape.taps)
-    return Layer(arrays, template, vectors * words_per_lane + _phase_words(shape), "bnn2c_class_sharing")
+    return Layer(arrays, template, vectors * words_per_lane + phase_words(shape), "bnn2c_class_sharing")
 
 
-def _phase_words(shape: ConvShape) -> int:
+def phase_words(shape: ConvShape) -> int:
     """Words of the phases of a strided layer's input."""
     strides = shape.stride_h * shape.stride_w
     plane = -(-(-(-shape.in_h // shape.stride_h) * -(-shape.in_w // shape.stride_w)) // 32)
@@ -110,13 +110,18 @@ def _bounds(shape: ConvShape, groups: Array, surplus: Array, thresholds: Array) 
     thresholds [classes, 4 * groups]; surplus [groups, 8]: ones that the list of each class adds.  m[0] = T - all
     surplus; m[j] = 2 A[j] - T + N[j], with the surplus of the classes of A[j] counted twice and of all classes once.
     """
-    row_classes, col_classes = _classes(shape)
     differs = (np.arange(CLASSES)[:, None] >> np.arange(GROUP - 1)) & 1
     everything = surplus.sum(axis=1, keepdims=True)
     others = 2 * surplus @ (1 - differs) - everything - class_sizes(groups) @ differs
     offset = np.concatenate([everything, others], axis=1).reshape(-1)
     bound = np.clip(thresholds.astype(np.int64), -1, shape.taps) + 1 + offset
-    digits = (bound.T.reshape(-1, row_classes, col_classes)[..., None] >> np.arange(digits_of_bound(shape))) & 1
+    return class_digits(shape, bound, digits_of_bound(shape))
+
+
+def class_digits(shape: ConvShape, constants: Array, count: int) -> Array:
+    """Constants [classes, n] as bnn2c_border_lanes.h reads them, uint8 [n, row_classes, count digits]."""
+    row_classes, col_classes = classes(shape)
+    digits = (constants.T.reshape(-1, row_classes, col_classes)[..., None] >> np.arange(count)) & 1
     result: Array = (digits << np.arange(col_classes)[:, None]).sum(axis=2).astype(np.uint8)
     return result
 
@@ -128,9 +133,9 @@ def cost(shape: ConvShape, target: str) -> Cost:
     equal_rows = lane >= 4 and -(-shape.in_w // shape.stride_w) == shape.out_w
     vector = groups * (per_group + per_block * shape.taps / 8) + shape.taps * (per_wide if equal_rows else per_input)
     phases = shape.in_h * shape.in_w * shape.in_c if shape.stride_h * shape.stride_w > 1 else 0
-    row_classes, col_classes = _classes(shape)
+    row_classes, col_classes = classes(shape)
     flash = groups * (9 * (shape.taps / 8 + 1.8) + 24 + GROUP * (2 + row_classes * digits_of_bound(shape)))
     scratch = (row_classes << col_classes) + shape.taps // 40 + 20 + patch_words(shape.taps)
-    arena = 4 * (scratch * lane + _phase_words(shape))
+    arena = 4 * (scratch * lane + phase_words(shape))
     flash_bytes = round(flash) + shape.out_h + shape.out_w
     return Cost(round(vectors * (vector + once) + phases * per_phase), flash_bytes, arena)

@@ -11,7 +11,7 @@ import numpy as np
 from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
-from bnn2c.kernels.binary import choose
+from bnn2c.kernels.binary import PLANE_FAMILIES, choose
 from bnn2c.ops.conv2d import linear
 
 
@@ -60,7 +60,7 @@ class BinaryConv2d(Op):
             raise ValueError(f"{kind} into a binary convolution of {len(self.coefficients[0])} planes")
         shape = (*self.window.output(*kind.shape[:2]), self.weights.shape[1])
         if self.thresholds is not None:
-            layout = "planes" if self.family == "class_sharing" else "pixels"
+            layout = "planes" if self.family in PLANE_FAMILIES else "pixels"
             return TensorType(shape, "bits", int(self.thresholds.shape[3]).bit_length(), layout)
         return TensorType(shape, "i16" if self.largest <= 32767 else "i32")
 
@@ -102,7 +102,7 @@ class BinaryConv2d(Op):
 
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Vertical counters are as wide as the vectors of lanes."""
-        wide = self.family == "class_sharing" or self.lane_words > 1
+        wide = self.family in PLANE_FAMILIES or self.lane_words > 1
         return 1280 + 1024 * self.lane_words if wide else super().stack_bytes(inputs)
 
     def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
@@ -138,7 +138,7 @@ def _case(
         size = (int(rows.max()) + 1, int(cols.max()) + 1, out, levels)
         limits = np.sort(_rng.integers(0, op.largest + 2, size), axis=-1).astype(np.int32)
         op = replace(op, thresholds=limits, row_class=rows, col_class=cols)
-    return op, (TensorType(shape, "bits", planes[1], "planes" if op.family == "class_sharing" else "pixels"),)
+    return op, (TensorType(shape, "bits", planes[1], "planes" if op.family in PLANE_FAMILIES else "pixels"),)
 
 
 BinaryConv2d.CASES = (
@@ -152,4 +152,7 @@ BinaryConv2d.CASES = (
     _case((1, 1), (5, 4, 16), 16, Window((3, 3), pads=(1, 1, 1, 1)), groups=16, levels=1),
     _case((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
     _case((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
+    _case((1, 1), (9, 8, 40), 33, Window((1, 1)), levels=1, family="channel_steps"),
+    _case((1, 1), (6, 8, 36), 20, Window((3, 3)), levels=1, family="channel_steps"),
+    _case((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1)), levels=1, family="channel_steps"),
 )

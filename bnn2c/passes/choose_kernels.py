@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.kernels.alternatives import Alternative, alternatives, widest_lanes, with_family
-from bnn2c.kernels.binary import ClassSharing, SlicedPlanes
+from bnn2c.kernels.binary import PLANE_FAMILIES, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
@@ -36,9 +36,13 @@ class Candidates:
     pixels: Alternative
     planes: Alternative | None
 
+    def best(self, planes: bool) -> Alternative:
+        """The best of one layout."""
+        return self.planes if planes and self.planes else self.pixels
+
     @property
     def gain(self) -> int:
-        """Instructions that class sharing saves."""
+        """Instructions that planes save."""
         return _instructions(self.pixels) - _instructions(self.planes)
 
     @property
@@ -101,8 +105,8 @@ def _choice(graph: Graph, target: Target, optimize: str, lane_words: int, unshar
     shared = set() if optimize == "size" else _shared(graph, candidates, unshared)
     if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared]):
         shared = set()
-    families = {name: ClassSharing.name if name in shared else c.pixels.family for name, c in candidates.items()}
-    total = sum(_instructions(c.planes if name in shared else c.pixels) for name, c in candidates.items())
+    families = {name: c.best(name in shared).family for name, c in candidates.items()}
+    total = sum(_instructions(c.best(name in shared)) for name, c in candidates.items())
     conversions = sum(_conversions(graph, name, shared) for name in shared)
     paired = sum(
         node.op.predicted(graph.input_types(node), lane_words)
@@ -117,8 +121,8 @@ def _candidates(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: 
     priced = [one for one in found if one.cost is not None and one.layout == "pixels"]
     order = (SlicedPlanes.name, Popcount.name)
     general = sorted((one for one in found if one.family in order), key=lambda one: order.index(one.family))
-    planes = next((one for one in found if one.layout == "planes"), None)
-    return Candidates(min(priced, key=_instructions, default=general[0]), planes)
+    planes = [one for one in found if one.layout == "planes"]
+    return Candidates(min(priced, key=_instructions, default=general[0]), min(planes, key=_instructions, default=None))
 
 
 def _instructions(one: Alternative | None) -> int:
@@ -164,7 +168,7 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     converted: dict[tuple[str, str], str] = {}
     for node in graph.nodes:
         family = choice.families.get(node.output, "")
-        wanted = "planes" if family == ClassSharing.name else "pixels"
+        wanted = "planes" if family in PLANE_FAMILIES else "pixels"
         inputs = []
         for name in node.inputs:
             kind = types[name]

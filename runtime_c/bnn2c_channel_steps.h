@@ -1,0 +1,209 @@
+/* bnn2c_channel_steps.h - binary convolution with pixels as lanes; every output channel starts from the one before.
+ *
+ * Layout "planes" (bnn2c_planes.h).  The output channels are visited in an order in which neighbours have similar
+ * weights.  Where the weights of two channels agree, so do the products of the inputs; with z = x ^ weight of the
+ * second one, and D the inputs (tap, input channel) whose weights differ,
+ *     m[second] = m[first] - |D| + 2 * sum of z over D.
+ * So a step adds few inputs to one counter, from the digit of 2 on, and leaves the constants -|D| to the bounds.  A
+ * channel may be visited with all its weights inverted (n - m instead of m); its output is then inverted, too.
+ *
+ * Only for layers with a single border class: a bound is one number.
+ *
+ * Patch: every input and its complement, so that all additions are alike: patch[i] and patch[i + complement].
+ * Steps, each: number of blocks, the blocks, 1 or 0, half a block if 1, bound (two bytes, low one first).  A block is 8
+ * bytes, half a block 4, one per input: word (byte) of the patch, or when it has more than BNN2C_STEP_NEAR_WORDS words,
+ * word (window number * granule + byte), the number of the window in front (bnn2c_class_sums.h).  The first step sums up
+ * all inputs of the first channel and has no bound, the others those that differ.  Unused places read zero words.
+ * Counters and bounds are modulo 2^digits; timing does not depend on data.
+ */
+#ifndef BNN2C_CHANNEL_STEPS_H
+#define BNN2C_CHANNEL_STEPS_H
+
+#include "bnn2c_class_sums.h"
+#include "bnn2c_compiler.h"
+#include "bnn2c_conv_shape.h"
+#include "bnn2c_planes.h"
+
+typedef struct {
+  bnn2c_conv_shape shape;
+  uint8_t digits;        /* of the counter and the bounds, 8..12 */
+  uint16_t carries;      /* places for the carries of a step: its blocks, and 4 */
+  const uint8_t *steps;  /* out_c steps */
+  const uint32_t *order; /* of each step: 2 * first word of the output channel, + 1 when inverted */
+} bnn2c_channel_steps;
+
+#define BNN2C_STEP_NEAR_WORDS 256u /* patch and complements */
+#define BNN2C_STEP_MAX_DIGITS 12u
+
+/* Where the bytes of a block count from; moves on to them. */
+BNN2C_INLINE const bnn2c_lanes *bnn2c_step_window(const bnn2c_lanes *patch, const uint8_t **step, uint32_t near) {
+  const bnn2c_lanes *window = patch;
+  if (near == 0u) {
+    window = bnn2c_window(patch, *step, BNN2C_CLASS_NEAR_GRANULE);
+    (*step)++;
+  }
+  return window;
+}
+
+/* Adds the inputs of one step to the digits c[0..2]; the carries go to `carries`, followed by zeros.  Returns the end of
+ * the step, and in `*last` that of the carries. */
+BNN2C_INLINE const uint8_t *bnn2c_add_step(const uint8_t *step, const bnn2c_lanes *patch, bnn2c_lanes *carries,
+                                           bnn2c_lanes *c, const bnn2c_lanes **last, uint32_t near) {
+  bnn2c_lanes *carry = carries;
+  uint32_t blocks = *step;
+  step++;
+  for (; blocks != 0u; blocks--) {
+    const bnn2c_lanes *const window = bnn2c_step_window(patch, &step, near);
+    *carry = bnn2c_add_lane_pair(&c[2], bnn2c_add_listed8(c, window, step));
+    carry++;
+    step += 8;
+  }
+  step++;
+  if (step[-1] != 0u) {
+    const bnn2c_lanes *const window = bnn2c_step_window(patch, &step, near);
+    *carry = bnn2c_add_lanes(&c[2], bnn2c_add_lane_pair(&c[1], bnn2c_add_listed4(&c[0], window, step)));
+    carry++;
+    step += 4;
+  }
+  carry[0] = BNN2C_NO_LANES;
+  carry[1] = BNN2C_NO_LANES;
+  carry[2] = BNN2C_NO_LANES;
+  *last = carry;
+  return step;
+}
+
+/* c[3..digits-1] += the carries, four at a time. */
+BNN2C_INLINE void bnn2c_add_step_carries(bnn2c_lanes *c, const bnn2c_lanes *carry, const bnn2c_lanes *end,
+                                         uint32_t digits) {
+  while (carry < end) {
+    bnn2c_lanes up = bnn2c_add_lane_pair(&c[4], bnn2c_add_lanes4(&c[3], carry));
+    BNN2C_UNROLL(8)
+    for (uint32_t d = 5u; d < digits; d++) {
+      up = bnn2c_add_lanes(&c[d], up);
+    }
+    carry += 4;
+  }
+}
+
+/* Bit `index` of `word` in all lanes. */
+BNN2C_INLINE bnn2c_lanes bnn2c_lane_bit(uint32_t word, unsigned index) {
+#if BNN2C_LANE_WORDS == 1
+  return bnn2c_broadcast(word, index);
+#else
+  static const uint32_t either[2] = {0u, 0xFFFFFFFFu};
+  return BNN2C_NO_LANES + either[(word >> index) & 1u];
+#endif
+}
+
+/* Lanes where the counter (its lowest digit `lowest`, then c) reaches the bound: the sign of bound + ~counter. */
+BNN2C_INLINE bnn2c_lanes bnn2c_step_reaches(bnn2c_lanes lowest, const bnn2c_lanes *c, uint32_t bound,
+                                            uint32_t digits) {
+  bnn2c_lanes carry = bnn2c_lane_bit(bound, 0u) & ~lowest;
+  BNN2C_UNROLL(12)
+  for (unsigned d = 1u; d + 1u < digits; d++) {
+    const bnn2c_lanes k = bnn2c_lane_bit(bound, d);
+    carry ^= (k ^ c[d - 1u]) & (carry ^ k);
+  }
+  return ~(bnn2c_lane_bit(bound, digits - 1u) ^ c[digits - 2u] ^ carry);
+}
+
+/* All steps for the pixels of one patch; `out`: their first word in plane 0, `valid`: pixels that exist. */
+BNN2C_INLINE void bnn2c_run_steps(const bnn2c_channel_steps *p, const bnn2c_lanes *patch, const uint32_t *valid,
+                                  bnn2c_lanes *carries, uint32_t *out, uint32_t there,
+                                  uint32_t digits, uint32_t near) {
+  const uint8_t *step = p->steps;
+  const uint32_t *order = p->order;
+  const uint32_t *const end = order + p->shape.out_c;
+  const bnn2c_lanes *last;
+  bnn2c_lanes lowest;
+  bnn2c_lanes c[BNN2C_STEP_MAX_DIGITS];
+  BNN2C_UNROLL(12)
+  for (uint32_t d = 0u; d < digits; d++) {
+    c[d] = BNN2C_NO_LANES;
+  }
+  step = bnn2c_add_step(step, patch, carries, c, &last, near); /* counts ones, the others twos */
+  bnn2c_add_step_carries(c, carries, last, digits);
+  lowest = c[0];
+  BNN2C_UNROLL(12)
+  for (uint32_t d = 1u; d < digits; d++) {
+    c[d - 1u] = c[d];
+  }
+  do {
+    bnn2c_lanes result;
+    uint32_t bound;
+    step = bnn2c_add_step(step, patch, carries, c, &last, near);
+    bnn2c_add_step_carries(c, carries, last, digits - 1u);
+    bound = step[0] | ((uint32_t)step[1] << 8);
+    step += 2;
+    result = bnn2c_step_reaches(lowest, c, bound, digits) ^ (0u - (*order & 1u));
+    bnn2c_store_lanes(out + (*order >> 1), &result, valid, there);
+    order++;
+  } while (order != end);
+}
+
+/* Instances: few inputs, any number. */
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_run_steps_near(const bnn2c_channel_steps *p, const bnn2c_lanes *patch,
+                                                     const uint32_t *valid, bnn2c_lanes *carries, uint32_t *out,
+                                                     uint32_t there) {
+  bnn2c_run_steps(p, patch, valid, carries, out, there, 8u, 1u);
+}
+
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_run_steps_far(const bnn2c_channel_steps *p, const bnn2c_lanes *patch,
+                                                    const uint32_t *valid, bnn2c_lanes *carries, uint32_t *out,
+                                                    uint32_t there) {
+  bnn2c_run_steps(p, patch, valid, carries, out, there, p->digits, 0u);
+}
+
+/* The complements of the inputs, `distance` vectors behind them; words that are zero stay so. */
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_complement_patch(bnn2c_lanes *patch, uint32_t inputs, uint32_t distance) {
+  for (uint32_t done = 0u; done < inputs; done += BNN2C_PATCH_RUN) {
+    const uint32_t count = ((inputs - done) < BNN2C_PATCH_RUN) ? (inputs - done) : BNN2C_PATCH_RUN;
+    const bnn2c_lanes *const end = patch + count;
+    BNN2C_UNROLL(4)
+    while (patch != end) {
+      patch++;
+      patch[distance] = ~*patch;
+    }
+    patch++;
+  }
+}
+
+/* Pixels that exist in the words from `first` on of a plane of `pixels` pixels. */
+BNN2C_INLINE void bnn2c_valid_pixels(uint32_t pixels, uint32_t first, uint32_t *valid) {
+  for (uint32_t i = 0u; i < (uint32_t)BNN2C_LANE_WORDS; i++) {
+    const uint32_t before = 32u * (first + i);
+    const uint32_t left = (before < pixels) ? (pixels - before) : 0u;
+    valid[i] = bnn2c_lane_mask(0u, (left < 32u) ? left : 32u);
+  }
+}
+
+/* planes -> planes, thresholded.  scratch: carries of a step, patch and complements; with strides, phases. */
+BNN2C_KERNEL void bnn2c_channel_steps_bits(const bnn2c_channel_steps *p, const uint32_t *in, uint32_t *scratch,
+                                           uint32_t *out) {
+  const uint32_t pixels = (uint32_t)p->shape.out_h * p->shape.out_w;
+  const uint32_t words = (pixels + 31u) / 32u;
+  const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
+  const uint32_t distance = bnn2c_patch_words(inputs);
+  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
+  bnn2c_lanes *const patch = carries + p->carries;
+  bnn2c_clear_patch_zeros(patch, inputs);
+  bnn2c_clear_patch_zeros(patch + distance, inputs);
+  if ((p->shape.stride_h != 1u) || (p->shape.stride_w != 1u)) {
+    uint32_t *const phases = (uint32_t *)(patch + 2u * distance);
+    bnn2c_split_phases(&p->shape, in, phases);
+    in = phases;
+  }
+  for (uint32_t first = 0u; first < words; first += (uint32_t)BNN2C_LANE_WORDS) {
+    uint32_t valid[BNN2C_LANE_WORDS];
+    bnn2c_valid_pixels(pixels, first, valid);
+    bnn2c_gather_planes(&p->shape, in, first, patch);
+    bnn2c_complement_patch(patch, inputs, distance);
+    if (2u * distance <= BNN2C_STEP_NEAR_WORDS) {
+      bnn2c_run_steps_near(p, patch, valid, carries, out + first, words - first);
+    } else {
+      bnn2c_run_steps_far(p, patch, valid, carries, out + first, words - first);
+    }
+  }
+}
+
+#endif /* BNN2C_CHANNEL_STEPS_H */
