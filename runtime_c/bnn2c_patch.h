@@ -44,6 +44,13 @@ BNN2C_NOINLINE uint32_t bnn2c_gather_patch(const bnn2c_conv_shape *s, const uint
       const uint32_t inside = ((iy < s->in_h) && (ix < s->in_w)) ? 1u : 0u;
       const uint32_t *pixel = in + ((inside != 0u) ? ((iy * s->in_w + ix) * pixel_words) : 0u);
       uint32_t left = s->in_c;
+      if ((left % 32u) == 0u) { /* whole words */
+        for (const uint32_t *const end = pixel + pixel_words; pixel != end; pixel++) {
+          *stream.to = *pixel & (0u - inside);
+          stream.to++;
+        }
+        left = 0u;
+      }
       while (left != 0u) {
         const uint32_t bits = (left < 32u) ? left : 32u;
         bnn2c_append_bits(&stream, *pixel & (0u - inside), bits);

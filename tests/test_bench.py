@@ -104,7 +104,7 @@ def test_cost_model_is_within_ten_percent(row: dict[str, Any]) -> None:
 
 def prediction(row: dict[str, Any]) -> int:
     """Instructions that the cost model says for a measured layer."""
-    from bnn2c.kernels import class_sharing, sliced_channels
+    from bnn2c.kernels import channel_steps, class_sharing, sliced_channels
     from bnn2c.kernels.alternatives import cost_key, vector_key
     from bnn2c.kernels.shape import ConvShape
     from bnn2c.targets import load_target
@@ -118,6 +118,8 @@ def prediction(row: dict[str, Any]) -> int:
     target = load_target(row["target"])
     if row["kernel"] == "class_sharing":
         return class_sharing.cost(shape, vector_key(target, row["lane_words"])).instructions
+    if row["kernel"] == "channel_steps":
+        return channel_steps.cost(shape, vector_key(target, row["lane_words"])).instructions
     return sliced_channels.cost(shape, cost_key(target), words_per_lane=row["lane_words"]).instructions
 
 

@@ -14,13 +14,13 @@ IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
 RESULTS = ("bits", "i16", "i32")
 COUNTING = {"neon", "zbb", "popcnt"}
 
-# Instructions per row and word of full chunks, per row and word of the rest, per row, per patch word, and per pixel;
-# fitted to QEMU counts by bench/fit_costs.py.
+# Instructions per row and word of full chunks, per row and word of the rest, per row, per patch word when channels fill
+# words and when not, and per pixel; fitted to QEMU counts by bench/fit_costs.py.
 _COSTS: dict[str, tuple[float, ...]] = {
-    "zbb": (4.27, 0, 6.4, 24, 217),
-    "aarch64": (0.89, 1.35, 2.4, 21, 194),
-    "armv7": (1.23, 2.07, 5.5, 23, 283),
-    "x86": (4.19, 0, 9.3, 42, 265),
+    "zbb": (4.27, 0, 6.4, 17.5, 24, 217),
+    "aarch64": (0.89, 1.35, 2.4, 6, 30, 50),
+    "armv7": (1.23, 2.07, 5.5, 10, 27, 222),
+    "x86": (4.19, 0, 9.3, 28.5, 42, 265),
 }
 
 
@@ -72,12 +72,13 @@ def _interleave(rows: Array, together: int, chunk: int, unit: int) -> Array:
 
 def work(shape: ConvShape, target: str) -> tuple[float, ...]:
     """What the coefficients of `_COSTS` are multiplied with."""
-    rows, chunk, unit = geometry(4 if target in ("aarch64", "armv7") else 1)
-    channels, words = -(-shape.out_c // rows) * rows, -(-shape.taps // 32)
+    together, chunk, unit = geometry(4 if target in ("aarch64", "armv7") else 1)
+    channels, words = -(-shape.out_c // together) * together, -(-shape.taps // 32)
     stored = -(-words // unit) * unit
     full = stored // chunk * chunk
     pixels = shape.out_h * shape.out_w
-    return (pixels * channels * full, pixels * channels * (stored - full), pixels * channels, pixels * words, pixels)
+    rows, gathered = pixels * channels, (pixels * words, 0) if shape.in_c % 32 == 0 else (0, pixels * words)
+    return (rows * full, rows * (stored - full), rows, *gathered, pixels)
 
 
 def cost(shape: ConvShape, target: str) -> Cost:

@@ -1,7 +1,8 @@
 """Choose the kernel family of every binary convolution, and convert bit layouts where two neighbours disagree.
 
-Class sharing is the fastest family for maps of 32 pixels and more; it wants bit planes per channel and takes 2.4 bits
-of flash a weight. The other families take one bit a weight and packed pixels. The choice minimises predicted
+The families with pixels as lanes are the fastest for maps of 32 pixels and more: class sharing, and channel steps for
+few weights per output. They want bit planes per channel and take 2.4 bits of flash a weight, or 4. The other families
+take one bit a weight and packed pixels. The choice minimises predicted
 instructions over the graph: start from the best family of each layer by itself, then revert layers whose gain does
 not pay for the conversions around them, until nothing changes. All kernels of a network share one width of vectors;
 the best choice for each width is made, and the best of these taken. `--optimize size` keeps one bit a weight;
@@ -31,7 +32,7 @@ CONVERSION_PER_WORD = 56
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best family on packed pixels, and class sharing where it can run; costs where there are predictions."""
+    """The best family on packed pixels, and the best on bit planes; costs where there are predictions."""
 
     pixels: Alternative
     planes: Alternative | None
@@ -47,7 +48,7 @@ class Candidates:
 
     @property
     def extra_bytes(self) -> int:
-        """Flash that class sharing takes more."""
+        """Flash that planes take more."""
         flash = [one.cost.flash_bytes if one and one.cost else 0 for one in (self.planes, self.pixels)]
         return flash[0] - flash[1]
 
@@ -130,7 +131,7 @@ def _instructions(one: Alternative | None) -> int:
 
 
 def _shared(graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str]) -> set[str]:
-    """The layers that gain from class sharing, conversions included."""
+    """The layers that gain from bit planes, conversions included."""
     chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)} - unshared
     while True:
         kept = {
