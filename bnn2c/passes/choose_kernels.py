@@ -74,7 +74,7 @@ def kernel_choices(graph: Graph, target: Target, optimize: str) -> Iterator[Grap
     worth = {
         node.output: found.gain / max(1, found.extra_bytes)
         for node in best.nodes
-        if isinstance(node.op, BinaryConv2d) and node.op.family == ClassSharing.name
+        if isinstance(node.op, BinaryConv2d) and node.op.family in PLANE_FAMILIES
         for found in [_candidates(node.op, best.types[node.inputs[0]], target, node.op.lane_words)]
     }
     order = sorted(worth, key=lambda name: worth[name])
