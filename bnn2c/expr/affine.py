@@ -42,9 +42,9 @@ class Affine:
 
 
 def collapse(expr: Expr) -> Expr:
-    """An equivalent expression with merged affine chains."""
+    """An equivalent expression with merged affine chains; with a decision in it, only its integers are centred."""
     if _discontinuous(expr):
-        return expr
+        return fold(expr, lambda e: e, _exact_at_ties)  # type: ignore[return-value]
     return _spell(fold(expr, _leaf, _node))  # type: ignore[arg-type]
 
 
@@ -52,6 +52,18 @@ def slope(expr: Expr) -> Real | None:
     """Factor of the argument where the whole expression is `x * a + b`, [H or 1, W or 1, C or 1]; None otherwise."""
     found = fold(expr, _leaf, _node)
     return found.scale if isinstance(found, Affine) and isinstance(found.base, Arg) else None
+
+
+def _exact_at_ties(e: Apply, args: list[object]) -> object:
+    """`base - step * acc` as `step * (M[c] - acc) + rest`: exactly 0 at a sum of 0, in float32 too."""
+    if e.fn != "descend":
+        return apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
+    base, step = (np.asarray(a.value, np.float64) for a in e.args[1:] if isinstance(a, Const))
+    middle = np.rint(base / step)
+    uniform = middle if (middle != middle.flat[0]).any() else middle[:1, :1, :1]
+    found = apply("mul", apply("sub", const(uniform.astype(np.float32)), e.args[0]), const(step.astype(np.float32)))
+    rest = (base - step * middle).astype(np.float32)
+    return apply("add", found, const(rest)) if rest.any() else found
 
 
 def _discontinuous(expr: Expr) -> bool:

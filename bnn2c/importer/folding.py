@@ -52,6 +52,8 @@ def fold(proto: onnx.NodeProto, operands: Sequence[Array | None], opset: int, li
         Exception: whatever the evaluator raises when it does not know the operator or the operands do not fit.
     """
     feeds = {n: a for n, a in zip(proto.input, operands, strict=True) if a is not None}
+    if proto.op_type == "OneHot" and len(proto.input) > 1 and proto.input[1] in feeds:
+        feeds[proto.input[1]] = feeds[proto.input[1]].reshape(())  # torch writes [depth]; the evaluator wants a scalar
     if proto.op_type in REFUSED or any(a.dtype.kind in "OSU" for a in feeds.values()) or any(subgraphs(proto)):
         raise FoldingRefused("its result is random, text, or computed by a subgraph")
     if proto.op_type not in BOUNDED or prod(a.size or 1 for a in feeds.values()) > limit:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bnn2c.analysis.piecewise import real_steps
 from bnn2c.analysis.steps import Array, Steps
 from bnn2c.expr import Arg, Expr, apply, const
 from bnn2c.expr.affine import slope
@@ -14,6 +15,29 @@ from bnn2c.lowering.state import Lazy, Pool, State
 from bnn2c.ops.quantize import Quantize
 
 MAX_LEVELS = 16
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Even:
+    """Equally spaced levels: code k of channel c is `unit * (tops[c] - step * k)`.
+
+    Attributes:
+        unit: a positive real.
+        tops: float64 [1 or C], whole numbers where the levels are multiples of `unit`.
+        step: 1 or 2.
+    """
+
+    unit: float
+    tops: Array
+    step: int
+
+
+def nearly_whole(numbers: Array) -> Array:
+    """The numbers, those within float32 rounding of an integer replaced by it."""
+    whole = np.rint(numbers)
+    near = np.abs(numbers - whole) <= TOLERANCE * np.maximum(1.0, np.abs(numbers))
+    return np.where(near, whole, numbers)
 
 
 @dataclass(frozen=True)
@@ -29,11 +53,21 @@ class Levels:
     values: Array
 
     @property
-    def spacing(self) -> float | None:
-        """Distance between neighbouring levels when it is the same everywhere, else None."""
+    def even(self) -> Even | None:
+        """The levels as multiples of a unit when neighbours have the same distance everywhere, else None.
+
+        They are float32 numbers, so 0.3, 0.2, 0.1 are multiples of 0.1 up to rounding only. Taken as exact multiples, a
+        sum of products that is 0 in real arithmetic is exactly 0 here.
+        """
         gaps = -np.diff(self.values, axis=1)
-        step = float(gaps.flat[0])
-        return step if step > 0 and np.allclose(gaps, step, rtol=1e-5, atol=0) else None
+        spacing = float(gaps.mean())
+        if spacing <= 0 or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
+            return None
+        for step in (1, 2):
+            tops = nearly_whole(self.values[:, 0] * step / spacing)
+            if (tops == np.rint(tops)).all():
+                return Even(spacing / step, tops, step)
+        return Even(spacing, self.values[:, 0] / spacing, 1)
 
     @property
     def planes(self) -> int:
@@ -44,6 +78,8 @@ class Levels:
 def find_levels(state: State, lazy: Lazy, node: Node) -> Levels | None:
     """Quantise the tensor if it takes at most MAX_LEVELS values; the codes are computed once per tensor."""
     steps = pooled_steps(state, state.pools[lazy.root], lazy) if lazy.root in state.pools else state.steps(lazy)
+    if steps is None and lazy.root in state.pools and not lazy.bare:
+        lazy, steps = _behind_pool(state, lazy)
     if steps is None:
         return None
     table = level_table(steps)
@@ -55,6 +91,15 @@ def find_levels(state: State, lazy: Lazy, node: Node) -> Levels | None:
     name = state.once(key, lambda: _emit_codes(state, lazy, steps, codes, values, node))
     state.domains[name] = np.arange(values.shape[1])
     return Levels(name, values)
+
+
+def _behind_pool(state: State, lazy: Lazy) -> tuple[Lazy, Steps | None]:
+    """The tensor as a step function of the pooled real tensor, which is then computed."""
+    steps = real_steps(lazy.expr, lazy.shape)
+    if steps is None:
+        return lazy, None
+    settled = replace(lazy, root=state.pool_value(lazy.root))
+    return settled, steps
 
 
 def level_table(steps: Steps) -> tuple[Array, Array] | None:

@@ -1,12 +1,13 @@
 """Lowering of linear layers: choose the cheapest exact form by what inputs and weights can hold.
 
-With level codes x = top[c] - spacing * q and weights W[o] = a[o] * w (w small integers), a dot product over the taps
-inside the input is an affine function of a mismatch count m:
+With level codes x = unit * (top[c] - step * q) and weights W[o] = a[o] * w (w small integers), a dot product over the
+taps inside the input is an affine function of a mismatch count:
 
-    sum W x = base[class, o] - step[o] * acc,      acc = sum_ij c_ij * popcount(w_i XOR q_j) >= 0
+    sum W x = a[o] * unit * (base[class, o] - step * acc),      acc = sum_ij c_ij * popcount(w_i XOR q_j) >= 0
 
 where taps outside the input read the code 0 and `base` corrects for them per border class: they contribute
-`W * (pad value - top)` more than the code 0 says. All constants are computed in float64.
+`W * (pad value - top)` more than the code 0 says. `base` is computed without the factors: where the levels are
+multiples of the unit it is a whole number (or half of one), so a sum that is 0 in real arithmetic is exactly 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bnn2c.expr import Arg, Expr, apply, const
 from bnn2c.ir import Node, TensorType
 from bnn2c.ir.window import Window
 from bnn2c.lowering.integers import integer_input
-from bnn2c.lowering.levels import Levels, find_levels
+from bnn2c.lowering.levels import Even, Levels, find_levels, nearly_whole
 from bnn2c.lowering.state import Lazy, State, rearranged
 from bnn2c.lowering.weights import Integers, Planes, as_integers, as_planes
 from bnn2c.ops.binary_conv2d import BinaryConv2d
@@ -32,7 +33,6 @@ from bnn2c.ops.sign_conv2d import SignConv2d
 MAX_SIGN_PLANES = 2
 
 
-_SAME = 1e-9  # relative to a step: the rounding of a few float64 operations on a few thousand taps
 
 
 def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
@@ -47,8 +47,9 @@ def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     if split is None:
         return _real(state, node, op, lazy)
     levels = find_levels(state, lazy, node)
-    if levels is not None and levels.spacing is not None:
-        return _binary(state, node, op, levels, split)
+    even = levels.even if levels is not None else None
+    if levels is not None and even is not None:
+        return _binary(state, node, op, levels, even, split)
     found = integer_input(state, node, lazy)
     if found is not None:
         return _integer(state, node, op, *found, split)
@@ -97,9 +98,8 @@ def per_tap(weights: Array, channel_values: Array, groups: int) -> Array:
     return np.asarray((grouped * spread).sum(axis=-1).reshape(outputs, kernel_h, kernel_w))
 
 
-def _binary(state: State, node: Node, op: Conv2d, levels: Levels, split: Integers) -> Lazy:
+def _binary(state: State, node: Node, op: Conv2d, levels: Levels, even: Even, split: Integers) -> Lazy:
     """XNOR-popcount form."""
-    spacing = levels.spacing or 1.0
     planes: Planes = as_planes(split.integers)
     acts = [1 << j for j in range(levels.planes)]
     coefficients = tuple(tuple(c * a for a in acts) for c in planes.coefficients)
@@ -110,33 +110,28 @@ def _binary(state: State, node: Node, op: Conv2d, levels: Levels, split: Integer
     ]
     root = state.builder.emit(binary, [levels.code], node.output, node.origin, why)
     state.domains[root] = np.arange(binary.largest + 1)
-    step = split.scale * spacing / planes.divisor
-    base = _binary_base(op, levels, split, binary, step, state.builder.types[levels.code].shape[:2])
-    return Lazy(root, _descend(base, step), state.builder.types[root].shape)
+    size = state.builder.types[levels.code].shape[:2]
+    base = _correction(op, levels, even, split, size) + even.step / planes.divisor * binary.largest / 2
+    descent = _descend(base, even.step / planes.divisor, split.scale * even.unit)
+    return Lazy(root, descent, state.builder.types[root].shape)
 
 
-def _binary_base(
-    op: Conv2d, levels: Levels, split: Integers, binary: BinaryConv2d, step: Array, size: tuple[int, int]
-) -> Array:
-    """Real value of an accumulator of 0, per border class: [OH or 1, OW or 1, O]."""
-    weights = split.integers * split.scale[:, None, None, None]
-    top = levels.values[:, 0]
-    span = (levels.spacing or 1.0) * ((1 << levels.planes) - 1)
-    middle = per_tap(weights, top - span / 2, op.groups)
-    outside = per_tap(weights, np.asarray(op.pad_value, np.float64).reshape(-1) - top, op.groups)
-    half = step * binary.taps * sum(map(sum, binary.coefficients)) / 2
-    return np.asarray(half + middle.sum(axis=(1, 2)) + border(op, outside, size, inside=False))
+def _correction(op: Conv2d, levels: Levels, even: Even, split: Integers, size: tuple[int, int]) -> Array:
+    """What codes in the middle of their range, and taps outside the input, add: [OH or 1, OW or 1, O], in units."""
+    middle = even.tops - even.step * ((1 << levels.planes) - 1) / 2
+    pads = nearly_whole(np.asarray(op.pad_value, np.float64).reshape(-1) / even.unit)
+    taps = per_tap(split.integers, middle, op.groups)
+    outside = per_tap(split.integers, pads - even.tops, op.groups)
+    return np.asarray(taps.sum(axis=(1, 2)) + border(op, outside, size, inside=False))
 
 
-def _descend(base: Array, step: Array) -> Expr:
-    """`base - step * acc` in float64, rounded once to float32.
+def _descend(base: Array, step: float, factor: Array) -> Expr:
+    """`factor[o] * (base - step * acc)` in float64, rounded once to float32.
 
-    A base that is a multiple of the step but for rounding is that multiple: ties of real arithmetic are exactly 0.
+    With `step` a power of two and `base` a multiple of 1/2 both products round alike, so equal terms cancel to 0.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        count = base / step
-        base = np.where(np.abs(count - np.rint(count)) < _SAME, np.rint(count) * step, base)
-    return apply("descend", Arg(0), const(base.astype(np.float64)), const(step.reshape(1, 1, -1).astype(np.float64)))
+    scaled = const(np.asarray(base * factor, np.float64))
+    return apply("descend", Arg(0), scaled, const((step * factor).reshape(1, 1, -1).astype(np.float64)))
 
 
 def _form(split: Integers) -> str:
@@ -149,19 +144,25 @@ def _form(split: Integers) -> str:
 
 
 def _integer(state: State, node: Node, op: Conv2d, root: str, affine: tuple[float, float], split: Integers) -> Lazy:
-    """8-bit integers times small integers: `sum W x = scale * a * acc + (offset inside, pad value outside)`."""
+    """8-bit integers times small integers: `sum W x = a * scale * sum w * (q + offset / scale)`, pads likewise."""
     sign = -1 if affine[0] > 0 else 1
     integer = IntegerConv2d((sign * split.integers).astype(np.int8), op.window, op.groups)
     why = ["input is an affine image of 8-bit integers", f"weights are {_form(split)} times a scale per channel"]
     name = state.builder.emit(integer, [root], node.output, node.origin, why)
-    weights = split.integers * split.scale[:, None, None, None]
     size = state.builder.types[root].shape[:2]
-    inside = border(op, per_tap(weights, np.array([affine[1]]), op.groups), size, inside=True)
-    outside = border(
-        op, per_tap(weights, np.asarray(op.pad_value, np.float64).reshape(-1), op.groups), size, inside=False
-    )
+    scale, offset = affine
+    starts = _half_whole(np.array([offset / scale]))
+    pads = _half_whole(np.asarray(op.pad_value, np.float64).reshape(-1) / scale)
+    inside = border(op, per_tap(split.integers, starts, op.groups), size, inside=True)
+    outside = border(op, per_tap(split.integers, pads, op.groups), size, inside=False)
     state.domains[name] = _integer_domain(integer, state.builder.types[root].storage)
-    return Lazy(name, _descend(inside + outside, split.scale * abs(affine[0])), state.builder.types[name].shape)
+    descent = _descend(-sign * (inside + outside), 1.0, split.scale * abs(scale))
+    return Lazy(name, descent, state.builder.types[name].shape)
+
+
+def _half_whole(numbers: Array) -> Array:
+    """Multiples of 1/2 where the numbers are that within rounding: pixels are often centred at 127.5."""
+    return nearly_whole(2.0 * numbers) / 2.0
 
 
 def _integer_domain(op: IntegerConv2d, storage: str) -> Array:

@@ -2,7 +2,7 @@
 
 With x = unit_l * (tl - sl * q) and y = unit_r * (tr - sr * r), where t and s are integers and q and r level codes,
 `sum_k x y = unit_l * unit_r * acc` with the integer `acc` of `BinaryMatMul`; and
-`sum_r (top - spacing * q) = R * top - spacing * sum_r q`.
+`sum_r unit * (top - step * q) = unit * (R * top - step * sum_r q)`; a mean divides that by R.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from bnn2c.ops.mat_mul import MatMul
 from bnn2c.ops.reduce import Reduce
 
 MAX_TOP = 64
-TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -55,29 +54,27 @@ def lower_reduce(state: State, node: Node, op: Reduce) -> Lazy:
     """Sums and means of level codes are integers."""
     lazy = state.lazies[node.inputs[0]]
     levels = find_levels(state, lazy, node) if op.function in ("sum", "mean") else None
-    if levels is None or levels.spacing is None:
+    even = levels.even if levels is not None else None
+    if levels is None or even is None:
         return _real(state, node, op)
     sums = LevelSum()
     why = [f"a {op.function} of level codes: an exact integer"]
     root = state.builder.emit(sums, [levels.code], node.output, node.origin, why)
     state.domains[root] = np.arange(sums.largest(state.builder.types[levels.code]) + 1)
     count = lazy.shape[1]
-    share = 1.0 if op.function == "sum" else 1.0 / count
-    base = const((levels.values[:, 0] * count * share).reshape(1, 1, -1))
-    step = const(np.full((1, 1, 1), levels.spacing * share))
-    return Lazy(root, apply("descend", Arg(0), base, step), state.builder.types[root].shape)
+    base = const((even.unit * (even.tops * count)).reshape(1, 1, -1))
+    total = apply("descend", Arg(0), base, const(np.full((1, 1, 1), even.unit * even.step)))
+    mean = apply("div", total, const(float(count)))
+    return Lazy(root, total if op.function == "sum" else mean, state.builder.types[root].shape)
 
 
 def whole_levels(levels: Levels | None) -> Whole | None:
-    """Levels common to all channels, equally spaced, the largest a multiple of half the spacing; else None."""
-    if levels is None or levels.values.shape[0] > 1 or levels.spacing is None:
+    """Levels common to all channels that are multiples of a unit; else None."""
+    even = levels.even if levels is not None else None
+    if levels is None or even is None or len(even.tops) > 1:
         return None
-    for step in (1, 2):
-        unit = levels.spacing / step
-        top = float(levels.values[0, 0]) / unit
-        if abs(top - round(top)) <= TOLERANCE * max(1.0, abs(top)) and abs(top) <= MAX_TOP:
-            return Whole(levels.code, unit, round(top), step)
-    return None
+    top = float(even.tops[0])
+    return Whole(levels.code, even.unit, int(top), even.step) if top == round(top) and abs(top) <= MAX_TOP else None
 
 
 def _real(state: State, node: Node, op: MatMul | Reduce) -> Lazy:

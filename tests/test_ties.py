@@ -1,0 +1,87 @@
+"""Sums that are exactly 0 although scales and levels are no powers of two, and where thresholds may not move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from models import Array, Net, compiled, ort_session
+
+from bnn2c.ir.graph import outputs
+from bnn2c.toolchain import build_shared
+
+THIRD, TENTH = np.float32(1 / 3), np.float32(0.1)
+
+
+def signs(seed: int, *shape: int) -> Array:
+    return np.random.default_rng(seed).choice(np.float32([-1, 1]), shape)
+
+
+def step(n: Net, x: str) -> str:
+    return n.add("Where", n.add("GreaterOrEqual", x, 0.0), 1.0, -1.0)
+
+
+def agree(model: onnx.ModelProto, samples: list[Array], folder: Path) -> list[str]:
+    """onnxruntime = the final graph = C, bit for bit; the operations of the final graph."""
+    found, run = compiled(model), ort_session(model)
+    library = build_shared(found.files, found.manifest, folder)
+    for x in samples:
+        for one, two, wanted in zip(outputs(found.final, [x]), library.run([x]), run([x]), strict=True):
+            np.testing.assert_array_equal(one, wanted)
+            np.testing.assert_array_equal(two.reshape(wanted.shape), wanted)
+    return [layer["op"] for layer in found.manifest["layers"]]
+
+
+def tenths(n: Net, x: str) -> str:
+    """Levels -0.3, -0.2, … 0.4: multiples of 0.1 up to rounding."""
+    return n.add("Mul", n.add("Round", n.clip(n.add("Mul", x, 3.0), -3.0, 4.0)), TENTH)
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+def test_a_sum_of_zeros_is_zero_in_any_unit(pads: list[int], tmp_path: Path) -> None:
+    """All levels are 0: every runtime gets exactly 0, borders included, and 0 >= 0."""
+    n = Net()
+    x = tenths(n, n.input([1, 3, 5, 5]))
+    x = step(n, n.add("Conv", x, THIRD * signs(1, 9, 3, 3, 3), pads=pads))
+    model = n.model(n.add("Conv", x, signs(2, 4, 9, 1, 1)))
+    assert agree(model, [np.zeros((1, 3, 5, 5), np.float32)], tmp_path).count("binary_conv2d") == 2
+
+
+@pytest.mark.parametrize("size", [6, 10])
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "AveragePool", "ReduceMean"])
+def test_a_mean_of_as_many_ones_as_minus_ones_is_zero(op: str, size: int, tmp_path: Path) -> None:
+    n = Net()
+    x = step(n, n.input([1, 2, size, size]))
+    attrs = {"GlobalAveragePool": {}, "AveragePool": {"kernel_shape": [size, size]}, "ReduceMean": {"axes": [2, 3]}}
+    model = n.model(n.add("Sign", n.add(op, x, **attrs[op])))
+    balanced = signs(3, 1, 2, size, size)
+    balanced.reshape(2, 2, -1)[:, 1] = -balanced.reshape(2, 2, -1)[:, 0]
+    agree(model, [balanced, signs(4, 1, 2, size, size)], tmp_path)
+
+
+def test_signs_before_a_real_layer_come_from_thresholds(tmp_path: Path) -> None:
+    """A real layer reads the sign of an integer sum: the tie is the table's, not that of float32 arithmetic in C."""
+    n, rng = Net(), np.random.default_rng(5)
+    x = n.add("MatMul", step(n, n.input([1, 12])), THIRD * signs(6, 12, 17))
+    x = n.add("Sub", x, np.float32(2 * THIRD) * np.ones(17, np.float32))
+    model = n.model(n.add("MatMul", n.add("Sign", x), rng.integers(-90, 90, (17, 3)).astype(np.float32)))
+    found = compiled(model)
+    library = build_shared(found.files, found.manifest, tmp_path)
+    for seed in range(20):
+        x = signs(seed, 1, 12)
+        np.testing.assert_array_equal(library.run([x])[0], outputs(found.final, [x])[0])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_thresholds_per_pixel_stay_behind_the_pool(stride: int, tmp_path: Path) -> None:
+    """BatchNormalization of a flattened map differs from pixel to pixel; windows share pixels of the map before it."""
+    n, rng = Net(), np.random.default_rng(7)
+    x = n.add("Conv", step(n, n.input([1, 2, 8, 8])), signs(8, 5, 2, 3, 3))
+    x = n.add("MaxPool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[stride, stride])
+    size = 5 * (6 // stride) ** 2
+    flat = n.chain(n.add("Flatten", x), ("Mul", signs(9, size)), ("Add", rng.integers(-9, 9, size).astype(np.float32)))
+    model = n.model(n.add("MatMul", step(n, flat), signs(10, size, 4)))
+    found = agree(model, [signs(seed, 1, 2, 8, 8) for seed in range(6)], tmp_path)
+    assert found.count("binary_conv2d") == 2, "the dense layer is binary too"
