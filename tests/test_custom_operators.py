@@ -186,3 +186,12 @@ def test_one_hot_with_its_depth_in_a_list() -> None:
     model = n.model(n.add("MatMul", n.input([1, 2]), hot), shape=[1, 3])
     x = real(2, 5).reshape(1, 2)
     np.testing.assert_array_equal(outputs(compiled(model).final, [x])[0].reshape(-1), [5, 2, 0])
+
+
+def test_outputs_without_a_shape() -> None:
+    """Runtimes accept them; the shape follows from the graph."""
+    n = Net()
+    model = n.model(n.add("MatMul", n.input([1, 6]), np.eye(6, 4, dtype=np.float32)), shape=[1, 4])
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    found = compiled(model)
+    assert found.manifest["outputs"][0]["shape"] == [1, 4]

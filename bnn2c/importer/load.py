@@ -46,6 +46,7 @@ def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | 
     if options.sign_zero is not None:
         replace_sign(model, options.sign_zero)
     check_limits(model, options)
+    _state_output_shapes(model)
     _check(model)
     return model
 
@@ -94,6 +95,32 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     return found
 
 
+def _state_output_shapes(model: onnx.ModelProto) -> None:
+    """Outputs without a shape, which runtimes accept and the checker does not, get the one that follows."""
+    open_outputs = [o for o in model.graph.output if not o.type.tensor_type.HasField("shape")]
+    if not open_outputs:
+        return
+    try:
+        found = {o.name: o.type.tensor_type for o in onnx.shape_inference.infer_shapes(model).graph.output}
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        found = {}  # the checker or the importer names the node
+    for output in open_outputs:
+        if output.name in found and found[output.name].HasField("shape"):
+            output.type.tensor_type.shape.CopyFrom(found[output.name].shape)
+
+
+def _with_output_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model for the checker: an output whose shape only the importer finds out (that of a Loop) gets any."""
+    if all(o.type.tensor_type.HasField("shape") for o in model.graph.output):
+        return model
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    for output in found.graph.output:
+        if not output.type.tensor_type.HasField("shape"):
+            output.type.tensor_type.shape.dim.add()
+    return found
+
+
 def _check(model: onnx.ModelProto) -> None:
     """ONNX's own checker; unknown domains are reported operator by operator during import instead."""
     declared = {o.domain for o in model.opset_import}
@@ -104,7 +131,7 @@ def _check(model: onnx.ModelProto) -> None:
     if not declared & {"", "ai.onnx"}:
         raise CompileError.single("BNN004", "the model imports no version of the standard operators")
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(_with_output_shapes(model))
     except (onnx.checker.ValidationError, ValueError, TypeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CompileError.single(
