@@ -1,7 +1,8 @@
 """Compiles every model of a folder of real exports, runs the C and compares it with the stored reference outputs.
 
 One line per model: verified, rounding, refused (with the codes of the diagnostics) or MISMATCH. Exit status 1 when a
-model is a mismatch, its C cannot be built or run, or the compiler raised anything but diagnostics.
+model is a mismatch, its C cannot be built or run, it takes more stack than is stated, or the compiler raised anything
+but diagnostics. With `--target cortex-m4` the C runs under QEMU there, in so far as it fits.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def vectors_of(model: Path) -> Path:
 def check(model: Path, folder: Path, target: str, optimize: str) -> Line:
     """Compile, run and compare one model; never raises."""
     from bnn2c.errors import CompileError
+    from bnn2c.toolchain import DoesNotFit
 
     line = Line(str(model.relative_to(folder)), "")
     start = time.perf_counter()
@@ -76,6 +78,8 @@ def check(model: Path, folder: Path, target: str, optimize: str) -> Line:
     except CompileError as error:
         codes = ", ".join(dict.fromkeys(d.code for d in error.diagnostics))
         line.result, line.detail = f"refused {codes}", error.diagnostics[0].line()
+    except DoesNotFit as error:
+        line.result, line.detail = "refused: too large", str(error)
     except Exception as error:  # noqa: BLE001 - any exception of the compiler is a finding
         line.result, line.detail = f"ERROR {type(error).__name__}", str(error)[:2000]
     line.seconds = time.perf_counter() - start
@@ -101,6 +105,9 @@ def _verify(line: Line, model: Path, target: str, optimize: str) -> None:
     line.binary_macs = sum(layer["binary_macs"] or 0 for layer in result["layers"])
     line.real_macs = sum(layer["real_macs"] or 0 for layer in result["layers"])
     line.result = f"rounding {result['rounding']}" if result["rounding"] else "verified"
+    bound = compiled.manifest["stack_bytes"]
+    if result["stack_bytes"] > bound:
+        line.result, line.detail = "ERROR stack", f"{result['stack_bytes']} bytes used, {bound} stated"
     if result["mismatches"]:
         line.result, line.detail = f"MISMATCH {result['mismatches']}", str(result["first_difference"])
 

@@ -335,6 +335,52 @@ def test_two_threads_with_an_arena_each(name: str, libraries: Callable[[str], Li
     assert wrong == []
 
 
+TWO_THREADS = """#include <pthread.h>
+#include <stdlib.h>
+#include "{prefix}.h"
+static {prefix}_input_t in;
+static void *work(void *unused) {{
+  static const size_t bytes = ({upper}_ARENA_BYTES + 63u) / 64u * 64u + 64u;
+  void *const arena = aligned_alloc(64u, bytes);
+  {prefix}_output_t *const out = malloc(sizeof *out);
+  long failed = 0;
+  for (int i = 0; i < 50; i++) {{
+    failed += {prefix}_run(&in, out, arena) != BNN2C_OK;
+  }}
+  free(out);
+  free(arena);
+  (void)unused;
+  return (void *)failed;
+}}
+int main(void) {{
+  pthread_t other;
+  void *failed;
+  pthread_create(&other, NULL, work, NULL);
+  const long here = (long)work(NULL);
+  pthread_join(other, &failed);
+  return here != 0 || failed != NULL;
+}}
+"""
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["kept", "broken"])
+def test_thread_sanitizer(broken: bool, tmp_path: Path) -> None:
+    """Two threads on one input: no race; a static counter is one."""
+    found = generated("mixed")
+    files = {**found.files, "main.c": TWO_THREADS.format(prefix="mixed", upper="MIXED")}
+    if broken:
+        counter = "  static unsigned calls;\n  calls++;\n  out->y_0[0] = (float)calls;\n"
+        name = found.manifest["outputs"][0]["c_name"]
+        counter = counter.replace("y_0", name)
+        files["mixed.c"] = files["mixed.c"].replace("  return BNN2C_OK;\n", counter + "  return BNN2C_OK;\n")
+    sources = [path.name for path in write_files(files, tmp_path)]
+    checked("gcc", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O1", "-g", "-fsanitize=thread", *sources, "-o", "two",
+            "-lm", "-lpthread", cwd=tmp_path)  # fmt: skip
+    run = subprocess.run(["./two"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert ("data race" in run.stderr) == broken, run.stderr
+    assert (run.returncode == 0) != broken
+
+
 def in_c(values: Array) -> str:
     return ", ".join(str(v) for v in values)
 
@@ -409,7 +455,7 @@ def test_binary_networks_take_the_same_time_for_every_input(name: str, target: s
         runs = [on_target(name, target, tmp_path / str(seed), 1, seed).layer_instructions for seed in (1, 2)]
         assert len(runs[0]) > 2 and runs[0][:-1] == runs[1][:-1]
     else:
-        assert on_target(name, target, tmp_path).constant_time
+        assert on_target(name, target, tmp_path, 100 if target == "cortex-m4" else 5).constant_time
 
 
 @pytest.mark.cross
