@@ -5,12 +5,14 @@
 #   scripts/setup.sh test      the same with everything that the tests import, and the cross toolchains through apt
 #
 # Variables: PYTHON (interpreter to start from, default python3), VENV (default .venv),
-#            BNN2C_NO_APT=1 (never install system packages, only say what is missing).
+#            BNN2C_NO_APT=1 (never install system packages, only say what is missing),
+#            BNN2C_LOCKED=1 (test: the versions of scripts/test.lock, checked by their hashes; what CI uses).
 set -eu
 
 kind=${1:-demo}
 python=${PYTHON:-python3}
 venv=${VENV:-.venv}
+lock=scripts/test.lock
 cd "$(dirname "$0")/.."
 
 say() { printf '==> %s\n' "$*"; }
@@ -67,11 +69,24 @@ make_venv() {
 
 # install_bnn2c EXTRA: unless the environment already has it for this pyproject.toml.
 install_bnn2c() {
-  stamp="$venv/.bnn2c-$1-$(cksum <pyproject.toml | cut -d ' ' -f 1)"
+  stamp="$venv/.bnn2c-$1-$(cat pyproject.toml "$lock" | cksum | cut -d ' ' -f 1)${BNN2C_LOCKED:+-locked}"
   [ ! -e "$stamp" ] || return 0
+  if [ "$1" = test ] && [ -n "${BNN2C_LOCKED:-}" ]; then
+    install_locked
+    return 0
+  fi
   say "installing bnn2c and its Python packages ($1) into $venv"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e ".[$1]" ||
     fail "pip could not install the Python packages; see its message above"
+  : >"$stamp"
+}
+
+# install_locked: exactly the versions and files of the lock, nothing from elsewhere, not even to build bnn2c itself.
+install_locked() {
+  say "installing the Python packages of $lock into $venv"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock" &&
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . ||
+    fail "pip could not install the locked Python packages; see its message above"
   : >"$stamp"
 }
 

@@ -435,3 +435,18 @@ def test_ties_of_scaled_sums_are_decided_by_integers(tail: str, pads: int, tmp_p
             windows = np.lib.stride_tricks.sliding_window_view(given, (2, 1), (1, 2))
             dots = np.einsum("chwij,ocij->ohw", windows, exact)
             np.testing.assert_array_equal(got[0] > 0, dots >= 0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+@pytest.mark.parametrize("spelling", ["equal", "not", "cast"])
+def test_equality_with_one_real_number(spelling: str, value: float) -> None:
+    """`x == c` is a step up and down again at a single number, which no bisection from the ends meets."""
+    n, rng = Net(), rng_of()
+    x = n.add("Sub", n.input([1, 40]), value)
+    if spelling == "equal":
+        hit = n.add("Equal", x, 0.0)
+    else:
+        hit = n.add("Cast", x, to=onnx.TensorProto.BOOL)
+        hit = n.add("Not", hit) if spelling == "not" else hit
+    bits = n.add("Where", hit, 1.0, -1.0)
+    check(n.model(n.add("MatMul", bits, dense(rng, 8, 40))))

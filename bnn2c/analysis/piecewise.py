@@ -29,6 +29,7 @@ from bnn2c.expr.tree import fold, remap_consts
 
 MAX_PIECES = 200
 COMPARISONS = {"ge", "gt", "le", "lt", "eq"}
+EQUALITIES = {"eq", "not", "bool"}
 STAIRS = {"round", "floor", "ceil", "trunc"}
 
 
@@ -141,10 +142,21 @@ class Analysis:
 
     def switches(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:
         """A test of a monotone argument: its value changes at most where bisection finds it."""
+        if e.fn in EQUALITIES:
+            return self.equal(e, low, high, parts)
         found: list[Piece] = []
         for start, stop in self.monotone_ranges(e.fn, low, high, parts):
             found.extend(self.stairs(e, Piece(start, stop, None, 1)))
         return found
+
+    def equal(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:
+        """`a == b` may hold at a single number: it changes only where `a >= b` or `a > b` does."""
+        second = parts[1] if len(parts) > 1 else Piece(low, high, (0.0,))
+        operands = (e.args[0], e.args[1] if len(e.args) > 1 else Const(np.zeros((1, 1, 1), np.float32)))
+        tests = (Apply(fn, operands) for fn in ("ge", "gt"))
+        starts = sorted({p.low for test in tests for p in self.switches(test, low, high, [parts[0], second])})
+        ends = [*(start - 1 for start in starts[1:]), high]
+        return [Piece(start, end, (self.at(e, start),)) for start, end in zip(starts, ends, strict=True)]
 
     def monotone_ranges(self, fn: str, low: int, high: int, parts: list[Piece]) -> list[tuple[int, int]]:
         """Ranges on which the (difference of the) arguments is monotone; a parabola is cut at its vertex."""
