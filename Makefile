@@ -41,6 +41,7 @@ fuzz: setup-test ## random networks through the whole chain, N=5000 damaged file
 
 bench: setup-test ## instructions, flash and RAM per kernel and target: docs/bench.md
 	$(PY) bench/run.py --processes $(JOBS)
+	$(PY) bench/real.py
 
 bench-diff: setup-test ## fail when a count grew since bench/baseline.json was stored
 	$(PY) bench/diff.py

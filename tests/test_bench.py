@@ -23,6 +23,7 @@ import measure  # noqa: E402
 import networks  # noqa: E402
 import page  # noqa: E402
 import plot  # noqa: E402
+import real  # noqa: E402
 
 ROWS: list[dict[str, Any]] = json.loads(diff.RESULTS.read_text("utf-8"))
 PREDICTED = [row for row in ROWS if row["target"] in measure.FITTED and row.get("predicted")]
@@ -112,9 +113,7 @@ def prediction(row: dict[str, Any]) -> int:
     layer = networks.LAYERS[row["network"]]
     size, out = (1, 1) if layer.dense else (layer.size, layer.output_size)
     kernel, stride, pad = (1, 1, 0) if layer.dense else (layer.kernel, layer.stride, layer.pad)
-    shape = ConvShape(
-        size, size, layer.inputs, out, out, layer.outputs, kernel, kernel, stride, stride, pad, pad
-    )
+    shape = ConvShape(size, size, layer.inputs, out, out, layer.outputs, kernel, kernel, stride, stride, pad, pad)
     target = load_target(row["target"])
     if row["kernel"] == "class_sharing":
         return class_sharing.cost(shape, vector_key(target, row["lane_words"])).instructions
@@ -136,3 +135,21 @@ def test_page_and_picture_are_those_of_the_results() -> None:
 
 def test_every_benchmarked_target_has_goals() -> None:
     assert set(goals.GOALS) == set(measure.TARGETS)
+
+
+def test_goals_of_real_layers_are_met_and_told() -> None:
+    rows = json.loads(real.RESULTS.read_text("utf-8"))
+    assert [row for row in rows if real.missed(row)] == []
+    told = {(row["layer"], row["real"], row["target"]) for row in rows}
+    assert real.GOALS.keys() <= told and len(told) == len(rows)
+    assert real.PAGE.read_text("utf-8") == real.page(rows)
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("key", real.GOALS, ids=" ".join)
+def test_real_layers_count_as_stored(key: tuple[str, Any, str]) -> None:
+    stored = {(row["layer"], row["real"], row["target"]): row for row in json.loads(real.RESULTS.read_text("utf-8"))}
+    found = real.measured(*key)
+    assert not real.missed(found)
+    if found["compiler"] == stored[key]["compiler"]:
+        assert found["instructions"] == pytest.approx(stored[key]["instructions"], rel=0.02)
