@@ -450,3 +450,16 @@ def test_equality_with_one_real_number(spelling: str, value: float) -> None:
         hit = n.add("Not", hit) if spelling == "not" else hit
     bits = n.add("Where", hit, 1.0, -1.0)
     check(n.model(n.add("MatMul", bits, dense(rng, 8, 40))))
+
+
+@pytest.mark.parametrize("channels", [75, 256])
+def test_pixels_with_constants_of_their_own_per_channel(channels: int) -> None:
+    """As many channels as a byte has values: what differs by channel is not taken for a table of values."""
+    n, rng = Net(), rng_of()
+    x = n.add("Add", n.input([1, channels]), (rng.integers(-8, 9, channels) / 4).astype(np.float32))
+    model = n.model(n.add("MatMul", x, dense(rng, 6, channels)))
+    found, run = compiled(model, input_scale=1 / 256), ort_session(model)
+    for _ in range(4):
+        pixels = random_pixels(rng, 1, channels)
+        wanted = run([np.float32(pixels / 256)])[0]
+        np.testing.assert_allclose(found.reference([pixels])[0], wanted, rtol=1e-5, atol=1e-4)

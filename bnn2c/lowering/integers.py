@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn2c.analysis.steps import Array
+from bnn2c.analysis.steps import Array, constants
 from bnn2c.expr import evaluate
 from bnn2c.ir import Node
 from bnn2c.lowering.state import Lazy, State
@@ -22,11 +22,12 @@ def integer_input(state: State, node: Node, lazy: Lazy) -> tuple[str, Affine] | 
     """
     if lazy.root in state.pools or state.builder.types[lazy.root].storage not in ("u8", "i8"):
         return None
-    domain = state.domains[lazy.root]
-    table = np.asarray(evaluate(lazy.expr, [domain.astype(np.float64)[None, None, :]], np.float64))
-    if table.shape != (1, 1, len(domain)) or not np.isfinite(table).all():
+    if constants(lazy.expr):  # a function of its own for every channel or position
         return None
-    values = table.reshape(-1)
+    domain = state.domains[lazy.root]
+    values = np.asarray(evaluate(lazy.expr, [domain.astype(np.float64)], np.float64)).reshape(-1)
+    if values.size != len(domain) or not np.isfinite(values).all():
+        return None
     straight = _line(domain, values)
     if straight is not None:
         return lazy.root, straight
