@@ -9,7 +9,7 @@ export PYTHON VENV
 PY = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint corpus fuzz bench bench-diff docs clean setup-demo setup-test
+.PHONY: help demo test test-quick lint corpus fuzz prove lock audit bench bench-diff docs clean setup-demo setup-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -36,7 +36,7 @@ lint: setup-test ## ruff and mypy
 corpus: setup-test ## every exported model of CORPUS: verified, refused or mismatch
 	$(PY) scripts/corpus.py --corpus "$(CORPUS)"
 
-fuzz: setup-test ## random networks through the whole chain, N=5000 damaged files
+fuzz: setup-test ## N=5000 random networks through the whole chain and as many damaged files; findings are stored
 	$(PY) -m pytest -q -n $(JOBS) -m fuzz
 
 bench: setup-test ## instructions, flash and RAM per kernel and target: docs/bench.md
@@ -45,6 +45,17 @@ bench: setup-test ## instructions, flash and RAM per kernel and target: docs/ben
 
 bench-diff: setup-test ## fail when a count grew since bench/baseline.json was stored
 	$(PY) bench/diff.py
+
+prove: setup-test ## prove that the kernels have no undefined behaviour (Frama-C's Eva; an hour)
+	@scripts/setup.sh prove
+	$(PY) tests/proofs/prove.py --jobs $(JOBS)
+
+lock: ## scripts/test.lock again, from pyproject.toml; needs uv
+	uv pip compile pyproject.toml --extra test --universal --generate-hashes --python-version 3.10 \
+	  --no-header --annotation-style line -q -o scripts/test.lock
+
+audit: ## known vulnerabilities of the locked packages; needs pip-audit and the network
+	pip-audit -r scripts/test.lock --require-hashes --disable-pip
 
 docs: setup-test ## the pages under docs/ that are generated from the code
 	$(PY) scripts/make_docs.py

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh demo      virtual environment and bnn2c in it; a C compiler (from PyPI when the machine has none)
 #   scripts/setup.sh test      the same with everything that the tests import, and the cross toolchains through apt
+#   scripts/setup.sh prove     Frama-C, for make prove
 #
 # Variables: PYTHON (interpreter to start from, default python3), VENV (default .venv),
 #            BNN2C_NO_APT=1 (never install system packages, only say what is missing),
@@ -155,7 +156,12 @@ toolchains() {
 
 case $kind in
   demo | test) ;;
-  *) fail "usage: scripts/setup.sh demo|test" ;;
+  prove)
+    command -v frama-c >/dev/null 2>&1 || apt_install frama-c-base ||
+      fail "Frama-C is missing; install it: sudo apt-get install frama-c-base"
+    exit 0
+    ;;
+  *) fail "usage: scripts/setup.sh demo|test|prove" ;;
 esac
 check_python
 make_venv
