@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bnn2c.errors import Diagnostic
+from bnn2c.errors import CATALOGUE, Diagnostic
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     console = error_console()
     for diagnostic in diagnostics:
         if not diagnostic.hint:
-            diagnostic = replace(diagnostic, hint=f"see `bnn2c explain {diagnostic.code}`")
+            diagnostic = replace(diagnostic, hint=CATALOGUE[diagnostic.code].action)
         text = Text(diagnostic.text())
         text.stylize(_STYLES[diagnostic.severity], 0, len(diagnostic.severity) + len(diagnostic.code) + 2)
         console.print(text, soft_wrap=True)

@@ -80,10 +80,27 @@ Name = Annotated[
 OptimizeOption = Annotated[
     OptimizeFor | None, typer.Option("--optimize", help="What to optimise for.", show_default="what suits the target")
 ]
+
+
+def _number(text: str | float) -> float:
+    """A number, also written as a fraction: 1/255."""
+    if isinstance(text, float):
+        return text
+    above, slash, below = text.partition("/")
+    try:
+        return float(above) / float(below) if slash else float(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise typer.BadParameter(f"{text!r} is neither a number nor a fraction like 1/255") from error
+
+
 InputScale = Annotated[
     float | None,
     typer.Option(
-        "--input-scale", help="The firmware feeds uint8 q with real = scale * q + offset.", show_default=False
+        "--input-scale",
+        help="The firmware feeds uint8 q with real = scale * q + offset; 1/255 may be written so.",
+        show_default=False,
+        parser=_number,
+        metavar="NUMBER",
     ),
 ]
 InputOffset = Annotated[float, typer.Option("--input-offset", help="See --input-scale.")]

@@ -20,7 +20,12 @@ from bnn2c.ir.builder import Builder
 from bnn2c.options import Options
 
 Scope = dict[str, Tensor]
+HINTS = {
+    "com.microsoft.nchwc": "onnxruntime wrote it for the caches of one machine: compile the model as it was before, or "
+    "save it with GraphOptimizationLevel.ORT_ENABLE_EXTENDED"
+}
 MAX_TRIPS = 512
+ON_DEVICE = "its operands depend on the input, so it would have to run on the device"
 
 
 class Interpreter:
@@ -30,12 +35,14 @@ class Interpreter:
         self.ctx = ctx
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
         self.problems: list[Diagnostic] = []
+        self.skipped: list[onnx.NodeProto] = []
 
     def run(self, nodes: Sequence[onnx.NodeProto], scope: Scope) -> None:
         """Import nodes in order; outputs of a node with a problem stay undefined and silence what depends on them."""
         for proto in nodes:
             names = [n for n in proto.input if n]
             if any(n not in scope for n in names):
+                self.skipped.append(proto)
                 continue
             self.ctx.limits.step()
             try:
@@ -53,7 +60,8 @@ class Interpreter:
         call = Call(proto, operands, attributes(proto), self.opset)
         self.ctx.origin, self.ctx.hint = call.name, next((o for o in proto.output if o), call.name)
         if proto.domain not in ("", "ai.onnx"):
-            raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported")
+            hint = HINTS.get(proto.domain, "")
+            raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported", ON_DEVICE, hint)
         try:
             results = self.outputs(call, scope)
             for tensor in results:
@@ -70,9 +78,7 @@ class Interpreter:
             return self.constant(call)
         handler = handler_for(call.op)
         if handler is None:
-            raise call.refuse(
-                "BNN005", f"operator {call.op} is not supported", hint="`bnn2c ops` lists what is supported"
-            )
+            raise call.refuse("BNN005", f"operator {call.op} is not supported", ON_DEVICE)
         return handler(self.ctx, call)
 
     def constant(self, call: Call) -> Sequence[Tensor]:
@@ -145,6 +151,28 @@ def initialisers(graph: onnx.GraphProto) -> Scope:
     return {t.name: array_of(t) for t in graph.initializer}
 
 
+def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto]) -> list[Diagnostic]:
+    """Unsupported operators behind another problem, which hid them; shapes as ONNX infers them."""
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        inferred = model.graph
+    infos = (*inferred.input, *inferred.value_info, *inferred.output)
+    shapes = {i.name: [d.dim_value or d.dim_param or "?" for d in i.type.tensor_type.shape.dim] for i in infos}
+    shapes |= {t.name: list(t.dims) for t in model.graph.initializer}
+    found = []
+    for node in skipped:
+        standard = node.domain in ("", "ai.onnx")
+        if standard and (node.op_type in ("If", "Loop") or handler_for(node.op_type)):
+            continue
+        name = node.op_type if standard else f"{node.domain}::{node.op_type}"
+        told = ", ".join(str(shapes.get(i, "unknown")).replace("'", "") for i in node.input if i)
+        where = node.name or next((o for o in node.output if o), node.op_type)
+        message = f"operator {name} is not supported"
+        found.append(Diagnostic("BNN005", message, node=where, op=node.op_type, shapes=told, why=ON_DEVICE))
+    return found
+
+
 def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Scope | None = None) -> Graph:
     """Import a checked model.
 
@@ -171,7 +199,7 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
     if trace is not None:
         trace.update(scope)
     if walker.problems:
-        raise CompileError(tuple(walker.problems))
+        raise CompileError((*walker.problems, *_also_unsupported(model, walker.skipped)))
     for info in model.graph.output:
         if info.name not in scope:
             raise CompileError.single("BNN003", f"output {info.name} is not computed by any node")

@@ -14,11 +14,18 @@ from bnn2c.errors import CompileError
 from bnn2c.importer.custom import expand_custom, replace_sign
 from bnn2c.importer.external_data import load_external
 from bnn2c.importer.limits import check_limits, check_text
+from bnn2c.importer.order import check_order
 from bnn2c.options import Options
 
 MAX_FILE_BYTES = 1 << 31
 MAX_UNPACKED_BYTES = 1 << 29
 GZIP = b"\x1f\x8b"
+OLDEST_OPSET = 7
+FOREIGN = (
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with `git lfs pull`"),
+    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, a Keras model)", "export it to ONNX first"),
+    (b"\x89HDF", "an HDF5 file (a Keras model)", "export it to ONNX first, with tf2onnx for example"),
+)
 
 
 def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | None = None) -> onnx.ModelProto:
@@ -75,10 +82,15 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _parse(model: onnx.ModelProto, data: bytes) -> None:
+    for start, kind, hint in FOREIGN:
+        if data.startswith(start):
+            raise CompileError.single("BNN002", f"the file is {kind}, not an ONNX model", hint=hint)
     try:
         model.ParseFromString(data)
     except DecodeError as error:
         raise CompileError.single("BNN002", "the file is not an ONNX model, or it is cut off") from error
+    if not data:
+        raise CompileError.single("BNN002", "the file is empty")
     if not model.ir_version or not model.HasField("graph"):
         raise CompileError.single("BNN002", "the file holds no ONNX graph")
 
@@ -130,10 +142,22 @@ def _check(model: onnx.ModelProto) -> None:
             declared.add(node.domain)
     if not declared & {"", "ai.onnx"}:
         raise CompileError.single("BNN004", "the model imports no version of the standard operators")
+    check_opset(model)
+    check_order(model.graph)
     try:
         onnx.checker.check_model(_with_output_shapes(model))
     except (onnx.checker.ValidationError, ValueError, TypeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CompileError.single(
-            "BNN003", first, hint="the exporter wrote an invalid graph; see `bnn2c explain BNN003`"
-        ) from error
+        first = " ".join(str(error).split("==> Context")[0].split()) or type(error).__name__
+        raise CompileError.single("BNN003", first) from error
+
+
+def check_opset(model: onnx.ModelProto) -> None:
+    """Refuse versions of the standard operators whose meaning is not known here.
+
+    Raises:
+        CompileError: BNN004.
+    """
+    newest = onnx.defs.onnx_opset_version()
+    for version in {o.version for o in model.opset_import if o.domain in ("", "ai.onnx")}:
+        if not OLDEST_OPSET <= version <= newest:
+            raise CompileError.single("BNN004", f"opset {version}; versions {OLDEST_OPSET} to {newest} are understood")

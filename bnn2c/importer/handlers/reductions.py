@@ -8,7 +8,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.registry import handles, refuses
+from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
 from bnn2c.importer.tensors import Tensor, View, storage_order
@@ -109,14 +109,13 @@ def softmax(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [out.with_index(np.moveaxis(out.index, -1, axis))]
 
 
-@refuses("Hardmax")
 @handles("TopK")
 def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
     """TopK with k = 1 is a maximum and its index."""
     x = ctx.as_view(call.tensor(0))
     axis = call.attrs.get("axis", -1) % len(x.shape)
     if (call.numbers("k", 1) or [0]) != [1]:
-        raise call.refuse("BNN006", f"{call.op} is supported only as TopK with k = 1")
+        raise call.refuse("BNN006", "TopK is supported only with k = 1")
     largest = bool(call.attrs.get("largest", 1))
     best = reduce_axes(ctx, x, [axis], "max" if largest else "min", True)
     return [best, _arg(ctx, x, axis, ArgMax(False, not largest), True)]

@@ -1,0 +1,76 @@
+"""Every node reads what an earlier node wrote: cycles, missing tensors and a wrong order are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+
+from bnn2c.errors import CompileError, Diagnostic
+
+SHOWN = 6
+
+
+def check_order(graph: onnx.GraphProto) -> None:
+    """Refuse a main graph in which a node reads a tensor that no node before it computes.
+
+    Raises:
+        CompileError: BNN003 for a cycle, for each tensor that nothing computes, or for the first node out of order.
+    """
+    known = {"", *(i.name for i in graph.input), *(t.name for t in graph.initializer)}
+    known |= {t.values.name for t in graph.sparse_initializer}
+    writers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        absent = [name for name in node.input if name not in known]
+        if absent:
+            raise CompileError(_problems(node, absent, known, writers))
+        known.update(node.output)
+
+
+def _problems(
+    node: onnx.NodeProto, absent: list[str], known: set[str], writers: Mapping[str, onnx.NodeProto]
+) -> list[Diagnostic]:
+    lost = [name for name in absent if name not in writers]
+    if lost:
+        return [_about(node, f"nothing computes the tensor {name}, which this node reads") for name in lost]
+    cycle = _cycle(node, known, writers)
+    if cycle:
+        names = [_name(n) for n in cycle]
+        shown = names if len(names) <= SHOWN else [*names[: SHOWN - 1], f"{len(names) - SHOWN + 1} more"]
+        return [_about(node, f"the graph has a cycle: {' -> '.join([*shown, names[0]])}")]
+    return [_about(node, f"the node reads {absent[0]} before {_name(writers[absent[0]])} computes it")]
+
+
+def _cycle(start: onnx.NodeProto, known: set[str], writers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Nodes, each reading from the next one's predecessor, that lead from `start` back to it; empty without a cycle."""
+    came: dict[int, onnx.NodeProto] = {}
+    waiting, seen = [start], {id(start)}
+    while waiting:
+        node = waiting.pop()
+        for name in node.input:
+            writer = writers.get(name)
+            if name in known or writer is None:
+                continue
+            if writer is start:
+                return _path(node, start, came)
+            if id(writer) not in seen:
+                seen.add(id(writer))
+                came[id(writer)] = node
+                waiting.append(writer)
+    return []
+
+
+def _path(last: onnx.NodeProto, start: onnx.NodeProto, came: Mapping[int, onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """The cycle in the order of the data, `start` first."""
+    found = [last]
+    while found[-1] is not start:
+        found.append(came[id(found[-1])])
+    return [start, *found[:-1]]
+
+
+def _name(node: onnx.NodeProto) -> str:
+    return node.name or next((o for o in node.output if o), node.op_type)
+
+
+def _about(node: onnx.NodeProto, message: str) -> Diagnostic:
+    return Diagnostic("BNN003", message, node=_name(node), op=node.op_type)

@@ -1,0 +1,95 @@
+"""Files and graphs that cannot be compiled: every problem is named, all at once, with what to do about it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from models import Net, compiled
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+from bnn2c.cli.app import app
+from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.importer import load_model
+
+
+def problems(model: onnx.ModelProto | bytes) -> tuple[Diagnostic, ...]:
+    with pytest.raises(CompileError) as caught:
+        compiled(model)
+    return caught.value.diagnostics
+
+
+def sums(*edges: tuple[str, str, str], out: str = "y") -> onnx.ModelProto:
+    """`(name, operand, result)`: result = x + operand."""
+    nodes = [helper.make_node("Add", ["x", operand], [result], name) for name, operand, result in edges]
+    ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4])] for n in ("x", out)]
+    return helper.make_model(helper.make_graph(nodes, "g", *ends), opset_imports=[helper.make_opsetid("", 17)])
+
+
+def test_a_cycle_is_named_in_the_order_of_the_data() -> None:
+    (found,) = problems(sums(("first", "x", "a"), ("n1", "c", "b"), ("n2", "b", "y"), ("n3", "y", "c")))
+    assert (found.code, found.message) == ("BNN003", "the graph has a cycle: n1 -> n2 -> n3 -> n1")
+
+
+def test_a_tensor_that_nothing_computes() -> None:
+    (found,) = problems(sums(("n1", "nowhere", "y")))
+    assert (found.code, found.node) == ("BNN003", "n1") and "tensor nowhere" in found.message
+
+
+def test_nodes_out_of_order() -> None:
+    (found,) = problems(sums(("late", "b", "y"), ("early", "x", "b")))
+    assert (found.code, found.message) == ("BNN003", "the node reads b before early computes it")
+
+
+@pytest.mark.parametrize("version", [5, onnx.defs.onnx_opset_version() + 1])
+def test_versions_of_the_operators_that_are_not_known(version: int) -> None:
+    model = sums(("n", "x", "y"))
+    model.opset_import[0].version = version
+    (found,) = problems(model)
+    assert found.code == "BNN004" and f"opset {version};" in found.message
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+        (b"PK\x03\x04rest", "zip archive"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"", "empty"),
+        (b"hello, this is text", "not an ONNX model"),
+    ],
+)
+def test_files_of_other_kinds_are_recognised(data: bytes, what: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        load_model(data)
+    (found,) = caught.value.diagnostics
+    assert found.code == "BNN002" and what in found.message
+
+
+def test_unsupported_operators_behind_each_other_are_all_reported() -> None:
+    n = Net()
+    x = n.add("Hardmax", n.input([1, 3, 8, 8]), name="pick", axis=1)
+    x = n.add("CumSum", n.add("LRN", x, name="norm", size=3), np.array(1, np.int64), name="acc")
+    x = n.add("Conv", n.add("Relu", x), np.ones((4, 3, 3, 3), np.float32))
+    found = problems(n.model(n.add("Mystery", x, domain="ai.acme", name="end"), shape=[1, 4, 6, 6]))
+    assert [(d.code, d.node, d.op) for d in found] == [
+        ("BNN005", "pick", "Hardmax"), ("BNN005", "norm", "LRN"), ("BNN005", "acc", "CumSum"),
+        ("BNN005", "end", "Mystery"),
+    ]  # fmt: skip
+    assert all("depend on the input" in d.why for d in found)
+    assert [d.shapes for d in found] == ["[1, 3, 8, 8]", "[1, 3, 8, 8]", "[1, 3, 8, 8], []", "[1, 4, 6, 6]"]
+
+
+def test_every_problem_says_what_to_do() -> None:
+    """Where no hint is given, the catalogue's advice is printed itself."""
+    result = CliRunner().invoke(app, ["inspect", "no such file.onnx"])
+    assert result.exit_code == 2 and "Check the path and the permissions" in result.stderr
+
+
+@pytest.mark.parametrize(("text", "code"), [("1/255", 0), ("0.5", 0), ("1/0", 2), ("half", 2)])
+def test_scales_may_be_fractions(text: str, code: int, tmp_path: pytest.TempPathFactory) -> None:
+    n, path = Net(), f"{tmp_path}/m.onnx"
+    onnx.save(n.model(n.add("MatMul", n.input([1, 4]), np.ones((4, 2), np.float32))), path)
+    result = CliRunner().invoke(app, ["inspect", path, "-q", "--input-scale", text])
+    assert result.exit_code == code, result.output
