@@ -11,6 +11,7 @@ from bnn2c.ops.history import History
 from bnn2c.ops.rearrange import Rearrange
 
 ALIGNMENT = 8
+WORD = 4
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _lifetimes(graph: Graph, owner: dict[str, str], ports: dict[str, tuple[str, 
         root = owner[node.output]
         if root in ports:
             continue
-        size = -(-graph.types[node.output].nbytes // ALIGNMENT) * ALIGNMENT
+        size = _rounded_up(graph.types[node.output].nbytes, WORD)
         first = 0 if isinstance(node.op, History) else number
         old = found.get(root, Buffer(root, 0, first, first))
         found[root] = Buffer(root, max(size, old.size), old.first, max(old.last, last[node.output]))
@@ -146,7 +147,7 @@ def _scratch_on_inputs(graph: Graph, owner: dict[str, str], buffers: dict[str, B
         buffer = buffers.get(owner[node.inputs[0]]) if node.inputs else None
         if buffer is None or buffer.last != number or not node.op.scratch_on_input(types):
             continue
-        size = -(-node.op.scratch_bytes(types) // ALIGNMENT) * ALIGNMENT
+        size = _rounded_up(node.op.scratch_bytes(types), WORD)
         buffers[buffer.name] = Buffer(buffer.name, max(size, buffer.size), buffer.first, buffer.last)
         found[number] = buffer.name
     return found
@@ -158,8 +159,12 @@ def _scratch(graph: Graph, shared: dict[int, str]) -> list[Buffer]:
         size = node.op.scratch_bytes(graph.input_types(node))
         if size and number not in shared:
             first, last = (0, len(graph.nodes)) if node.op.keeps_state else (number, number)
-            found.append(Buffer(f"scratch {node.output}", -(-size // ALIGNMENT) * ALIGNMENT, first, last))
+            found.append(Buffer(f"scratch {node.output}", _rounded_up(size, WORD), first, last))
     return found
+
+
+def _rounded_up(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
 
 
 def _pack(wanted: list[Buffer]) -> list[Buffer]:
@@ -171,6 +176,6 @@ def _pack(wanted: list[Buffer]) -> list[Buffer]:
         for other in alive:
             if offset + item.size <= other.offset:
                 break
-            offset = max(offset, other.offset + other.size)
+            offset = max(offset, _rounded_up(other.offset + other.size, ALIGNMENT))
         placed.append(Buffer(item.name, item.size, item.first, item.last, offset))
     return sorted(placed, key=lambda b: (b.first, b.offset, b.name))

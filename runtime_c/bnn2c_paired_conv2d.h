@@ -37,8 +37,8 @@ typedef struct {
 /* The classes among the pixels of a vector, and their halves of words. */
 typedef struct {
   uint32_t count;
-  uint32_t of[2 * BNN2C_LANE_WORDS];
-  bnn2c_lanes mask[2 * BNN2C_LANE_WORDS];
+  uint32_t of[BNN2C_PAIRED_PIXELS];
+  bnn2c_lanes mask[BNN2C_PAIRED_PIXELS];
 } bnn2c_paired_classes;
 
 /* The next pixel; the last one stays. */
@@ -175,7 +175,8 @@ BNN2C_INLINE bnn2c_lanes bnn2c_paired_bits(const bnn2c_paired_conv2d *p, const b
     codes += groups;
     bounds++;
   }
-  return (bits >> (16u - count)) & ((0xFFFFu >> (16u - count)) * 0x00010001u);
+  const uint32_t half = ((uint32_t)1u << count) - 1u;
+  return (bits >> (16u - count)) & (half * 0x00010001u);
 }
 
 /* Instances: 3x3 pixels of three colours and one class, and any. */
@@ -227,7 +228,7 @@ BNN2C_KERNEL void bnn2c_paired_channels(const bnn2c_paired_conv2d *p, const bnn2
       patch[4u * p->groups - i] = BNN2C_NO_LANES;                                                                    \
     }                                                                                                                \
     for (uint32_t first = 0u; first < pixels; first += BNN2C_PAIRED_PIXELS) {                                        \
-      bnn2c_paired_pixel made[2 * BNN2C_LANE_WORDS];                                                                 \
+      bnn2c_paired_pixel made[BNN2C_PAIRED_PIXELS];                                                                  \
       bnn2c_paired_classes classes;                                                                                  \
       for (uint32_t i = 0u; i < BNN2C_PAIRED_PIXELS; i++) {                                                          \
         made[i] = pixel;                                                                                             \

@@ -130,7 +130,7 @@ class Loop(Op):
     @cached_property
     def layout(self) -> tuple[dict[int, int], dict[int, int], int]:
         """Scratch after the body's arena: offset of each state by input, of each output that is no result, end."""
-        end = self.plan.size
+        end = -(-self.plan.size // 8) * 8
         states: dict[int, int] = {}
         others: dict[int, int] = {}
         for number, (feed, kind) in enumerate(zip(self.feeds, self.windows, strict=True)):
