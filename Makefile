@@ -24,10 +24,10 @@ demo: setup-demo ## compile the example, run it on real digits, compare with ONN
 	@$(PY) examples/digits/demo.py
 
 test: setup-test lint ## lint and all tests; installs toolchains through apt when it can
-	$(PY) -m pytest -q -n $(JOBS) -m "not fuzz and not corpus"
+	$(PY) -m pytest -q -n $(JOBS) -m "not fuzz and not corpus and not prove"
 
 test-quick: setup-test lint ## without the tests that take long, for while you write code
-	$(PY) -m pytest -q -n $(JOBS) -m "not slow and not fuzz and not corpus"
+	$(PY) -m pytest -q -n $(JOBS) -m "not slow and not fuzz and not corpus and not prove"
 
 lint: setup-test ## ruff and mypy
 	$(PY) -m ruff check .
@@ -48,6 +48,7 @@ bench-diff: setup-test ## fail when a count grew since bench/baseline.json was s
 
 prove: setup-test ## prove that the kernels have no undefined behaviour (Frama-C's Eva; an hour)
 	@scripts/setup.sh prove
+	$(PY) -m pytest -q -n $(JOBS) -m prove
 	$(PY) tests/proofs/prove.py --jobs $(JOBS)
 
 lock: ## scripts/test.lock again, from pyproject.toml; needs uv

@@ -76,13 +76,12 @@ int main(void) {
 CROSS = [
     ("arm-linux-gnueabihf-gcc", "qemu-arm", "/usr/arm-linux-gnueabihf"),
     ("aarch64-linux-gnu-gcc", "qemu-aarch64", "/usr/aarch64-linux-gnu"),
-    ("mips-linux-gnu-gcc", "qemu-mips", "/usr/mips-linux-gnu"),
-    ("powerpc-linux-gnu-gcc", "qemu-ppc", "/usr/powerpc-linux-gnu"),
+    ("powerpc-linux-gnu-gcc", "qemu-ppc", "/usr/powerpc-linux-gnu"),  # big-endian
 ]
 
 
 @pytest.mark.cross
-@pytest.mark.parametrize(("compiler", "emulator", "root"), CROSS[:2], ids=["arm", "aarch64"])
+@pytest.mark.parametrize(("compiler", "emulator", "root"), CROSS, ids=["arm", "aarch64", "powerpc"])
 def test_check_and_selftest_under_qemu(
     compiled: Compiled, tmp_path: Path, compiler: str, emulator: str, root: str
 ) -> None:
@@ -106,12 +105,3 @@ def test_check_and_selftest_under_qemu(
         answers.append([int(word) for word in done.stdout.split()])
     assert answers[0] == [OK, 0]
     assert answers[1][0] == DAMAGED
-
-
-@pytest.mark.parametrize(("compiler", "emulator", "root"), CROSS[2:], ids=["mips", "powerpc"])
-def test_checksum_does_not_depend_on_the_byte_order(
-    compiled: Compiled, tmp_path: Path, compiler: str, emulator: str, root: str
-) -> None:
-    if not shutil.which(compiler) or not shutil.which(emulator):
-        pytest.skip(f"{compiler} or {emulator} is not installed")
-    test_check_and_selftest_under_qemu(compiled, tmp_path, compiler, emulator, root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "proofs"))
 
 import prove
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("frama-c"), reason="needs frama-c")]
+pytestmark = pytest.mark.prove
 
 
 @pytest.mark.parametrize("kind", ["concat", "quantize", "embedding", "rearrange"])
