@@ -27,15 +27,16 @@ typedef struct {
 BNN2C_NOINLINE BNN2C_STEADY uint32_t *bnn2c_popcount_bits_pixel(const uint32_t *weights, const int16_t *thresholds,
                                                                const uint32_t *patch, uint32_t words,
                                                                uint32_t channels, uint32_t *out) {
-  uint32_t bits = 0u;
-  for (uint32_t channel = 0u; channel < channels; channel += BNN2C_ROWS) {
-    bits |= bnn2c_rows_above(bnn2c_count_rows(patch, weights, words), thresholds + channel) << (channel % 32u);
-    weights += BNN2C_ROWS * words;
-    if ((channel % 32u == 32u - BNN2C_ROWS) || (channel + BNN2C_ROWS >= channels)) {
-      *out = bits;
-      out++;
-      bits = 0u;
+  while (channels != 0u) {
+    const uint32_t count = (channels < 32u) ? channels : 32u;
+    uint32_t bits = 0u;
+    for (uint32_t shift = 0u; shift < count; shift += BNN2C_ROWS) {
+      bits |= bnn2c_rows_above(bnn2c_count_rows(patch, &weights, words), thresholds) << shift;
+      thresholds += BNN2C_ROWS;
     }
+    *out = bits;
+    out++;
+    channels -= count;
   }
   return out;
 }
@@ -45,8 +46,7 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_popcount_counts_pixel(const uint32_t *wei
                                                             uint32_t words, uint32_t channels,
                                                             bnn2c_channel_output *out) {
   for (uint32_t channel = 0u; channel < channels; channel += BNN2C_ROWS) {
-    const bnn2c_row_counts counts = bnn2c_count_rows(patch, weights, words);
-    weights += BNN2C_ROWS * words;
+    const bnn2c_row_counts counts = bnn2c_count_rows(patch, &weights, words);
     for (unsigned r = 0u; (r < BNN2C_ROWS) && (channel + r < channels); r++) {
       if (out->i16 != 0) {
         *out->i16++ = (int16_t)bnn2c_row_count(counts, r);
@@ -57,20 +57,36 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_popcount_counts_pixel(const uint32_t *wei
   }
 }
 
+/* The words of the only pixel under a 1x1 kernel, where they need no zeros behind them; NULL otherwise. */
+BNN2C_INLINE const uint32_t *bnn2c_pixel_itself(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t y, uint32_t x) {
+  const uint32_t iy = y * s->stride_h - s->pad_top;
+  const uint32_t ix = x * s->stride_w - s->pad_left;
+  const uint32_t single = ((uint32_t)s->kernel_h * s->kernel_w == 1u) ? 1u : 0u;
+  if ((single != 0u) && ((s->in_c % (32u * BNN2C_ROW_UNIT)) == 0u) && (iy < s->in_h) && (ix < s->in_w)) {
+    return in + (iy * s->in_w + ix) * (s->in_c / 32u);
+  }
+  return NULL;
+}
+
 /* Pixel (y, x). */
 BNN2C_KERNEL void bnn2c_popcount_rows_at(const bnn2c_popcount_rows *p, const uint32_t *in, uint32_t y, uint32_t x,
                                          uint32_t *scratch, bnn2c_channel_output *out) {
   const uint32_t stride = ((uint32_t)p->shape.out_c + BNN2C_ROWS - 1u) / BNN2C_ROWS * BNN2C_ROWS;
   const uint32_t of = (uint32_t)p->shape.row_class[y] * p->shape.col_classes + p->shape.col_class[x];
-  uint32_t words = bnn2c_gather_patch(&p->shape, in, y, x, scratch);
-  for (; words % BNN2C_ROW_UNIT != 0u; words++) {
-    scratch[words] = 0u;
+  const uint32_t *patch = bnn2c_pixel_itself(&p->shape, in, y, x);
+  uint32_t words = (uint32_t)p->shape.in_c / 32u;
+  if (patch == NULL) {
+    patch = scratch;
+    words = bnn2c_gather_patch(&p->shape, in, y, x, scratch);
+    for (; words % BNN2C_ROW_UNIT != 0u; words++) {
+      scratch[words] = 0u;
+    }
   }
   if (out->bits != 0) {
-    out->bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, scratch, words, p->shape.out_c,
+    out->bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, patch, words, p->shape.out_c,
                                           out->bits);
   } else {
-    bnn2c_popcount_counts_pixel(p->weights, scratch, words, p->shape.out_c, out);
+    bnn2c_popcount_counts_pixel(p->weights, patch, words, p->shape.out_c, out);
   }
 }
 

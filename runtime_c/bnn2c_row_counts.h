@@ -51,8 +51,8 @@ BNN2C_INLINE uint8x16_t bnn2c_differ64(uint8x16x4_t a, const uint32_t **w) {
 
 typedef uint16x8_t bnn2c_row_counts;
 
-/* Mismatches of `rows` of the eight rows of a block; `w`: the first of them. */
-BNN2C_INLINE void bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first,
+/* Mismatches of `rows` of the eight rows of a block; `w`: the block.  Returns its end when `first` is 0. */
+BNN2C_INLINE const uint32_t *bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first,
                                    unsigned rows, uint16x8_t *sum) {
   w += 16u * first;
   if (words >= 16u) {
@@ -88,13 +88,14 @@ BNN2C_INLINE void bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uin
     w += 4u * (8u - rows);
     patch += 4;
   }
+  return w;
 }
 
-/* Mismatches of eight rows; ARMv7 has registers for four at a time. */
+/* Mismatches of eight rows, moving on to the next eight; ARMv7 has registers for four at a time. */
 #if defined(__aarch64__)
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
   uint16x8_t sum[8];
-  bnn2c_count_some(patch, w, words, 0u, 8u, sum);
+  *weights = bnn2c_count_some(patch, *weights, words, 0u, 8u, sum);
   return vpaddq_u16(vpaddq_u16(vpaddq_u16(sum[0], sum[1]), vpaddq_u16(sum[2], sum[3])),
                     vpaddq_u16(vpaddq_u16(sum[4], sum[5]), vpaddq_u16(sum[6], sum[7])));
 }
@@ -102,7 +103,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint
 BNN2C_INLINE uint16x4_t bnn2c_count_four(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first) {
   uint16x8_t sum[4];
   uint16x4_t half[4];
-  bnn2c_count_some(patch, w, words, first, 4u, sum);
+  (void)bnn2c_count_some(patch, w, words, first, 4u, sum);
   BNN2C_UNROLL(4)
   for (unsigned i = 0u; i < 4u; i++) {
     half[i] = vpadd_u16(vget_low_u16(sum[i]), vget_high_u16(sum[i]));
@@ -110,8 +111,10 @@ BNN2C_INLINE uint16x4_t bnn2c_count_four(const uint32_t *patch, const uint32_t *
   return vpadd_u16(vpadd_u16(half[0], half[1]), vpadd_u16(half[2], half[3]));
 }
 
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
+  const uint32_t *const w = *weights;
   const uint16x4_t low = bnn2c_count_four(patch, w, words, 0u);
+  *weights += BNN2C_ROWS * words;
   return vcombine_u16(low, bnn2c_count_four(patch, w, words, 4u));
 }
 #endif
@@ -139,9 +142,10 @@ BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
 
 typedef __m256i bnn2c_row_counts;
 
-/* Mismatches of eight rows, one per 32-bit lane. */
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+/* Mismatches of eight rows, one per 32-bit lane; moves on to the next eight. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
   __m256i counts = _mm256_setzero_si256();
+  const uint32_t *w = *weights;
   const uint32_t *const end = patch + words;
   BNN2C_UNROLL(4)
   while (patch != end) {
@@ -150,6 +154,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint
     w += BNN2C_ROWS;
     patch++;
   }
+  *weights = w;
   return counts;
 }
 
@@ -179,9 +184,10 @@ BNN2C_INLINE uint32_t bnn2c_popcount(uint32_t x) {
 #endif
 }
 
-/* Mismatches of eight rows. */
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t *w, uint32_t words) {
+/* Mismatches of eight rows; moves on to the next eight. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
   bnn2c_row_counts counts = {{0u}};
+  const uint32_t *w = *weights;
   const uint32_t *const end = patch + words;
   BNN2C_UNROLL(4)
   while (patch != end) {
@@ -193,6 +199,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint
     w += BNN2C_ROWS;
     patch++;
   }
+  *weights = w;
   return counts;
 }
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 from typer.testing import CliRunner
 
 from bnn2c.cli.app import app
+from bnn2c.options import Options
+from bnn2c.pipeline import compile_model
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
@@ -101,6 +105,24 @@ def test_results_are_those_of_the_baseline() -> None:
 def test_cost_model_is_within_ten_percent(row: dict[str, Any]) -> None:
     """The baseline holds the counts of QEMU; the prediction is made anew from the cost tables."""
     assert prediction(row) == pytest.approx(row["instructions"], rel=0.1)
+
+
+@pytest.mark.parametrize(("optimize", "kinds"), [("speed", {"paired_conv2d"}), ("size", {"quantized_conv2d"})])
+def test_first_layers_keep_one_bit_a_weight_at_size(optimize: Any, kinds: set[str]) -> None:
+    net = networks.Builder()
+    hidden = net.conv("x", networks.Conv(3, 8, size=6, pad=0))
+    model = net.model([1, 3, 6, 6], net.add("Conv", hidden, net.weights(4, 8, 3, 3)), [1, 4, 2, 2])
+    found = compile_model(model, Options(optimize=optimize, input_scale=1 / 255))
+    assert kinds <= {node.op.kind for node in found.final.nodes}
+    image = np.random.default_rng(1).integers(0, 256, (1, 3, 6, 6)).astype(np.uint8)
+    expected = ReferenceEvaluator(model).run(None, {"x": image.astype(np.float32) / np.float32(255)})[0]
+    np.testing.assert_allclose(found.reference([image])[0], expected, atol=1e-4)
+
+
+def test_stored_predictions_are_within_ten_percent_on_every_target() -> None:
+    rows = [row for row in ROWS if row.get("predicted")]
+    assert len(rows) > 100
+    assert [row["key"] for row in rows if abs(row["predicted"] / row["instructions"] - 1) > 0.1] == []
 
 
 def prediction(row: dict[str, Any]) -> int:

@@ -14,16 +14,16 @@ IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
 RESULTS = ("bits", "i16", "i32")
 MAX_PLANES = 20
 
-# Instructions per weight and block of lanes, per digit and block, per patch word, and per pixel, by kind of core and
-# words per lane; fitted to QEMU counts by bench/fit_costs.py.
+# Instructions per weight and block of lanes, per digit and block, per patch word, per pixel, and per pixel whose patch
+# is gathered, by kind of core and words per lane; fitted to QEMU counts by bench/fit_costs.py.
 _COSTS = {
-    ("cortex-m", 1): (7.39, 24, 52, 185),
-    ("cortex-m0", 1): (11.33, 34, 73, 226),
-    ("rv32", 1): (8.39, 29, 50, 183),
-    ("rv32", 2): (14.42, 49, 223, 169),
-    ("cortex-m", 4): (10.44, 33, 92, 146),
-    ("x86", 8): (5.51, 78, 98, -137),
-    ("other", 1): (8.4, 29, 52, 185),
+    ("cortex-m", 1): (7.39, 24, 52, 30, 155),
+    ("cortex-m0", 1): (11.33, 34, 73, -90, 316),
+    ("rv32", 1): (8.39, 29, 50, 32, 151),
+    ("rv32", 2): (14.42, 49, 223, 18, 151),
+    ("cortex-m", 4): (10.44, 33, 92, 146, 0),
+    ("x86", 8): (5.51, 78, 98, -137, 0),
+    ("other", 1): (8.4, 29, 52, 30, 155),
 }
 _PER_SUM = 24  # to turn the digits of one output back into an integer
 
@@ -92,7 +92,8 @@ def work(shape: ConvShape, thresholded: bool, words_per_lane: int) -> tuple[floa
     """What the coefficients of `_COSTS` are multiplied with."""
     blocks, words = -(-shape.out_c // (32 * words_per_lane)), -(-shape.taps // 32)
     pixels, planes = shape.out_h * shape.out_w, planes_of(shape, thresholded)
-    return (pixels * blocks * words * 32, pixels * blocks * planes, pixels * words, pixels)
+    gathered = 0 if shape.pointwise else pixels
+    return (pixels * blocks * words * 32, pixels * blocks * planes, pixels * words, pixels, gathered)
 
 
 def cost(shape: ConvShape, target: str, thresholded: bool = True, words_per_lane: int = 1) -> Cost:

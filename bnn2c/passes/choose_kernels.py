@@ -2,10 +2,10 @@
 
 The families with pixels as lanes are the fastest for maps of 32 pixels and more: class sharing, and channel steps for
 few weights per output. They want bit planes per channel and take 2.4 bits of flash a weight, or 4. The other families
-take one bit a weight and packed pixels. The choice minimises predicted
-instructions over the graph: start from the best family of each layer by itself, then revert layers whose gain does
-not pay for the conversions around them, until nothing changes. All kernels of a network share one width of vectors;
-the best choice for each width is made, and the best of these taken. `--optimize size` keeps one bit a weight;
+take one bit a weight and packed pixels. The choice minimises predicted instructions over the graph: start from the best
+family of each layer by itself, then revert layers whose gain does not pay for the conversions around them, until
+nothing changes. All kernels of a network share one width of vectors; the best choice for each width is made, and the
+best of these taken. `--optimize size` keeps one bit a weight, also in first layers, which then run pixel by pixel;
 `balanced` accepts the larger flash (weights and code) only when it saves at least BALANCED_GAIN instructions per
 extra byte.
 """
@@ -23,6 +23,7 @@ from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
+from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.targets import Target
 
 BALANCED_GAIN = 100
@@ -85,10 +86,18 @@ def kernel_choices(graph: Graph, target: Target, optimize: str) -> Iterator[Grap
 
 def choose_kernels(graph: Graph, target: Target, optimize: str, unshared: frozenset[str] = frozenset()) -> Graph:
     """Set the family of every binary layer, and insert layout conversions; no class sharing in layers `unshared`."""
+    if optimize == "size":
+        graph = replace(graph, nodes=tuple(map(_single_pixels, graph.nodes)))
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
     choices = [_choice(graph, target, optimize, lanes, unshared) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
     return convert(graph, min(fitting, key=lambda one: one.instructions), target)
+
+
+def _single_pixels(node: Node) -> Node:
+    """First layers pixel by pixel: one bit a weight instead of two, and less code."""
+    op = node.op
+    return replace(node, op=QuantizedConv2d(op.conv, op.step)) if isinstance(op, PairedConv2d) else node
 
 
 def _may_be_wide(graph: Graph, choice: Choice) -> bool:

@@ -13,12 +13,14 @@ from kernel_harness import Case, conv, run_cases
 from bnn2c.kernels import popcount_rows
 from bnn2c.kernels.shape import ConvShape
 
-CHANNELS = [(1, 1), (3, 5), (31, 33), (48, 96), (130, 12)]
+CHANNELS = [(1, 1), (3, 5), (31, 33), (48, 96), (64, 9), (130, 12)]
 GRID = itertools.product(CHANNELS, [(0, 0, 0, 0), (1, 0, 0, 2)], [(1, 1), (1, 2)])
 DENSE = [ConvShape.dense(n, o) for n, o in [(1, 1), (33, 40), (784, 33), (1024, 16), (2100, 9), (8200, 3)]]
-SHAPES = [conv((4, 5), channels, (3, 3), pad=pad, stride=stride) for channels, pad, stride in GRID] + DENSE
+PIXELS = [conv((5, 4), (c, 9), (1, 1), stride=(2, 1), pad=(1, 0, 2, 1)) for c in (32, 128, 256)]
+SHAPES = [conv((4, 5), channels, (3, 3), pad=pad, stride=stride) for channels, pad, stride in GRID]
+SHAPES += DENSE + PIXELS
 CASES = [Case(shape, ("bits", "bits", "i16", "i32")[i % 4], i) for i, shape in enumerate(SHAPES)]
-CASES += [Case(shape, "bits") for shape in DENSE]
+CASES += [Case(shape, "bits") for shape in DENSE + PIXELS]
 
 
 def test_equals_reference(tmp_path: Path) -> None:
