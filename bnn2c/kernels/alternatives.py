@@ -6,8 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import channel_steps, class_sharing, popcount_rows, sliced_channels
-from bnn2c.kernels.binary import FAMILIES, PLANE_FAMILIES, ChannelSteps, ClassSharing, PopcountRows, Sliced
+from bnn2c.kernels import channel_steps, class_sharing, depthwise_lanes, popcount_rows, sliced_channels
+from bnn2c.kernels.binary import (
+    FAMILIES,
+    PLANE_FAMILIES,
+    ChannelSteps,
+    ClassSharing,
+    DepthwiseLanes,
+    PopcountRows,
+    Sliced,
+)
 from bnn2c.kernels.levels import shape_of
 from bnn2c.kernels.shape import Cost
 
@@ -91,6 +99,8 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
         return channel_steps.cost(shape, vector_key(target, lane_words))
     if family == Sliced.name:
         return sliced_channels.cost(shape, cost_key(target), op.thresholds is not None, lane_words)
+    if family == DepthwiseLanes.name:
+        return depthwise_lanes.cost(shape, op.thresholds is not None)
     if family == PopcountRows.name:
         return popcount_rows.cost(shape, _counting(target))
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import channel_steps, class_sharing, popcount_rows, sliced_channels, sliced_planes
+from bnn2c.kernels import channel_steps, class_sharing, depthwise_lanes, popcount_rows, sliced_channels, sliced_planes
 from bnn2c.kernels.levels import class_levels, class_thresholds, shape_of
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.kernels.shape import Array, Layer
@@ -115,6 +115,13 @@ class PopcountRows(OnePlane):
     module: ClassVar[ModuleType] = popcount_rows
 
 
+class DepthwiseLanes(OnePlane):
+    """One input channel for each output channel; 32 of them side by side."""
+
+    name = "depthwise_lanes"
+    module: ClassVar[ModuleType] = depthwise_lanes
+
+
 class SlicedPlanes:
     """Output-channel lanes, several planes."""
 
@@ -165,10 +172,9 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
     return None
 
 
+_ORDERED = (ClassSharing, ChannelSteps, Sliced, PopcountRows, DepthwiseLanes, SlicedPlanes, Popcount)
 Kernel = OnePlane | SlicedPlanes | Popcount
-FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {
-    family.name: family for family in (ClassSharing, ChannelSteps, Sliced, PopcountRows, SlicedPlanes, Popcount)
-}
+FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {family.name: family for family in _ORDERED}
 PLANE_FAMILIES = frozenset(name for name, family in FAMILIES.items() if issubclass(family, PixelLanes))
 _CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
 
@@ -183,5 +189,5 @@ def choose(op: BinaryConv2d, kind: TensorType) -> Kernel:
 
 def _portable(op: BinaryConv2d, kind: TensorType) -> type[Kernel]:
     """The family of a layer for which none was chosen."""
-    families: tuple[type[Sliced | SlicedPlanes], ...] = (Sliced, SlicedPlanes)
+    families: tuple[type[OnePlane | SlicedPlanes], ...] = (Sliced, DepthwiseLanes, SlicedPlanes)
     return next((family for family in families if family.refuses(op, kind) is None), Popcount)

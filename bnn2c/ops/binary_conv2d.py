@@ -150,6 +150,8 @@ BinaryConv2d.CASES = (
     _case((1, 2), (1, 5, 33), 8, Window((1, 3))),
     _case((1, 1), (5, 5, 24), 12, Window((3, 3), pads=(1, 1, 1, 1)), groups=3),
     _case((1, 1), (5, 4, 16), 16, Window((3, 3), pads=(1, 1, 1, 1)), groups=16, levels=1),
+    _case((1, 1), (5, 4, 40), 40, Window((3, 3), (2, 1), (1, 2), (1, 1, 1, 2)), groups=40),
+    _case((1, 1), (4, 6, 70), 70, Window((5, 3), pads=(2, 1, 2, 1)), groups=70, levels=1),
     _case((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
     _case((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
     _case((1, 1), (9, 8, 40), 33, Window((1, 1)), levels=1, family="channel_steps"),
