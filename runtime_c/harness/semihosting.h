@@ -11,7 +11,9 @@ enum { BNN2C_SYS_OPEN = 0x01, BNN2C_SYS_CLOSE = 0x02, BNN2C_SYS_WRITE = 0x05, BN
 #define BNN2C_EXIT_FAULT 0x20023u
 
 #if defined(__riscv)
-#define BNN2C_SEMIHOSTING_CALL ".option push\n.option norvc\nslli x0, x0, 0x1f\nebreak\nsrai x0, x0, 7\n.option pop"
+/* The three instructions must lie in one page, or they are a plain breakpoint. */
+#define BNN2C_SEMIHOSTING_CALL \
+  ".option push\n.option norvc\n.balign 16\nslli x0, x0, 0x1f\nebreak\nsrai x0, x0, 7\n.option pop"
 #define BNN2C_REGISTER_0 "a0"
 #define BNN2C_REGISTER_1 "a1"
 #else
