@@ -45,9 +45,8 @@ from bnn2c.streaming import Stream, make_stream
 from bnn2c.targets import Target, load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
-AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (
-    narrow_copies,
-    roll_loops,
+AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (narrow_copies, roll_loops)
+FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_thresholds),
     in_bodies(fuse_pixels),
     in_bodies(fuse_maps),
@@ -104,9 +103,13 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
     stream = None if options.stream is None else make_stream(graph, options.stream)
+    step = dump("stream", stream.graph) if stream else graph
+    for fuse in FUSING:
+        step = dump(fuse.__name__, fuse(step))
+        graph = fuse(graph) if stream else step
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     lowered = Lowered(graph, stream, imported, state, formats.summary, options, target, prefix, digest)
-    choices = map(LAST, kernel_choices(stream.graph if stream else graph, target, options.optimize))
+    choices = map(LAST, kernel_choices(step, target, options.optimize))
     chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
     dump("choose_kernels", chosen)
     return with_selftest(compiled)

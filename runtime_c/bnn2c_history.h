@@ -43,6 +43,13 @@ BNN2C_HISTORY(i8, int8_t)
 BNN2C_HISTORY(u8, uint8_t)
 BNN2C_HISTORY(bits, uint32_t)
 
+/* The past of a new stream is zeros. */
+BNN2C_KERNEL void bnn2c_history_clear(unsigned char *frames, size_t bytes) {
+  for (size_t i = 0u; i < bytes; i++) {
+    frames[i] = 0u;
+  }
+}
+
 /* Elements from (o*count + number)*inner on, for all o < outer: one frame of a tensor, or back. */
 BNN2C_KERNEL void bnn2c_frame_out_of(const unsigned char *in, size_t outer, size_t count, size_t number, size_t inner,
                                      unsigned char *frame) {

@@ -33,6 +33,22 @@ def conv_stack(frames: int, head: str = "frames", pad: int = 0) -> onnx.ModelPro
     return g.model({"x": [1, 6, frames]}, {"y": [1, 7]})
 
 
+def causal_stack(frames: int, head: str) -> onnx.ModelProto:
+    """Convolutions that pad zeros in front, real and between two-valued layers, with a shortcut around one of them."""
+    g = Onnx(11)
+    x = g("Conv", "x", g.constant(g.normal(16, 6, 3)), g.constant(g.normal(16)), pads=[2, 0])
+    for size, dilation in ((3, 2), (2, 5)):
+        pads = [dilation * (size - 1), 0]
+        y = g("Conv", g.sign_of(x), g.constant(g.signs(16, 16, size)), dilations=[dilation], pads=pads)
+        x = g("Add", x, g("Mul", y, g.constant(g.normal(1, 16, 1))))
+    x = g("Conv", g.sign_of(x), g.constant(g.signs(24, 16, 3)), strides=[2], pads=[2, 0])
+    if head == "frames":
+        g("Conv", g.sign_of(x), g.constant(g.signs(5, 24, 2)), pads=[1, 0], name="y")
+        return g.model({"x": [1, 6, frames]}, {"y": [1, 5, (frames + 1) // 2]})
+    g("MatMul", g("ReduceMean", g.sign_of(x), axes=[2], keepdims=0), g.constant(g.signs(24, 5)), name="y")
+    return g.model({"x": [1, 6, frames]}, {"y": [1, 5]})
+
+
 def picture_stack() -> onnx.ModelProto:
     """2-D convolutions whose rows are time, padded across time only."""
     g = Onnx(5)
@@ -72,6 +88,22 @@ def test_heads_over_the_whole_window(head: str, tmp_path: Path) -> None:
     assert stream.manifest["stream"]["first_result_after"] == 40
 
 
+@pytest.mark.parametrize("head", ["frames", "mean"])
+def test_zeros_in_front_are_the_past_of_a_stream(head: str, tmp_path: Path) -> None:
+    stream = both(causal_stack(41, head), tmp_path)
+    assert "onset" in [row["op"] for row in stream.manifest["layers"]]
+    assert stream.manifest["stream"]["first_result_after"] == (1 if head == "frames" else 41)
+    assert stream.manifest["stream"]["result_every"] == 2
+
+
+def test_means_of_two_bits_slide(tmp_path: Path) -> None:
+    g = Onnx(12)
+    levels = g("Clip", g("Round", g("Conv", "x", g.constant(g.normal(40, 6, 2)))), *map(g.constant, (0.0, 3.0)))
+    g("ReduceMean", levels, axes=[2], keepdims=0, name="y")
+    stream = both(g.model({"x": [1, 6, 30]}, {"y": [1, 40]}), tmp_path)
+    assert "sliding_sum" in [row["op"] for row in stream.manifest["layers"]]
+
+
 def test_rows_as_time(tmp_path: Path) -> None:
     both(picture_stack(), tmp_path)
 
@@ -102,7 +134,7 @@ def test_results_come_one_by_one_and_reset_starts_again(tmp_path: Path) -> None:
     assert library.net_reset(None) == 1
 
 
-@pytest.mark.parametrize(("pad", "axis", "words"), [(1, 2, "pads along time"), (0, 5, "axis 5")])
+@pytest.mark.parametrize(("pad", "axis", "words"), [(1, 2, "behind the window"), (0, 5, "axis 5")])
 def test_refusals_name_the_reason(pad: int, axis: int, words: str) -> None:
     with pytest.raises(CompileError, match=words) as caught:
         compile_model(conv_stack(40, pad=pad), Options(name="net", stream=axis))

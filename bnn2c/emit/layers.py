@@ -54,9 +54,9 @@ class Layer:
     headers: tuple[str, ...]
     body: tuple[Layer, ...] = ()
 
-    def part(self, name: str, inputs: Sequence[Operand], ptr: str) -> Layer:
+    def part(self, name: str, inputs: Sequence[Operand], ptr: str, op: Op | None = None) -> Layer:
         """One of the operations that a composite operation consists of; its constants carry the part's name."""
-        op: Op = getattr(self.op, name)
+        op = op or getattr(self.op, name)
         types = [i.type for i in inputs]
         const = {k.removeprefix(f"{name}_"): v for k, v in self.const.items() if k.startswith(f"{name}_")}
         output = Operand(ptr, op.infer(types))

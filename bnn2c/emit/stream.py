@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bnn2c.emit.ports import ports_table
-from bnn2c.ir import Graph
+from bnn2c.ir import Graph, Node
 from bnn2c.memory import Plan
 from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
+from bnn2c.ops.onset import Onset
 from bnn2c.streaming import Stream
 
 ELEMENT_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1}
@@ -24,11 +25,36 @@ def stream_context(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
         ]
         for key, (found, frames) in ports.items()
     }
-    waits = [(plan.scratch[k], node.op.span) for k, node in enumerate(graph.nodes) if isinstance(node.op, History)]
-    for k, node in enumerate(graph.nodes):
-        if isinstance(node.op, Loop) and node.op.streamed:
-            waits.append((plan.scratch[k] + node.op.layout[2], 1))
-    return {"frames": stream.inputs[0].count, "waits": waits, **rows}
+    counters = [
+        (plan.scratch[k] + place, first) for k, node in enumerate(graph.nodes) for place, first in _counter(node)
+    ]
+    waiting = any(node.op.waits for node in _histories(graph))
+    return {
+        "frames": stream.inputs[0].count,
+        "waits": counters,
+        "cleared": _cleared(graph, plan),
+        "waiting": waiting,
+        **rows,
+    }
+
+
+def _cleared(graph: Graph, plan: Plan) -> list[tuple[int, int]]:
+    """(offset, bytes) of what a reset clears: the past of the stream."""
+    found = []
+    for number, node in enumerate(graph.nodes):
+        if isinstance(node.op, History):
+            output, scratch = node.op.cleared(graph.input_types(node))
+            found += [(plan.places[node.output][2], output), (plan.scratch[number] + 4, scratch)]
+    return [(offset, size) for offset, size in found if size]
+
+
+def _counter(node: Node) -> list[tuple[int, int]]:
+    """Where in its scratch an operation counts steps, and what `reset` writes there."""
+    if isinstance(node.op, History):
+        return [(0, node.op.span - node.op.lead)]
+    if isinstance(node.op, Onset):
+        return [(0, 0)]
+    return [(node.op.layout[2], 1)] if isinstance(node.op, Loop) and node.op.streamed else []
 
 
 def frame_bytes(context: dict[str, Any]) -> int:
@@ -40,8 +66,8 @@ def stream_facts(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
     """The manifest's part on the stream: frames of the window, bytes of state, shapes of one frame."""
     context = stream_context(stream, graph, plan)
     shapes = {key: [{"name": r["c_name"], "shape": r["shape"]} for r in context[key]] for key in ("inputs", "outputs")}
-    first = 1 + sum((span - 1) * rate for span, rate in _spans(graph))
-    rates = [rate * node.op.stride for (_, rate), node in zip(_spans(graph), _histories(graph), strict=True)]
+    first = 1 + sum(missing * rate for missing, rate in _rates(graph))
+    rates = [rate * node.op.stride for (_, rate), node in zip(_rates(graph), _histories(graph), strict=True)]
     period = rates[-1] if rates else 1
     sizes = {"state_bytes": plan.size, "window_frames": context["frames"]}
     return {"stream": sizes | {"first_result_after": first, "result_every": period} | shapes}
@@ -51,10 +77,10 @@ def _histories(graph: Graph) -> list[Any]:
     return [node for node in graph.nodes if isinstance(node.op, History)]
 
 
-def _spans(graph: Graph) -> list[tuple[int, int]]:
-    """Span of every history, and the frames that come between two of its own."""
+def _rates(graph: Graph) -> list[tuple[int, int]]:
+    """Frames that every history waits for at first, and the frames that come between two of its own."""
     found, rate = [], 1
     for node in _histories(graph):
-        found.append((node.op.span, rate))
+        found.append((node.op.span - 1 - node.op.lead, rate))
         rate *= node.op.stride
     return found

@@ -63,6 +63,11 @@ class Op:
         """True when the scratch memory must outlive a call (streams)."""
         return False
 
+    @property
+    def waits(self) -> bool:
+        """True when there are steps of a stream that give no result, so that nothing after it runs."""
+        return False
+
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Upper bound of the stack that the kernel's calls use."""
         return 768

@@ -14,19 +14,27 @@ from bnn2c.kernels.steps import units
 
 @dataclass(frozen=True, eq=False)
 class History(Op):
-    """Appends a frame and drops the oldest; ready after the first `span` frames, then after every `stride` frames.
+    """Appends a frame and drops the oldest; ready after `span - lead` frames, then after every `stride` frames.
 
-    Its output and its counter are state: they outlive a step. Until it is ready nothing after it runs.
+    The past of a new stream is zeros: `lead` of them count as frames, as padding in front of a window. Its output and
+    its counter are state: they outlive a step. Until it is ready nothing after it runs.
 
     Attributes:
         axis: 0 rows, 1 columns, 2 channels: the physical axis that is time.
         span: frames that are kept.
         stride: frames from one window to the next.
+        lead: frames of padding, less than `span`.
     """
 
     axis: int
     span: int
     stride: int
+    lead: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are steps without a result."""
+        return self.stride > 1 or self.lead < self.span - 1
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """One frame in, `span` frames out."""
@@ -54,6 +62,10 @@ class History(Op):
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The counter of frames that are still to come."""
         return 8
+
+    def cleared(self, inputs: Sequence[TensorType]) -> tuple[int, int]:
+        """Bytes that a reset clears: of the output, and of the scratch after the counter."""
+        return (self.infer(inputs).nbytes if self.lead else 0), 0
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Rows, and the words or elements of one row of a frame."""

@@ -2,9 +2,10 @@
 
 A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and
 computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
-over time does one step and keeps its states. All other layers compute one frame from one frame. Refused (BNN028):
-padding along time and whatever treats frames differently by their position, because a stream has no borders; branches
-with different delays.
+over time does one step and keeps its states. All other layers compute one frame from one frame. Zeros in front of the
+window are the past of a new stream; constants that the padding changes in the first frames are an `Onset`. Refused
+(BNN028): padding behind the window and whatever treats frames differently by their position; branches with different
+delays.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from bnn2c.importer.tensors import shape3
 from bnn2c.ir import Graph, Node, Port, TensorType
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.history import History
+from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.rearrange import Rearrange
-from bnn2c.streaming.one_frame import Frames, NotUniform, at_one_frame, frame_positions, frames_of, window_along
+from bnn2c.ops.sliding_sum import SlidingSum
+from bnn2c.streaming.one_frame import Frames, NotUniform, Reach, at_one_frame, frame_positions, frames_of, reach_along
 
 
 @dataclass(frozen=True)
@@ -128,15 +131,18 @@ class _Streamer:
         if clock.axis < 0:
             clock = self._entered(node.inputs[0], clock)
         axis, kind = clock.axis, self.graph.types[node.output]
-        window = window_along(node.op, axis, self.graph.types[node.inputs[0]])
-        if window is not None and window != (1, 1):
-            span, stride = window
-            node = replace(node, inputs=(self._history(node, axis, span, stride),))
-            frames = (clock.frames - span) // stride + 1
-            clock = Clock(axis, frames, clock.stride * stride, clock.delay + clock.stride * (span - 1))
+        reach = reach_along(node.op, axis, self.graph.types[node.inputs[0]])
+        if reach != Reach(1, 1):
+            if isinstance(node.op, LevelSum):
+                node = replace(node, op=SlidingSum(axis, reach.span, reach.stride))
+            else:
+                node = replace(node, inputs=(self._history(node, axis, reach),))
+            frames = (clock.frames + reach.lead - reach.span) // reach.stride + 1
+            delay = clock.delay + clock.stride * (reach.span - 1 - reach.lead)
+            clock = Clock(axis, frames, clock.stride * reach.stride, delay)
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
-        self._add(replace(node, op=at_one_frame(node.op, axis)), clock if clock.frames > 1 else None)
+        self._add(replace(node, op=at_one_frame(node.op, axis, clock.frames)), clock if clock.frames > 1 else None)
 
     def _steps(self, node: Node, loop: Loop, clock: Clock) -> None:
         """A loop over time: one step for each frame, and states that stay. Each step must read its own frame only."""
@@ -168,7 +174,7 @@ class _Streamer:
         except NotUniform:
             if clock.axis < 0:
                 raise
-            self._add(replace(node, inputs=(self._history(node, clock.axis, clock.frames, 1),)), None)
+            self._add(replace(node, inputs=(self._history(node, clock.axis, Reach(clock.frames, 1)),)), None)
             return
         if axis == 2 and self.graph.types[node.output].storage == "bits":
             raise NotUniform("it packs several frames into a word")
@@ -185,14 +191,15 @@ class _Streamer:
         self.types[source] = replace(self.types[source], shape=(moved.shape[0], moved.shape[1], moved.shape[2]))
         return replace(clock, axis=axis)
 
-    def _history(self, node: Node, axis: int, span: int, stride: int) -> str:
-        name = f"{node.inputs[0]}/last_{span}_{stride}"
+    def _history(self, node: Node, axis: int, reach: Reach) -> str:
+        name = f"{node.inputs[0]}/last_{reach.span}_{reach.stride}_{reach.lead}"
         if name not in self.types:
-            self._add(Node(name, History(axis, span, stride), node.inputs, node.origin), None)
+            history = History(axis, reach.span, reach.stride, reach.lead)
+            self._add(Node(name, history, node.inputs, node.origin), None)
         return name
 
     def _add(self, node: Node, clock: Clock | None) -> None:
-        if isinstance(node.op, History):
+        if isinstance(node.op, History) and node.op.waits:
             if self.after and node.inputs[0] not in self.after:
                 raise NotUniform("it begins a branch beside other layers that wait for frames")
             self.after = {node.output}

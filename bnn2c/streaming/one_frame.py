@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -21,63 +20,74 @@ from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.onset import Onset
 from bnn2c.ops.quantize import Quantize
-from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.sliding_sum import SlidingSum
 from bnn2c.ops.softmax import Softmax
 
-WINDOWED = (BinaryConv2d, Conv2d, IntegerConv2d, SignConv2d, MaxPool, AveragePool)
-LOCAL = (ByteTable, LevelValues, Softmax, ArgMax)
-Classed = TypeVar("Classed", Quantize, BinaryConv2d)
+CONVOLUTIONS = (BinaryConv2d, Conv2d, IntegerConv2d, SignConv2d)
+WINDOWED = (*CONVOLUTIONS, MaxPool, AveragePool)
+LOCAL = (ByteTable, LevelValues, Softmax, ArgMax, Reduce, LevelSum, SlidingSum)
+MOST_VARIANTS = 16
 
 
 class NotUniform(Exception):
     """An operation needs what a stream cannot give; the text says what."""
 
 
-def window_along(op: Op, axis: int, kind: TensorType) -> tuple[int, int] | None:
-    """(span, stride) in frames of an operation that reads several frames; None for others."""
-    if isinstance(op, QuantizedConv2d):
-        return window_along(op.conv, axis, kind)
+@dataclass(frozen=True)
+class Reach:
+    """What an operation reads: `span` frames, again every `stride` frames, `lead` of them before the first."""
+
+    span: int
+    stride: int
+    lead: int = 0
+
+
+def reach_along(op: Op, axis: int, kind: TensorType) -> Reach:
+    """How many frames an operation reads."""
     if isinstance(op, (Reduce, LevelSum)):
-        return (kind.shape[1], 1) if axis == 1 else None
+        return Reach(kind.shape[1] if axis == 1 else 1, 1)
     if not isinstance(op, WINDOWED):
-        return None
+        return Reach(1, 1)
     if axis > 1:
         raise NotUniform("time is the channel axis there")
     window = op.window
-    if window.pads[axis] or window.pads[axis + 2]:
-        raise NotUniform("it pads along time")
-    return window.dilation[axis] * (window.kernel[axis] - 1) + 1, window.stride[axis]
+    span, lead = window.dilation[axis] * (window.kernel[axis] - 1) + 1, window.pads[axis]
+    if window.pads[axis + 2]:
+        raise NotUniform("it pads along time behind the window, which a stream has not")
+    if lead and not _zeros_before(op, lead, span):
+        raise NotUniform("it pads along time with other numbers than zero")
+    return Reach(span, window.stride[axis], lead)
 
 
-def at_one_frame(op: Op, axis: int) -> Op:
-    """The operation for one position along `axis`."""
-    if isinstance(op, QuantizedConv2d):
-        step = at_one_frame(op.step, axis)
-        assert isinstance(step, Quantize)
-        return replace(op, conv=at_one_frame(op.conv, axis), step=step)
+def _zeros_before(op: Op, lead: int, span: int) -> bool:
+    """Whether the frames before the window read as zeros: memory that is cleared."""
+    if not isinstance(op, CONVOLUTIONS) or lead >= span:
+        return False
+    return not np.any(op.pad_value) if isinstance(op, (Conv2d, SignConv2d)) else True
+
+
+def at_one_frame(op: Op, axis: int, frames: int) -> Op:
+    """The operation for one position along `axis` of `frames`."""
     if isinstance(op, AveragePool):
         return replace(op, window=_still(op.window, axis), divisors=_first(op.divisors, axis))
-    if isinstance(op, BinaryConv2d):
-        return replace(_one_class(op, axis), window=_still(op.window, axis))
     if isinstance(op, WINDOWED):
         return replace(op, window=_still(op.window, axis))
-    if isinstance(op, Quantize):
-        return _one_class(op, axis)
-    if isinstance(op, Map):
-        shape = tuple(1 if k == axis else n for k, n in enumerate(op.shape))
-        return replace(op, expr=remap_consts(op.expr, lambda c: _first(c, axis)), shape=(shape[0], shape[1], shape[2]))
-    if isinstance(op, (Reduce, LevelSum, *LOCAL)):
+    if isinstance(op, (Quantize, Map)):
+        return _settled(op, axis, frames)
+    if isinstance(op, LOCAL):
         return op
     raise NotUniform(f"{op.kind} has no form for streams")
 
 
 def _still(window: Window, axis: int) -> Window:
-    """One position along time: no stride."""
+    """One position along time: no stride, and no padding, which is in the past."""
     stride = (1, window.stride[1]) if axis == 0 else (window.stride[0], 1)
-    return replace(window, stride=stride)
+    top, left, bottom, right = window.pads
+    return replace(window, stride=stride, pads=(0, left, 0, right) if axis == 0 else (top, 0, bottom, 0))
 
 
 def _first(array: Array, axis: int) -> Array:
@@ -90,15 +100,43 @@ def _first(array: Array, axis: int) -> Array:
     return kept
 
 
-def _one_class(op: Classed, axis: int) -> Classed:
-    """Thresholds may depend on the position across time only."""
-    name = "row_class" if axis == 0 else "col_class"
-    classes = getattr(op, name)
-    if classes is None:
-        return op
-    if len(np.unique(classes)) > 1:
-        raise NotUniform("its thresholds differ from frame to frame")
-    return replace(op, **{name: classes[:1]})
+def _settled(op: Quantize | Map, axis: int, frames: int) -> Op:
+    """One operation for all frames, or the variants of the first frames, after which nothing changes."""
+    kinds = _kinds(op, axis, frames)
+    late = np.flatnonzero(kinds != kinds[-1])
+    order = kinds[: late[-1] + 2 if len(late) else 1]
+    numbers, first, order = np.unique(order, return_index=True, return_inverse=True)
+    if len(order) > (frames + 1) // 2 or len(numbers) > MOST_VARIANTS:
+        raise NotUniform("its constants differ from frame to frame")
+    variants = tuple(_at(op, axis, int(frame)) for frame in first)
+    return variants[0] if len(variants) == 1 else Onset(variants, order.ravel().astype(np.uint8))
+
+
+def _kinds(op: Quantize | Map, axis: int, frames: int) -> Array:
+    """Equal numbers for frames with equal constants."""
+    if isinstance(op, Quantize):
+        return np.asarray(op.row_class if axis == 0 else op.col_class)
+    found: list[Array] = [np.zeros((frames, 1))]
+
+    def collect(array: Array) -> Array:
+        if array.shape[axis] > 1:
+            found.append(np.moveaxis(array, axis, 0).reshape(frames, -1).astype(np.float64))
+        return array
+
+    remap_consts(op.expr, collect)
+    return np.unique(np.concatenate(found, axis=1), axis=0, return_inverse=True)[1].ravel()
+
+
+def _at(op: Quantize | Map, axis: int, frame: int) -> Op:
+    """The operation of one frame."""
+    if isinstance(op, Quantize):
+        kept = [int((op.row_class if axis == 0 else op.col_class)[frame])]
+        op = replace(op, breaks=op.breaks.take(kept, axis), codes=op.codes.take(kept, axis))
+        alone = np.zeros(1, np.int64)
+        return replace(op, row_class=alone) if axis == 0 else replace(op, col_class=alone)
+    shape = tuple(1 if k == axis else n for k, n in enumerate(op.shape))
+    expr = remap_consts(op.expr, lambda c: c.take([frame], axis) if c.shape[axis] > 1 else c)
+    return replace(op, expr=expr, shape=(shape[0], shape[1], shape[2]))
 
 
 @dataclass(frozen=True)
