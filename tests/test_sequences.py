@@ -158,3 +158,13 @@ def test_computed_rows_of_a_table_by_gather_nd(tmp_path: Path) -> None:
     ids = np.array([[0, 5, 2, 2, 4]], np.float32)
     expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": ids})
     assert np.array_equal(library.run([ids])[0], expected[0])
+
+
+def test_the_largest_sum_over_time_is_found_among_bits(tmp_path: Path) -> None:
+    """A threshold after the maximum moves in front of it, as with a pool."""
+    g = sequence_models.Onnx(10)
+    sums = g("Conv", g.sign_of("x"), g.constant(g.signs(40, 16, 3)), g.constant(g.normal(40)))
+    g("MatMul", g.sign_of(g("ReduceMax", sums, axes=[2], keepdims=0)), g.constant(g.signs(40, 5)), name="y")
+    compiled = check(g.model({"x": [1, 16, 60]}, {"y": [1, 5]}), tmp_path)
+    assert "reduce" not in kinds(compiled)
+    assert compiled.manifest["arena_bytes"] < 1500

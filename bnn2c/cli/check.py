@@ -24,6 +24,7 @@ from bnn2c.cli.parameters import (
     Quiet,
     RealOption,
     SignZeroOption,
+    Stream,
     TargetName,
     make_options,
 )
@@ -48,6 +49,7 @@ def check(
     calibrate: Calibrate = None,
     calibrate_method: CalibrateMethod = None,
     min_agreement: MinAgreement = None,
+    stream: Stream = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -72,6 +74,7 @@ def check(
             calibrate=calibrate,
             calibrate_method=calibrate_method,
             min_agreement=min_agreement,
+            stream=stream,
             max_flash=max_flash,
             max_ram=max_ram,
         )

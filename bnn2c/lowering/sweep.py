@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2c.expr import Arg, substitute
 from bnn2c.ir import Graph, Node, Op, Port
+from bnn2c.ir.window import Window
 from bnn2c.lowering.arg_max import lower_arg_max
 from bnn2c.lowering.levels import MAX_LEVELS, Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
@@ -107,6 +108,14 @@ def _max_pool(state: State, node: Node, op: MaxPool) -> Lazy:
     return _root(state, state.builder.emit(op, [state.real(lazy, node)], node.output, node.origin))
 
 
+def _reduce(state: State, node: Node, op: Reduce) -> Lazy:
+    """The largest element over an axis is a pool of the whole axis: codes are pooled, thresholds move in front."""
+    lazy = state.lazies[node.inputs[0]]
+    if op.function == "max" and lazy.root in state.domains:
+        return _max_pool(state, node, MaxPool(Window((1, lazy.shape[1]))))
+    return lower_reduce(state, node, op)
+
+
 def _deferred(state: State, node: Node, op: MaxPool, lazy: Lazy) -> Lazy:
     name = f"pool:{node.output}"
     state.pools[name] = Pool(lazy, op, node)
@@ -183,6 +192,6 @@ RULES: dict[type, Callable[[State, Node, Any], Lazy]] = {
     Concat: _concat,
     Embedding: _embedding,
     MatMul: lower_mat_mul,
-    Reduce: lower_reduce,
+    Reduce: _reduce,
     ArgMax: lower_arg_max,
 }

@@ -14,7 +14,7 @@ from bnn2c.ir.types import TensorType
 
 @dataclass(frozen=True, eq=False)
 class Onset(Op):
-    """`variants[order[t]](inputs)` in step t since the reset; steps after the last of `order` use its last entry.
+    """In step t since the reset the variant `order[t]`; steps after the last of `order` use its last entry.
 
     Attributes:
         variants: the operation with the constants of different frames, which are equal otherwise.
