@@ -166,5 +166,5 @@ def test_the_largest_sum_over_time_is_found_among_bits(tmp_path: Path) -> None:
     sums = g("Conv", g.sign_of("x"), g.constant(g.signs(40, 16, 3)), g.constant(g.normal(40)))
     g("MatMul", g.sign_of(g("ReduceMax", sums, axes=[2], keepdims=0)), g.constant(g.signs(40, 5)), name="y")
     compiled = check(g.model({"x": [1, 16, 60]}, {"y": [1, 5]}), tmp_path)
+    assert "max_pool" in kinds(compiled)
     assert "reduce" not in kinds(compiled)
-    assert compiled.manifest["arena_bytes"] < 1500
