@@ -13,7 +13,6 @@ from sequence_models import Onnx, recurrent_operator
 from bnn2c.errors import CompileError
 from bnn2c.options import Options
 from bnn2c.pipeline import Compiled, compile_model
-from bnn2c.streaming import make_stream
 from bnn2c.toolchain import build_shared
 
 
@@ -143,7 +142,7 @@ def test_refusals_name_the_reason(pad: int, axis: int, words: str) -> None:
 
 def test_the_window_graph_stays_the_oracle() -> None:
     compiled = compile_model(conv_stack(40), Options(name="net", stream=2))
-    assert make_stream(compiled.final, 2).inputs[0].count == 40
+    assert compiled.manifest["stream"]["window_frames"] == 40
     assert compiled.reference([np.zeros((1, 6, 40), np.float32)])[0].shape == (1, 5, 11)
 
 
