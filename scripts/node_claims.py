@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from bnn2c.importer.load import OLDEST_OPSET
+
 TYPES = frozenset(
     getattr(TensorProto, name)
     for name in (
@@ -88,7 +90,12 @@ def _random(case: Any, node: onnx.NodeProto) -> bool:
     return training is not None and bool(training) and (ratio is None or bool(ratio != 0))
 
 
+def _old(case: Any, node: onnx.NodeProto) -> bool:
+    return any(used.domain == "" and used.version < OLDEST_OPSET for used in case.model.opset_import)
+
+
 LIMITS: tuple[Limit, ...] = (
+    Limit((), f"opsets before {OLDEST_OPSET}", _old),
     Limit((), "elements of 2 or 4 bits, float8, float4", _other_types),
     Limit((), "sequences and optional values", _not_tensors),
     Limit((), "tensors without elements", _empty),
