@@ -23,7 +23,7 @@ from bnn2c.memory import Plan
 from bnn2c.streaming import Stream
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
-OWN_STACK_BYTES = 256
+OWN_STACK_BYTES = 384
 
 
 @cache
