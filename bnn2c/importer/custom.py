@@ -104,7 +104,7 @@ def replace_sign(model: onnx.ModelProto, at_zero: int) -> None:
     """Give every Sign of the graph the value that training meant at 0: `x >= 0 ? 1 : -1`, or `x > 0 ? 1 : -1`."""
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        if node.op_type != "Sign" or node.domain not in ("", "ai.onnx"):
+        if node.op_type != "Sign" or node.domain not in ("", "ai.onnx") or not (node.input and node.output):
             nodes.append(node)
             continue
         r = Rewriter(node, {}, 13)
