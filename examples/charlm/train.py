@@ -17,6 +17,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from straight_through import Sign  # noqa: E402
+
 SYMBOLS = "\n abcdefghijklmnopqrstuvwxyz0123456789.,:;'\"()[]{}-_=*+/<>`#"
 HIDDEN, BATCH, STEPS = 256, 32, 64
 
@@ -28,20 +31,6 @@ def text() -> np.ndarray:
     found = "".join(c if c in SYMBOLS else " " for c in found)
     found = re.sub(r" *\n\s*", "\n", re.sub(r" +", " ", found))
     return np.array([SYMBOLS.index(c) for c in found], np.int64)
-
-
-class Sign(torch.autograd.Function):
-    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return torch.where(x >= 0, 1.0, -1.0)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (x,) = ctx.saved_tensors
-        return gradient * (x.abs() <= 1)
 
 
 sign = Sign.apply
