@@ -74,6 +74,48 @@ def unrolled_gru(steps: int, features: int = 20, hidden: int = 32, every_step: b
     return g.model({"x": [1, steps, features], "state": [1, hidden]}, {"y": shape})
 
 
+def recurrent_with_states(op: str, direction: str, length: int = 7, activations: str = "") -> onnx.ModelProto:
+    """All outputs of an operator with initial states, whose sequence is `length` of 7 steps."""
+    g, gates, hidden = Onnx(3), {"RNN": 1, "GRU": 3, "LSTM": 4}[op], 10
+    ways = 2 if direction == "bidirectional" else 1
+    weights = [g.constant(g.signs(ways, gates * hidden, n)) for n in (6, hidden)]
+    states = ["h", "c"] if op == "LSTM" else ["h"]
+    given = ["x", *weights, g.constant(g.normal(ways, 2 * gates * hidden)), g.constant(np.array([length], np.int32))]
+    kinds = [activations] * ({"RNN": 1, "GRU": 2, "LSTM": 3}[op] * ways)
+    more = {"activations": kinds, "activation_alpha": [0.3] * len(kinds)} if activations else {}
+    found = g(op, *given, *states, outputs=1 + len(states), hidden_size=hidden, direction=direction, **more)
+    for k, name in enumerate(["y", *(f"{state}n" for state in states)]):
+        g("Identity", f"{found}_{k}" if k else found, name=name)
+    shapes = {state: [ways, 1, hidden] for state in states}
+    ends = {f"{state}n": shape for state, shape in shapes.items()}
+    return g.model({"x": [7, 1, 6]} | shapes, {"y": [7, ways, 1, hidden]} | ends)
+
+
+def attention_operator(
+    packed: bool = False, past: bool = False, mask: bool = False, **attributes: object
+) -> onnx.ModelProto:
+    """The operator Attention of opset 23 over binarised queries, keys and values: four heads share two of keys."""
+    g, tokens, width = Onnx(9), 5, 8
+    shapes = {
+        name: [1, tokens, n * width] if packed else [1, n, tokens, width]
+        for name, n in zip("qkv", (4, 2, 2), strict=True)
+    }
+    given = [g.sign_of(name) for name in shapes]
+    given.append(g.constant(g.normal(tokens, tokens) > -0.5) if mask else "")
+    results = {"y": shapes["q"]}
+    if past:
+        given += ["pk", "pv"]
+        shapes |= {name: [1, 2, 3, width] for name in ("pk", "pv")}
+    heads = {"q_num_heads": 4, "kv_num_heads": 2} if packed else {}
+    first = g("Attention", *given, outputs=3 if past else 1, name="y", **heads, **attributes)
+    if past:
+        for k, name in enumerate(("nk", "nv"), 1):
+            g("Identity", f"v{len(g.nodes) - k}_{k}", name=name)
+        results |= {name: [1, 2, tokens + 3, width] for name in ("nk", "nv")}
+    assert first == "y"
+    return g.model(shapes, results, opset=23)
+
+
 def recurrent_operator(op: str, steps: int, direction: str, every_step: bool = True) -> onnx.ModelProto:
     """An ONNX RNN, GRU or LSTM with two-valued weights."""
     g, gates, features, hidden = Onnx(1), {"RNN": 1, "GRU": 3, "LSTM": 4}[op], 6, 10

@@ -74,6 +74,44 @@ def test_recurrent_operators_become_loops(op: str, way: str, tmp_path: Path) -> 
     assert "sign_conv2d" in compiled.files["net.c"]
 
 
+@pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize(("way", "length"), [("bidirectional", 7), ("bidirectional", 4), ("reverse", 5)])
+def test_initial_states_and_shorter_sequences(op: str, way: str, length: int, tmp_path: Path) -> None:
+    check(sequence_models.recurrent_with_states(op, way, length), tmp_path, 2)
+
+
+@pytest.mark.parametrize("name", ["Elu", "Softplus", "ThresholdedRelu", "Softsign", "HardSigmoid"])
+def test_activations_of_a_recurrent_operator(name: str, tmp_path: Path) -> None:
+    check(sequence_models.recurrent_with_states("RNN", "forward", activations=name), tmp_path, 2)
+
+
+def test_activations_take_the_given_numbers_in_order(tmp_path: Path) -> None:
+    """Tanh takes none, so the first alpha and beta are HardSigmoid's."""
+    g = sequence_models.Onnx(12)
+    weights = [g.constant(g.signs(1, 30, n)) for n in (6, 10)]
+    numbers = {"activation_alpha": [0.4], "activation_beta": [0.3]}
+    g("GRU", "x", *weights, name="y", hidden_size=10, activations=["Tanh", "HardSigmoid"], **numbers)
+    check(g.model({"x": [5, 1, 6]}, {"y": [5, 1, 1, 10]}), tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"packed": True}, {"past": True}, {"mask": True}, {"is_causal": 1}, {"softcap": 2.0, "scale": 0.3}],
+    ids=str,
+)
+def test_the_attention_operator(form: dict[str, object], tmp_path: Path) -> None:
+    compiled = check(sequence_models.attention_operator(**form), tmp_path, 3)
+    assert "binary_mat_mul" in kinds(compiled) or "past" in form
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_rotary_embeddings(interleaved: int, tmp_path: Path) -> None:
+    g = sequence_models.Onnx(10)
+    tables = [g.constant(g.normal(1, 6, 4)) for _ in "cs"]
+    g("RotaryEmbedding", "x", *tables, name="y", interleaved=interleaved)
+    check(g.model({"x": [1, 2, 6, 8]}, {"y": [1, 2, 6, 8]}, opset=23), tmp_path, 3)
+
+
 def test_only_the_last_state_is_kept_when_only_it_is_read(tmp_path: Path) -> None:
     compiled = check(sequence_models.recurrent_operator("GRU", 50, "forward", every_step=False), tmp_path, 2)
     assert compiled.manifest["arena_bytes"] < 1000

@@ -11,6 +11,7 @@ from bnn2c.errors import CompileError, Diagnostic
 from bnn2c.importer.call import Call, attributes
 from bnn2c.importer.context import Context
 from bnn2c.importer.folding import fold
+from bnn2c.importer.functions import EXPANDED, function_of, operands_of
 from bnn2c.importer.handlers import handler_for
 from bnn2c.importer.inputs import declare_input, declare_output
 from bnn2c.importer.limits import Limits, array_of, as_integer
@@ -76,6 +77,9 @@ class Interpreter:
             return self.control(call, scope)
         if not any(isinstance(t, View) for t in call.inputs):
             return self.constant(call)
+        if call.op in EXPANDED:
+            body = function_of(call)
+            return self.computed(body.node, operands_of(body, call.inputs), body.output[: len(call.proto.output)])
         handler = handler_for(call.op)
         if handler is None:
             raise call.refuse("BNN005", f"operator {call.op} is not supported", ON_DEVICE)
@@ -134,16 +138,19 @@ class Interpreter:
 
     def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """Import a subgraph that sees the enclosing names."""
-        scope = {**outer, **initialisers(graph), **fed}
+        return self.computed(graph.node, {**outer, **initialisers(graph), **fed}, [o.name for o in graph.output])
+
+    def computed(self, nodes: Sequence[onnx.NodeProto], scope: Scope, names: Sequence[str]) -> Sequence[Tensor]:
+        """Import nodes in a scope of their own; their problems are those of the node that holds them."""
         before = len(self.problems)
-        self.run(graph.node, scope)
-        missing = [o.name for o in graph.output if o.name not in scope]
+        self.run(nodes, scope)
+        missing = [name for name in names if name not in scope]
         if missing:
             unknown = CompileError.single("BNN003", f"output {missing[0]} of a subgraph is not computed")
             found = self.problems[before:]
             del self.problems[before:]
             raise CompileError(found) if found else unknown
-        return [scope[o.name] for o in graph.output]
+        return [scope[name] for name in names]
 
 
 def initialisers(graph: onnx.GraphProto) -> Scope:
@@ -163,7 +170,7 @@ def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto])
     found = []
     for node in skipped:
         standard = node.domain in ("", "ai.onnx")
-        if standard and (node.op_type in ("If", "Loop") or handler_for(node.op_type)):
+        if standard and (node.op_type in ("If", "Loop", *EXPANDED) or handler_for(node.op_type)):
             continue
         name = node.op_type if standard else f"{node.domain}::{node.op_type}"
         told = ", ".join(str(shapes.get(i, "unknown")).replace("'", "") for i in node.input if i)

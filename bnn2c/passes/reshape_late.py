@@ -40,17 +40,17 @@ def _image(node: Node, done: dict[str, Node], types: dict[str, TensorType]) -> S
     if classes_of(node.op.expr, node.op.shape).shape[:2] != (1, 1):
         return None
     for name in node.inputs:
-        if types[name].shape == node.op.shape and (source := _reshaped(name, done)):
+        if types[name].shape == node.op.shape and (source := _reshaped(name, done, types)):
             shape = types[source].shape
             if shape[0] > 1 and shape[2] == node.op.shape[2]:
                 return shape
     return None
 
 
-def _reshaped(name: str, done: dict[str, Node]) -> str | None:
-    """What a value is a reshape of."""
+def _reshaped(name: str, done: dict[str, Node], types: dict[str, TensorType]) -> str | None:
+    """What a value is a reshape of, whole: the first elements of something larger are a part of it."""
     node = done.get(name)
-    if node is None or not isinstance(node.op, Rearrange):
+    if node is None or not isinstance(node.op, Rearrange) or types[name].size != types[node.inputs[0]].size:
         return None
     index = node.op.index.ravel()
     return node.inputs[0] if np.array_equal(index, np.arange(index.size)) else None
@@ -63,7 +63,7 @@ def _rewritten(node: Node, image: Shape, done: dict[str, Node], types: dict[str,
     inputs = []
     for name in node.inputs:
         wanted = (*(image[:2] if types[name].shape[1] > 1 else (1, 1)), types[name].shape[2])
-        source = _reshaped(name, done)
+        source = _reshaped(name, done, types)
         if source is not None and types[source].shape == wanted:
             inputs.append(source)
         elif types[name].shape == wanted:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 
+from bnn2c.importer.functions import EXPANDED
 from bnn2c.importer.handlers.registry import HANDLERS, REFUSED, Handler
 
 
@@ -24,4 +25,4 @@ def handler_for(op_type: str) -> Handler | None:
 def supported_operators() -> list[str]:
     """Names of the ONNX operators that can be compiled in at least one form, without those that are only refused."""
     _load_all()
-    return sorted(HANDLERS.keys() - REFUSED)
+    return sorted({*HANDLERS, *EXPANDED} - REFUSED)

@@ -36,9 +36,7 @@ def _affine(ctx: Context, x: Tensor, scale: Array, shift: Array) -> Tensor:
     return ctx.elementwise("add", ctx.elementwise("mul", x, scale.reshape(shape)), shift.reshape(shape))
 
 
-@handles(
-    "InstanceNormalization", "LayerNormalization", "GroupNormalization", "MeanVarianceNormalization", "RMSNormalization"
-)
+@handles("InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization")
 def mean_variance(ctx: Context, call: Call) -> Sequence[Tensor]:
     """`(x - mean) / sqrt(var + eps)` over the operator's axes, then scale and bias (ONNX specification)."""
     x = call.tensor(0)
@@ -51,15 +49,14 @@ def mean_variance(ctx: Context, call: Call) -> Sequence[Tensor]:
     elif call.op in ("LayerNormalization", "RMSNormalization"):
         out, *statistics = _standardise(ctx, call, x, list(range(call.attrs.get("axis", -1) % rank, rank)))
     else:
-        axes = call.attrs.get("axes", [0, 2, 3]) if call.op.startswith("Mean") else list(range(2, rank))
-        out, *statistics = _standardise(ctx, call, x, axes)
+        out, *statistics = _standardise(ctx, call, x, list(range(2, rank)))
     return [_scaled(ctx, call, out, rank), *statistics][: len(call.proto.output)]
 
 
 def _standardise(ctx: Context, call: Call, x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """The standardised tensor, the mean, and the inverse of the standard deviation (outputs 2 and 3 of an operator)."""
     e = ctx.elementwise
-    eps = call.attrs.get("epsilon", 1e-9 if call.op.startswith("Mean") else 1e-5)
+    eps = call.attrs.get("epsilon", 1e-5)
     mean: Tensor = np.zeros((), np.float32)
     centred = x
     if call.op != "RMSNormalization":

@@ -21,6 +21,8 @@ from bnn2c.importer.tensors import Array, Tensor
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 SIMPLE = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu"}
+ALPHA = ("Affine", "Elu", "HardSigmoid", "LeakyRelu", "ScaledTanh", "ThresholdedRelu")
+BETA = ("Affine", "HardSigmoid", "ScaledTanh")
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -114,18 +116,21 @@ STEPS = {"RNN": step_rnn, "GRU": step_gru, "LSTM": step_lstm}
 
 @handles("RNN", "GRU", "LSTM")
 def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """All directions, both layouts; sequences of full length."""
+    """All directions, both layouts; a sequence shorter than the input is known at compile time."""
     x = call.tensor(0)
     batch_first = bool(call.attrs.get("layout"))
     if batch_first:
         x = moved(x, np.swapaxes(elements(x), 0, 1))
     steps, batch = x.shape[:2]
     lengths = call.constant(4, "sequence lengths")
-    if batch != 1 or (lengths is not None and (lengths != steps).any()):
-        raise call.refuse("BNN006", f"{call.op} is supported for batch 1 and sequences of full length")
+    if batch != 1:
+        raise call.refuse("BNN006", f"{call.op} is supported for batch 1")
+    length = steps if lengths is None else int(lengths.ravel()[0])
+    if not 0 < length <= steps:
+        raise call.refuse("BNN006", f"a sequence of {length} in an input of {steps} steps")
     way = call.attrs.get("direction", "forward")
     runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
-    found = [_direction(ctx, call, x, number, reverse) for number, reverse in enumerate(runs)]
+    found = [_direction(ctx, call, x, length, number, reverse) for number, reverse in enumerate(runs)]
     return _outputs(ctx, found, batch_first)
 
 
@@ -141,8 +146,10 @@ def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], bat
     return [moved(t, elements(t).transpose(axis)) for t, axis in zip([whole, *last], axes, strict=True)]
 
 
-def _direction(ctx: Context, call: Call, x: Tensor, number: int, reverse: bool) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Hidden states in time order, last hidden state, last cell state (each [1, H]).
+def _direction(
+    ctx: Context, call: Call, x: Tensor, length: int, number: int, reverse: bool
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Hidden states in time order, zeros behind the sequence; last hidden state, last cell state (each [1, H]).
 
     Constant initial states become values, so that the first step is like the others and all of them are one loop.
     """
@@ -152,12 +159,13 @@ def _direction(ctx: Context, call: Call, x: Tensor, number: int, reverse: bool) 
     h: Tensor = ctx.as_view(_initial(call, 5, number, size))
     c: Tensor = ctx.as_view(_initial(call, 6, number, size))
     states: list[Tensor] = []
-    order = range(x.shape[0])
+    order = range(length)
     for t in reversed(order) if reverse else order:
         product = dense(ctx, call, source.with_index(source.index[t]), weights)
         h, c = STEPS[call.op](cell, product, h, c)
         states.append(h)
-    return states[::-1] if reverse else states, h, c
+    behind: list[Tensor] = [np.zeros((1, size), np.float32)] * (x.shape[0] - length)
+    return (states[::-1] if reverse else states) + behind, h, c
 
 
 def _initial(call: Call, position: int, number: int, size: int) -> Tensor:
@@ -179,24 +187,27 @@ def _cell(ctx: Context, call: Call, number: int) -> tuple[Array, Cell]:
     names = call.attrs.get("activations") or DEFAULTS[call.op] * 2
     names = [n.decode() if isinstance(n, bytes) else n for n in names]
     each = len(DEFAULTS[call.op])
-    acts = tuple(_activation(ctx, call, n, k + number * each) for k, n in enumerate(names[number * each :][:each]))
+    acts = tuple(_activation(ctx, call, names[: k + 1]) for k in range(number * each, len(names))[:each])
     input_bias, hidden_bias = np.split(bias, 2)
     return weights, Cell(ctx, call, hidden, input_bias, hidden_bias, chosen, acts)
 
 
-def _activation(ctx: Context, call: Call, name: str, number: int) -> Activation:
-    """An activation function with its alpha and beta."""
-    e = ctx.elementwise
-    alphas, betas = call.attrs.get("activation_alpha") or [], call.attrs.get("activation_beta") or []
-    defaults = {"HardSigmoid": (0.2, 0.5), "LeakyRelu": (0.01, 0.0), "Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
-    alpha, beta = defaults.get(name, (1.0, 0.0))
-    alpha = alphas[number] if number < len(alphas) else alpha
-    beta = betas[number] if number < len(betas) else beta
+def _activation(ctx: Context, call: Call, names: Sequence[str]) -> Activation:
+    """The last of some activation functions; those that take an alpha or a beta use up the given ones in order."""
+    e, name = ctx.elementwise, names[-1]
+    defaults = {"HardSigmoid": (0.2, 0.5), "LeakyRelu": (0.01, 0.0), "ScaledTanh": (1.0, 1.0)}
+    alpha, beta = (
+        next(iter((call.attrs.get(f"activation_{key}") or [])[sum(n in takes for n in names[:-1]) :]), default)
+        for key, takes, default in zip(("alpha", "beta"), (ALPHA, BETA), defaults.get(name, (1.0, 0.0)), strict=True)
+    )
     table: dict[str, Activation] = {
         "Affine": lambda x: e("add", e("mul", x, alpha), beta),
         "LeakyRelu": lambda x: e("where", e("lt", x, 0.0), e("mul", x, alpha), x),
         "HardSigmoid": lambda x: e("max", e("min", e("add", e("mul", x, alpha), beta), 1.0), 0.0),
         "ScaledTanh": lambda x: e("mul", e("tanh", e("mul", x, beta)), alpha),
+        "Elu": lambda x: e("where", e("lt", x, 0.0), e("mul", e("sub", e("exp", x), 1.0), alpha), x),
+        "Softplus": lambda x: e("log", e("add", e("exp", x), 1.0)),
+        "ThresholdedRelu": lambda x: e("where", e("gt", x, alpha), x, 0.0),
         "Softsign": lambda x: e("div", x, e("add", e("abs", x), 1.0)),
     }
     if name in SIMPLE:

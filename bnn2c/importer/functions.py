@@ -1,0 +1,61 @@
+"""Operators that ONNX itself defines by a function of simpler operators: the function's nodes are imported instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+
+from bnn2c.importer.call import Call
+from bnn2c.importer.tensors import Tensor
+
+EXPANDED = ("Attention", "MeanVarianceNormalization", "RotaryEmbedding")
+
+
+def function_of(call: Call) -> onnx.FunctionProto:
+    """The body of an operator in `EXPANDED`, for the operands, attributes and opset of this call.
+
+    Raises:
+        ValueError: the opset has no such operator, or no body for these operands.
+    """
+    schema: Any = onnx.defs.get_schema(call.op, call.opset, "")
+    body = onnx.FunctionProto()
+    if schema.has_function:
+        body.CopyFrom(schema.function_body)
+    elif schema.has_context_dependent_function:
+        kinds = [_type(tensor) for tensor in call.inputs]
+        body.ParseFromString(schema.get_context_dependent_function(call.proto.SerializeToString(), kinds))
+    if not body.node:
+        raise ValueError("ONNX gives no function body for these operands")
+    for number, node in enumerate(body.node):
+        node.name = f"{call.name}/{node.op_type}_{number}"
+        _resolve(node, call, {name: found.default_value for name, found in schema.attributes.items()})
+    return body
+
+
+def _type(tensor: Tensor | None) -> bytes:
+    if tensor is None:
+        return bytes(onnx.TypeProto().SerializeToString())
+    kind = onnx.helper.np_dtype_to_tensor_dtype(tensor.dtype)
+    return bytes(onnx.helper.make_tensor_type_proto(kind, tensor.shape).SerializeToString())
+
+
+def _resolve(node: onnx.NodeProto, call: Call, defaults: dict[str, onnx.AttributeProto]) -> None:
+    """Replace references to the operator's attributes by their values."""
+    given = defaults | {attribute.name: attribute for attribute in call.proto.attribute}
+    kept: list[onnx.AttributeProto] = []
+    for attribute in node.attribute:
+        source = attribute.ref_attr_name
+        value = given[source] if source else attribute
+        if value.type:
+            kept.append(onnx.AttributeProto())
+            kept[-1].CopyFrom(value)
+            kept[-1].name = attribute.name
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def operands_of(body: onnx.FunctionProto, inputs: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    """The operands that are there, by the function's names."""
+    return {name: tensor for name, tensor in zip(body.input, inputs, strict=False) if tensor is not None}
