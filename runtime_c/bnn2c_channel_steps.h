@@ -11,10 +11,11 @@
  *
  * Patch: every input and its complement, so that all additions are alike: patch[i] and patch[i + complement].
  * Steps, each: number of blocks, the blocks, 1 or 0, half a block if 1, bound (two bytes, low one first).  A block is 8
- * bytes, half a block 4, one per input: word (byte) of the patch, or when it has more than BNN2C_STEP_NEAR_WORDS words,
- * word (window number * granule + byte), the number of the window in front (bnn2c_class_sums.h).  The first step sums up
- * all inputs of the first channel and has no bound, the others those that differ.  Unused places read zero words.
- * Counters and bounds are modulo 2^digits; timing does not depend on data.
+ * bytes, half a block 4, one per input: word (byte) of the patch, or in a kernel named far, word (window number *
+ * granule + byte), the number of the window in front (bnn2c_class_sums.h).  The first step sums up all inputs of the
+ * first channel and has no bound, the others those that differ.  Unused places read zero words.
+ * Counters and bounds are modulo 2^digits, so wide that a counter minus its bound has a sign; every number of digits is
+ * a kernel of its own, which keeps them in registers.  Timing does not depend on data.
  */
 #ifndef BNN2C_CHANNEL_STEPS_H
 #define BNN2C_CHANNEL_STEPS_H
@@ -26,14 +27,13 @@
 
 typedef struct {
   bnn2c_conv_shape shape;
-  uint8_t digits;        /* of the counter and the bounds, 8..12 */
-  uint16_t carries;      /* places for the carries of a step: its blocks, and 4 */
   const uint8_t *steps;  /* out_c steps */
   const uint32_t *order; /* of each step: 2 * first word of the output channel, + 1 when inverted */
 } bnn2c_channel_steps;
 
-#define BNN2C_STEP_NEAR_WORDS 256u /* patch and complements */
-#define BNN2C_STEP_MAX_DIGITS 12u
+/* All steps for the pixels of one patch; out: their first word in plane 0, valid: pixels that exist, there: words. */
+typedef void (*bnn2c_step_runner)(const bnn2c_channel_steps *p, const bnn2c_lanes *patch, const uint32_t *valid,
+                                  uint32_t *out, uint32_t there);
 
 /* Where the bytes of a block count from; moves on to them. */
 BNN2C_INLINE const bnn2c_lanes *bnn2c_step_window(const bnn2c_lanes *patch, const uint8_t **step, uint32_t near) {
@@ -45,44 +45,32 @@ BNN2C_INLINE const bnn2c_lanes *bnn2c_step_window(const bnn2c_lanes *patch, cons
   return window;
 }
 
-/* Adds the inputs of one step to the digits c[0..2]; the carries go to `carries`, followed by zeros.  Returns the end of
- * the step, and in `*last` that of the carries. */
-BNN2C_INLINE const uint8_t *bnn2c_add_step(const uint8_t *step, const bnn2c_lanes *patch, bnn2c_lanes *carries,
-                                           bnn2c_lanes *c, const bnn2c_lanes **last, uint32_t near) {
-  bnn2c_lanes *carry = carries;
+/* c[3..digits-1] += a carry. */
+BNN2C_INLINE void bnn2c_add_step_carry(bnn2c_lanes *c, bnn2c_lanes carry, uint32_t digits) {
+  BNN2C_UNROLL(10)
+  for (uint32_t d = 3u; d < digits; d++) {
+    carry = bnn2c_add_lanes(&c[d], carry);
+  }
+}
+
+/* Adds the inputs of one step to the digits c[0..digits-1].  Returns the end of the step. */
+BNN2C_INLINE const uint8_t *bnn2c_add_step(const uint8_t *step, const bnn2c_lanes *patch, bnn2c_lanes *c,
+                                           uint32_t digits, uint32_t near) {
   uint32_t blocks = *step;
   step++;
   for (; blocks != 0u; blocks--) {
     const bnn2c_lanes *const window = bnn2c_step_window(patch, &step, near);
-    *carry = bnn2c_add_lane_pair(&c[2], bnn2c_add_listed8(c, window, step));
-    carry++;
+    bnn2c_add_step_carry(c, bnn2c_add_lane_pair(&c[2], bnn2c_add_listed8(c, window, step)), digits);
     step += 8;
   }
   step++;
   if (step[-1] != 0u) {
     const bnn2c_lanes *const window = bnn2c_step_window(patch, &step, near);
-    *carry = bnn2c_add_lanes(&c[2], bnn2c_add_lane_pair(&c[1], bnn2c_add_listed4(&c[0], window, step)));
-    carry++;
+    const bnn2c_lanes fours = bnn2c_add_lane_pair(&c[1], bnn2c_add_listed4(&c[0], window, step));
+    bnn2c_add_step_carry(c, bnn2c_add_lanes(&c[2], fours), digits);
     step += 4;
   }
-  carry[0] = BNN2C_NO_LANES;
-  carry[1] = BNN2C_NO_LANES;
-  carry[2] = BNN2C_NO_LANES;
-  *last = carry;
   return step;
-}
-
-/* c[3..digits-1] += the carries, four at a time. */
-BNN2C_INLINE void bnn2c_add_step_carries(bnn2c_lanes *c, const bnn2c_lanes *carry, const bnn2c_lanes *end,
-                                         uint32_t digits) {
-  while (carry < end) {
-    bnn2c_lanes up = bnn2c_add_lane_pair(&c[4], bnn2c_add_lanes4(&c[3], carry));
-    BNN2C_UNROLL(8)
-    for (uint32_t d = 5u; d < digits; d++) {
-      up = bnn2c_add_lanes(&c[d], up);
-    }
-    carry += 4;
-  }
 }
 
 /* Bit `index` of `word` in all lanes. */
@@ -99,7 +87,7 @@ BNN2C_INLINE bnn2c_lanes bnn2c_lane_bit(uint32_t word, unsigned index) {
 BNN2C_INLINE bnn2c_lanes bnn2c_step_reaches(bnn2c_lanes lowest, const bnn2c_lanes *c, uint32_t bound,
                                             uint32_t digits) {
   bnn2c_lanes carry = bnn2c_lane_bit(bound, 0u) & ~lowest;
-  BNN2C_UNROLL(12)
+  BNN2C_UNROLL(10)
   for (unsigned d = 1u; d + 1u < digits; d++) {
     const bnn2c_lanes k = bnn2c_lane_bit(bound, d);
     carry ^= (k ^ c[d - 1u]) & (carry ^ k);
@@ -107,51 +95,34 @@ BNN2C_INLINE bnn2c_lanes bnn2c_step_reaches(bnn2c_lanes lowest, const bnn2c_lane
   return ~(bnn2c_lane_bit(bound, digits - 1u) ^ c[digits - 2u] ^ carry);
 }
 
-/* All steps for the pixels of one patch; `out`: their first word in plane 0, `valid`: pixels that exist. */
+/* A bnn2c_step_runner. */
 BNN2C_INLINE void bnn2c_run_steps(const bnn2c_channel_steps *p, const bnn2c_lanes *patch, const uint32_t *valid,
-                                  bnn2c_lanes *carries, uint32_t *out, uint32_t there,
-                                  uint32_t digits, uint32_t near) {
+                                  uint32_t *out, uint32_t there, uint32_t digits, uint32_t near) {
   const uint8_t *step = p->steps;
   const uint32_t *order = p->order;
   const uint32_t *const end = order + p->shape.out_c;
-  const bnn2c_lanes *last;
   bnn2c_lanes lowest;
-  bnn2c_lanes c[BNN2C_STEP_MAX_DIGITS];
-  BNN2C_UNROLL(12)
+  bnn2c_lanes c[10];
+  BNN2C_UNROLL(10)
   for (uint32_t d = 0u; d < digits; d++) {
     c[d] = BNN2C_NO_LANES;
   }
-  step = bnn2c_add_step(step, patch, carries, c, &last, near); /* counts ones, the others twos */
-  bnn2c_add_step_carries(c, carries, last, digits);
+  step = bnn2c_add_step(step, patch, c, digits, near); /* counts ones, the others twos */
   lowest = c[0];
-  BNN2C_UNROLL(12)
+  BNN2C_UNROLL(10)
   for (uint32_t d = 1u; d < digits; d++) {
     c[d - 1u] = c[d];
   }
   do {
     bnn2c_lanes result;
     uint32_t bound;
-    step = bnn2c_add_step(step, patch, carries, c, &last, near);
-    bnn2c_add_step_carries(c, carries, last, digits - 1u);
+    step = bnn2c_add_step(step, patch, c, digits - 1u, near);
     bound = step[0] | ((uint32_t)step[1] << 8);
     step += 2;
     result = bnn2c_step_reaches(lowest, c, bound, digits) ^ (0u - (*order & 1u));
     bnn2c_store_lanes(out + (*order >> 1), &result, valid, there);
     order++;
   } while (order != end);
-}
-
-/* Instances: few inputs, any number. */
-BNN2C_NOINLINE BNN2C_STEADY void bnn2c_run_steps_near(const bnn2c_channel_steps *p, const bnn2c_lanes *patch,
-                                                     const uint32_t *valid, bnn2c_lanes *carries, uint32_t *out,
-                                                     uint32_t there) {
-  bnn2c_run_steps(p, patch, valid, carries, out, there, 8u, 1u);
-}
-
-BNN2C_NOINLINE BNN2C_STEADY void bnn2c_run_steps_far(const bnn2c_channel_steps *p, const bnn2c_lanes *patch,
-                                                    const uint32_t *valid, bnn2c_lanes *carries, uint32_t *out,
-                                                    uint32_t there) {
-  bnn2c_run_steps(p, patch, valid, carries, out, there, p->digits, 0u);
 }
 
 /* The complements of the inputs, `distance` vectors behind them; words that are zero stay so. */
@@ -177,15 +148,14 @@ BNN2C_INLINE void bnn2c_valid_pixels(uint32_t pixels, uint32_t first, uint32_t *
   }
 }
 
-/* planes -> planes, thresholded.  scratch: carries of a step, patch and complements; with strides, phases. */
-BNN2C_KERNEL void bnn2c_channel_steps_bits(const bnn2c_channel_steps *p, const uint32_t *in, uint32_t *scratch,
-                                           uint32_t *out) {
+/* Gathers the patch of every vector of pixels and hands it to `steps`. */
+BNN2C_INLINE void bnn2c_step_patches(const bnn2c_channel_steps *p, const uint32_t *in, uint32_t *scratch, uint32_t *out,
+                                     bnn2c_step_runner steps) {
   const uint32_t pixels = (uint32_t)p->shape.out_h * p->shape.out_w;
   const uint32_t words = (pixels + 31u) / 32u;
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
   const uint32_t distance = bnn2c_patch_words(inputs);
-  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
-  bnn2c_lanes *const patch = carries + p->carries;
+  bnn2c_lanes *const patch = (bnn2c_lanes *)scratch;
   bnn2c_clear_patch_zeros(patch, inputs);
   bnn2c_clear_patch_zeros(patch + distance, inputs);
   if ((p->shape.stride_h != 1u) || (p->shape.stride_w != 1u)) {
@@ -198,12 +168,26 @@ BNN2C_KERNEL void bnn2c_channel_steps_bits(const bnn2c_channel_steps *p, const u
     bnn2c_valid_pixels(pixels, first, valid);
     bnn2c_gather_planes(&p->shape, in, first, patch);
     bnn2c_complement_patch(patch, inputs, distance);
-    if (2u * distance <= BNN2C_STEP_NEAR_WORDS) {
-      bnn2c_run_steps_near(p, patch, valid, carries, out + first, words - first);
-    } else {
-      bnn2c_run_steps_far(p, patch, valid, carries, out + first, words - first);
-    }
+    steps(p, patch, valid, out + first, words - first);
   }
 }
+
+/* The kernel for some number of digits: planes -> planes, thresholded.  scratch: patch and complements; with strides,
+ * phases. */
+#define BNN2C_CHANNEL_STEPS(name, digits, near)                                                                      \
+  BNN2C_NOINLINE BNN2C_STEADY void bnn2c_run_steps_##name(const bnn2c_channel_steps *p, const bnn2c_lanes *patch,    \
+                                                          const uint32_t *valid, uint32_t *out, uint32_t there) {    \
+    bnn2c_run_steps(p, patch, valid, out, there, (digits), (near));                                                  \
+  }                                                                                                                  \
+  BNN2C_KERNEL void bnn2c_channel_steps_##name##_bits(const bnn2c_channel_steps *p, const uint32_t *in,              \
+                                                      uint32_t *scratch, uint32_t *out) {                            \
+    bnn2c_step_patches(p, in, scratch, out, bnn2c_run_steps_##name);                                                 \
+  }
+
+BNN2C_CHANNEL_STEPS(near7, 7u, 1u)
+BNN2C_CHANNEL_STEPS(near8, 8u, 1u)
+BNN2C_CHANNEL_STEPS(far8, 8u, 0u)
+BNN2C_CHANNEL_STEPS(far9, 9u, 0u)
+BNN2C_CHANNEL_STEPS(far10, 10u, 0u)
 
 #endif /* BNN2C_CHANNEL_STEPS_H */

@@ -6,18 +6,18 @@ import numpy as np
 
 from bnn2c.kernels.shape import Array
 
-BLOCK = 8  # inputs that are added together
+HALF_BLOCK = 4  # inputs that are added together, at least
 ROUNDS = 6
 
 
 def channel_order(rows: Array) -> Array:
-    """A path through the rows (uint8 [channels, taps]) with few blocks; the same for the same rows on any machine.
+    """A path through the rows (uint8 [channels, taps]) with few half blocks; the same for the same rows on any machine.
 
-    A step costs the blocks of the inputs that differ, after inverting one of the rows when that helps; of equal paths
-    the one with fewer inputs is better.  Nearest neighbours first, then 2-opt and moves of single channels.
+    A step costs the half blocks of the inputs that differ, after inverting one of the rows when that helps; of equal
+    paths the one with fewer inputs is better.  Nearest neighbours first, then 2-opt and moves of single channels.
     """
     differ = distances(rows)
-    costs = -(-differ // BLOCK) * (rows.shape[1] + 1) + differ
+    costs = -(-differ // HALF_BLOCK) * (rows.shape[1] + 1) + differ
     order = _nearest(costs)
     for _ in range(ROUNDS):
         before = _length(costs, order)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2c.kernels import class_sharing
-from bnn2c.kernels.channel_order import BLOCK, channel_order
+from bnn2c.kernels.channel_order import HALF_BLOCK, channel_order
 from bnn2c.kernels.class_lists import NEAR_WORDS, RUN, WINDOW, patch_words
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer
 
@@ -17,19 +17,21 @@ HEADER = "bnn2c_channel_steps.h"
 STRUCT = "bnn2c_channel_steps"
 IN_LAYOUT = OUT_LAYOUT = "planes"
 RESULTS = ("bits",)
+BLOCK = 2 * HALF_BLOCK  # inputs that are added together
 GRANULE = 4  # words between two windows
 
-# Instructions per vector of lanes: per input that a step adds, per channel, more of these when the patch has windows,
-# once; and per pixel and channel of a strided input.  Fitted to QEMU counts by bench/fit_costs.py.
+# Instructions per input that a step adds, per operation on upper digits, per input and piece of a row that is gathered
+# word by word, per vector of lanes, and per pixel and channel of a strided input.  Fitted to QEMU counts by
+# bench/fit_costs.py.
 _COSTS: dict[str, tuple[float, ...]] = {
-    "cortex-m": (8.84, 40, 2, 2106, 3.9),
-    "cortex-m0": (13.6, 44, 14, 2530, 6.4),
-    "rv32": (18.7, 64, 28, 3132, 4.5),
-    "aarch64": (6.91, 24, 14, 2000, 4.1),
-    "cortex-m55": (12.0, 10, 5, 4000, 4.1),
-    "armv7": (7.93, 24, 15, 2500, 4.2),
-    "x86": (9.89, 20, 15, 3000, 4.7),
-    "other": (10.5, 45, 5, 2500, 4.7),
+    "cortex-m": (5.317, 1.716, 9.965, 615, 4.013),
+    "cortex-m0": (8.393, 2.658, 13.18, 475.1, 6.63),
+    "rv32": (12.34, 3.698, 6.744, 1180, 4.699),
+    "cortex-m55": (7.737, 2.034, 11.11, 1515, 4.248),
+    "aarch64": (4.623, 1.411, 10.82, 1694, 4.336),
+    "armv7": (5.54, 1.389, 11.4, 1995, 4.345),
+    "x86": (6.315, 1.862, 13.27, 2510, 5.765),
+    "other": (7, 2, 11, 1500, 4.7),
 }
 
 to_planes = class_sharing.to_planes
@@ -44,9 +46,12 @@ def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | Non
     return shape.limit_error()
 
 
-def digits_of(shape: ConvShape) -> int:
-    """Digits of the counter and of a bound: their difference has a sign, and one instance is made for 8."""
-    return max(8, shape.taps.bit_length() + 1)
+def kernel(taps: int, least: Array) -> tuple[str, int]:
+    """The C kernel whose counters, 0..taps, and bounds `least` have a sign when subtracted; its digits."""
+    near = 2 * patch_words(taps) <= WINDOW
+    room = max(taps - int(least.min()) + 1, int(least.max()))
+    digits = next(d for d in ((7, 8) if near else (8, 9, 10)) if room <= 1 << (d - 1))
+    return f"{STRUCT}_{'near' if near else 'far'}{digits}", digits
 
 
 @dataclass(frozen=True)
@@ -78,22 +83,23 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         raise ValueError("channel_steps has no raw output")
     path = path_of(weight_bits.reshape(shape.out_c, -1))
     added = path.added()
-    bounds = _bounds(shape, path, np.array([len(inputs) for inputs in added]), thresholds[0])
+    least = _least(shape, path, thresholds[0])
+    function, digits = kernel(shape.taps, least)
+    offsets = np.cumsum([0, *(len(inputs) for inputs in added[1:])])
     words = [_words(inputs, row, shape.taps) for inputs, row in zip(added, path.rows, strict=True)]
     blocks = [_blocks(one, shape.taps) for one in words]
     steps = [_step(blocks[0])]
-    steps += [_step(one) + bound.to_bytes(2, "little") for one, bound in zip([[], *blocks[1:]], bounds, strict=True)]
+    bounds = ((least + offsets) % (1 << digits)).astype("<u2")
+    steps += [_step(one) + bound.tobytes() for one, bound in zip([[], *blocks[1:]], bounds, strict=True)]
     arrays: dict[str, Array] = {
         "steps": np.frombuffer(b"".join(steps), np.uint8),
         "order": (2 * path.channels * -(-shape.out_h * shape.out_w // 32) + path.inverted).astype(np.uint32),
         "row_class": shape.row_classes(),
         "col_class": shape.col_classes(),
     }
-    carries = max(map(len, blocks)) + 4
     geometry = shape.c_initializer("$row_class", "$col_class")
-    template = f"{{{geometry}, {digits_of(shape)}u, {carries}u, $steps, $order}}"
-    vectors = carries + 2 * patch_words(shape.taps)
-    return Layer(arrays, template, vectors * words_per_lane + class_sharing.phase_words(shape), "bnn2c_channel_steps")
+    scratch = 2 * patch_words(shape.taps) * words_per_lane + class_sharing.phase_words(shape)
+    return Layer(arrays, f"{{{geometry}, $steps, $order}}", scratch, function)
 
 
 def _step(blocks: list[list[int]]) -> bytes:
@@ -117,7 +123,7 @@ def _blocks(words: list[int], taps: int) -> list[list[int]]:
     while words:
         count = next(n for n in range(min(BLOCK, len(words)), 0, -1) if _fits(words[:n], zeros))
         taken, words = words[:count], words[count:]
-        room = BLOCK // 2 if count <= BLOCK // 2 and not words else BLOCK
+        room = HALF_BLOCK if count <= HALF_BLOCK and not words else BLOCK
         taken += [_zero(taken, zeros)] * (room - count)
         window = min(taken) // GRANULE
         near = 2 * size <= WINDOW
@@ -136,25 +142,33 @@ def _fits(words: list[int], zeros: list[int]) -> bool:
     return max(reached) < min(reached) // GRANULE * GRANULE + WINDOW
 
 
-def _bounds(shape: ConvShape, path: Path, added: Array, thresholds: Array) -> list[int]:
-    """The bound of each step; thresholds [out_c].
+def _least(shape: ConvShape, path: Path, thresholds: Array) -> Array:
+    """The least count of mismatches, or of matches in inverted channels, that makes the output 1; thresholds [out_c].
 
-    The counter is m + (all inputs that were added after the first step); m > t, or n - m > t, is counter >= bound.
+    m > t, or n - m > t.  The counter is that count and all inputs that were added after the first step.
     """
     limits = np.clip(thresholds.astype(np.int64), -1, shape.taps)[path.channels]
-    least = np.where(path.inverted, shape.taps - limits, limits + 1) + np.cumsum(added) - added[0]
-    found: list[int] = (least % (1 << digits_of(shape))).tolist()
-    return found
+    least: Array = np.where(path.inverted, shape.taps - limits, limits + 1)
+    return least
 
 
 def work(shape: ConvShape, target: str) -> tuple[float, ...]:
     """What the coefficients of `_COSTS` are multiplied with."""
-    vectors = -(-shape.out_h * shape.out_w // (32 * _lane_words(target)))
+    lane = _lane_words(target)
+    vectors = -(-shape.out_h * shape.out_w // (32 * lane))
     far = 2 * patch_words(shape.taps) > WINDOW
+    digits = max(7, (shape.taps - 1).bit_length() + 1)
     channels = vectors * shape.out_c
+    added = channels * (expected_step(shape) + 1)
+    gathered = 3 * vectors * shape.taps  # takes three additions, with the complement
+    upper = channels * (added_blocks(shape) * 2 * (digits - 4) + 5 * digits) + far * added / 2
     phases = shape.in_h * shape.in_w * shape.in_c if shape.stride_h * shape.stride_w > 1 else 0
-    added = channels * (expected_step(shape) + 2) + vectors * 3 * shape.taps  # to gather an input costs two additions
-    return (added, channels, channels * far, vectors, phases)
+    return (added + gathered, upper, class_sharing.row_pieces(shape, lane), vectors, phases)
+
+
+def added_blocks(shape: ConvShape) -> float:
+    """Blocks of a step."""
+    return (expected_step(shape) + 1) / BLOCK
 
 
 def expected_step(shape: ConvShape) -> float:
@@ -172,8 +186,6 @@ def cost(shape: ConvShape, target: str) -> Cost:
     """Predicted cost for weights without structure; `target` is a key of `_COSTS`, "other" for the rest."""
     coefficients = _COSTS.get(target, _COSTS["other"])
     instructions = sum(a * b for a, b in zip(coefficients, work(shape, target), strict=True))
-    blocks = (expected_step(shape) + 2) / BLOCK
-    flash = shape.out_c * (9 * blocks + 8) + 9 * shape.taps / BLOCK + shape.out_h + shape.out_w
-    patch = 2 * patch_words(shape.taps) + shape.taps // BLOCK + 4
-    arena = 4 * (patch * _lane_words(target) + class_sharing.phase_words(shape))
+    flash = shape.out_c * (9 * added_blocks(shape) + 9) + 9 * shape.taps / BLOCK + shape.out_h + shape.out_w
+    arena = 4 * (2 * patch_words(shape.taps) * _lane_words(target) + class_sharing.phase_words(shape))
     return Cost(round(instructions), round(flash), arena)

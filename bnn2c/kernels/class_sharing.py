@@ -126,6 +126,15 @@ def class_digits(shape: ConvShape, constants: Array, count: int) -> Array:
     return result
 
 
+def row_pieces(shape: ConvShape, lane: int) -> int:
+    """Words of a patch that are gathered one by one, once for each piece of a row; `lane`: words of a vector."""
+    equal_rows = -(-shape.in_w // shape.stride_w) == shape.out_w
+    if equal_rows and lane >= 4:
+        return 0
+    words = -(-shape.out_h * shape.out_w // (32 * lane)) * lane
+    return words * shape.taps * (1 if equal_rows else 1 - (-32 // shape.out_w))
+
+
 def cost(shape: ConvShape, target: str) -> Cost:
     """Predicted cost for weights without structure; `target` is a key of the table above, "other" for the rest."""
     lane, per_group, per_block, per_wide, per_input, once, per_phase = _COSTS.get(target, _COSTS["other"])

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_harness import Case, conv, run_cases
+from kernel_harness import RUNTIME, Case, conv, run_cases
 
 from bnn2c.kernels import channel_steps
 from bnn2c.kernels.channel_order import channel_order, distances
 from bnn2c.kernels.shape import ConvShape
 
+SOURCE = (RUNTIME / "bnn2c_channel_steps.h").read_text("utf-8")
 SHAPES = [
     conv((4, 5), (1, 1), (1, 1)),
     conv((3, 3), (40, 20), (1, 1)),
@@ -34,6 +35,25 @@ def test_equals_reference(lane_words: int, tmp_path: Path) -> None:
     """Every output word equals the reference; no sanitizer finding."""
     cases = [Case(shape, seed=i) for i, shape in enumerate(SHAPES)]
     assert run_cases(channel_steps, cases, tmp_path, lane_words=lane_words) == []
+
+
+@pytest.mark.parametrize("taps", [1, 3, 63, 64, 65, 126, 127, 128, 129, 256, 257, 507])
+@pytest.mark.parametrize("least", [[0], [1], [-1, 0], [-2, 0], [-2, -1], [0, -1]])
+def test_every_counter_compares_with_every_bound(taps: int, least: list[int]) -> None:
+    """The sign of bound + ~counter, modulo the digits, is the comparison; negative bounds count from taps + 2."""
+    bounds = np.array([one % (taps + 2) for one in least])
+    name, digits = channel_steps.kernel(taps, bounds)
+    assert f"BNN2C_CHANNEL_STEPS({name.rsplit('_', 1)[1]}, {digits}u" in SOURCE
+    counters = np.arange(taps + 1)[:, None]
+    sign = (bounds + ~counters) % (1 << digits) >> (digits - 1)
+    assert np.array_equal(sign == 1, counters >= bounds)
+
+
+def test_one_digit_less_without_constant_channels() -> None:
+    """64 inputs fill 6 digits and a sign unless a channel is always 1 or always 0."""
+    assert channel_steps.kernel(64, np.array([1, 30, 64])) == ("bnn2c_channel_steps_near7", 7)
+    assert channel_steps.kernel(64, np.array([0, 30, 64])) == ("bnn2c_channel_steps_near8", 8)
+    assert channel_steps.kernel(64, np.array([1, 65])) == ("bnn2c_channel_steps_near8", 8)
 
 
 def test_refuses_what_it_cannot_run() -> None:
