@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from bnn2c.importer.handlers.reductions import MAX_WINNERS
 from bnn2c.importer.load import OLDEST_OPSET
 
 TYPES = frozenset(
@@ -108,7 +109,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(("Resize",), "antialiasing", lambda c, n: bool(attribute(n, "antialias", 0))),
     Limit(("Resize",), "cropping", lambda c, n: "crop" in attribute(n, "coordinate_transformation_mode", "")),
     Limit(("Resize",), "align_corners with a fractional size, which is ambiguous", _stretched),
-    Limit(("TopK",), "k other than 1", lambda c, n: bool((given(c, n, 1) != 1).any())),
+    Limit(("TopK",), f"k above {MAX_WINNERS}", lambda c, n: bool((given(c, n, 1) > MAX_WINNERS).any())),
     Limit(("RNN", "GRU", "LSTM"), "batches and sequences of different lengths", _batches),
     Limit(("QuantizeLinear", "DequantizeLinear"), "blocks", lambda c, n: attribute(n, "block_size", 0) != 0),
     Limit(("Einsum",), "diagonals and scalars", _diagonal),

@@ -30,7 +30,7 @@ from bnn2c.expr.tree import fold, remap_consts
 MAX_PIECES = 200
 COMPARISONS = {"ge", "gt", "le", "lt", "eq"}
 EQUALITIES = {"eq", "not", "bool"}
-STAIRS = {"round", "floor", "ceil", "trunc"}
+FROM_ZERO = {"sqrt", "log"}
 
 
 class Analysis:
@@ -49,7 +49,7 @@ class Analysis:
         found: list[Piece] = []
         for piece in pieces:
             found.extend([piece] if piece.constant else self.stairs(self.expr, piece))
-            if len(found) > MAX_PIECES:
+            if len(found) > MAX_PIECES or (found[-1].poly and np.isnan(found[-1].poly[0])):
                 raise NotAStepFunction
         return found
 
@@ -85,6 +85,8 @@ class Analysis:
             return self.corner(e, low, high, parts)
         if e.fn in COMPARISONS or e.fn in ("sign", "not", "bool"):
             return self.switches(e, low, high, parts)
+        if e.fn in FROM_ZERO:
+            return self.from_zero(e, low, high, parts)
         if FUNCTIONS[e.fn].monotone and parts[0].direction in (1, -1):
             return [Piece(low, high, None, FUNCTIONS[e.fn].monotone * parts[0].direction)]
         raise NotAStepFunction
@@ -138,6 +140,18 @@ class Analysis:
             if e.fn == "abs" and not first:
                 chosen = self.arithmetic("neg", low, high, [parts[0]])
             found.append(Piece(part.low, part.high, chosen.poly, chosen.slope))
+        return found
+
+    def from_zero(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:
+        """A root or a logarithm: monotone where its argument is not negative, not a number elsewhere."""
+        test = Apply("ge", (e.args[0], Const(np.zeros((1, 1, 1), np.float32))))
+        found = []
+        for part in self.switches(test, low, high, [parts[0], Piece(low, high, (0.0,))]):
+            defined = bool(part.poly and part.poly[0])
+            if defined and parts[0].direction not in (1, -1):
+                raise NotAStepFunction
+            shape = (None, parts[0].direction) if defined else ((float("nan"),), 0)
+            found.append(Piece(part.low, part.high, *shape))
         return found
 
     def switches(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:

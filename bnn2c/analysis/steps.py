@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from bnn2c.expr.tree import fold
 
 Array = npt.NDArray[Any]
 MAX_STEPS = 64
+INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,22 @@ class Steps:
     evaluated: int
     sensitive: int = 0
     rounding: tuple[tuple[int, float], ...] = ()
+
+
+def of_integers(steps: Steps) -> Steps:
+    """Steps of a float32 root `float32(n)` as those of the int32 number n that it was converted from.
+
+    `float32(n) >= b` holds from the first whole number on that float32 rounds to b or above; it lies next to the middle
+    between b and the float32 number below. Behind a break that no int32 number reaches nothing changes any more.
+    """
+    below = np.nextafter(steps.breaks.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+    first = np.ceil((below + steps.breaks) / 2)
+    first = np.where(first.astype(np.float32) >= steps.breaks, first, first + 1)
+    values = steps.values.copy()
+    for step in range(first.shape[-1]):
+        reached = first[..., step] <= INT32.max
+        values[..., step + 1] = np.where(reached, values[..., step + 1], values[..., step])
+    return replace(steps, breaks=np.clip(first, INT32.min, INT32.max), values=values)
 
 
 def constants(expr: Expr) -> list[Array]:

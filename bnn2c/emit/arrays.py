@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,13 @@ C_TYPES = {
     "int32_t", "float32": "float",
 }  # fmt: skip
 PER_LINE = {1: 20, 2: 14, 4: 8}
+LITERALS: dict[str, Callable[[Any], str]] = {
+    "float32": c_float,
+    "uint32": "0x{:08X}u".format,
+    "uint16": "{}u".format,
+    "uint8": "{}u".format,
+    "int32": lambda value: str(value) if value > -(2**31) else "(-2147483647 - 1)",
+}
 
 
 @dataclass(frozen=True)
@@ -43,19 +51,9 @@ class CArray:
     def body(self) -> str:
         """The initialiser, a fixed number of elements a line."""
         flat = self.data.ravel() if self.data.size else np.zeros(1, self.data.dtype)
-        words = [_literal(v, self.data.dtype) for v in flat.tolist()]
+        words = list(map(LITERALS.get(self.data.dtype.name, str), flat.tolist()))
         width = PER_LINE[self.data.dtype.itemsize]
         return ",\n".join("  " + ", ".join(words[i : i + width]) for i in range(0, len(words), width))
-
-
-def _literal(value: float, dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        return c_float(value)
-    if dtype.name == "uint32":
-        return f"0x{int(value):08X}u"
-    if dtype.name == "int32" and value == -(2**31):
-        return "(-2147483647 - 1)"
-    return f"{int(value)}u" if dtype.kind == "u" else f"{int(value)}"
 
 
 @dataclass

@@ -15,6 +15,7 @@ from bnn2c.importer.functions import EXPANDED, function_of, operands_of
 from bnn2c.importer.handlers import handler_for
 from bnn2c.importer.inputs import declare_input, declare_output
 from bnn2c.importer.limits import Limits, array_of, as_integer
+from bnn2c.importer.order import needed_nodes
 from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir import Graph
 from bnn2c.ir.builder import Builder
@@ -202,7 +203,7 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
         missing = "input" if model.graph.output else "output"
         raise CompileError.single("BNN003", f"the graph has no {missing}")
     walker = Interpreter(model, ctx)
-    walker.run(model.graph.node, scope)
+    walker.run(needed_nodes(model.graph), scope)
     if trace is not None:
         trace.update(scope)
     if walker.problems:

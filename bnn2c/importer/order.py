@@ -1,4 +1,7 @@
-"""Every node reads what an earlier node wrote: cycles, missing tensors and a wrong order are told apart."""
+"""Every node reads what an earlier node wrote: cycles, missing tensors and a wrong order are told apart.
+
+Also which nodes an output needs.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,24 @@ def check_order(graph: onnx.GraphProto) -> None:
         if absent:
             raise CompileError(_problems(node, absent, known, writers))
         known.update(node.output)
+
+
+def needed_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes of a main graph that an output depends on, in order; exporters leave others behind."""
+    wanted = {output.name for output in graph.output}
+    found = []
+    for node in reversed(graph.node):
+        if not wanted.isdisjoint(node.output):
+            found.append(node)
+            wanted |= _read(node)
+    return found[::-1]
+
+
+def _read(node: onnx.NodeProto) -> set[str]:
+    """Names that a node or its subgraphs read; names that a subgraph itself computes may be among them."""
+    bodies = [graph for item in node.attribute for graph in (item.g, *item.graphs)]
+    inside = [{output.name for output in body.output}.union(*map(_read, body.node)) for body in bodies]
+    return set(node.input).union(*inside) - {""}
 
 
 def _problems(

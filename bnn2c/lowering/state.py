@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnn2c.analysis.piecewise import real_steps
-from bnn2c.analysis.steps import Array, Steps
+from bnn2c.analysis.steps import Array, Steps, of_integers
 from bnn2c.analysis.tabulate import tabulate
 from bnn2c.errors import Diagnostic
 from bnn2c.expr import Apply, Arg, Expr, remap_consts, substitute
@@ -93,6 +93,8 @@ class State:
                 found = tabulate(lazy.expr, domain, lazy.shape)
             else:
                 found = None if lazy.bare else real_steps(lazy.expr, lazy.shape)
+                if found is not None and self.builder.types[lazy.root].storage == "i32":
+                    found = of_integers(found)
             self._steps[key] = found
         return self._steps[key]
 

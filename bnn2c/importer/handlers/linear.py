@@ -11,7 +11,7 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
-from bnn2c.importer.handlers.spatial import channels_first, channels_last, window_of
+from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
 from bnn2c.importer.tensors import Array, Tensor, View, is_permutation, shape3
 from bnn2c.ir.window import Window
 from bnn2c.ops.conv2d import Conv2d
@@ -28,21 +28,26 @@ def conv(ctx: Context, call: Call) -> Sequence[Tensor]:
     window = window_of(call, x.shape[2:], weights.shape[2:])
     if list(call.attrs.get("kernel_shape") or weights.shape[2:]) != list(weights.shape[2:]):
         raise call.refuse("BNN003", f"kernel_shape is not that of the weights {list(weights.shape)}")
+    bias = call.operand(2)
+    return [each_image(ctx, x, lambda image: add_bias(ctx, _convolved(ctx, call, image, weights, window), bias))]
+
+
+def _convolved(ctx: Context, call: Call, x: View, weights: Array, window: Window) -> Tensor:
+    """One image [1, C, spatial…]."""
     if covers(window, x) and call.attrs.get("group", 1) == 1:
         flat = View(x.value, x.index.reshape(1, -1), x.dtype)
         out = dense(ctx, call, flat, weights.reshape(len(weights), -1))
-        return [add_bias(ctx, moved(out, elements(out).reshape(1, -1, *[1] * (len(x.shape) - 2))), call.operand(2))]
+        return moved(out, elements(out).reshape(1, -1, *[1] * (len(x.shape) - 2)))
     kernels = weights.reshape(weights.shape[0], weights.shape[1], *window.kernel).transpose(0, 2, 3, 1)
     source = channels_last(ctx, x)
     op = Conv2d(np.ascontiguousarray(kernels, np.float32), window, call.attrs.get("group", 1))
-    out = channels_first(ctx, emit_checked(ctx, call, op, source), len(x.shape))
-    return [add_bias(ctx, out, call.operand(2))]
+    return channels_first(ctx, emit_checked(ctx, call, op, source), len(x.shape))
 
 
 def covers(window: Window, x: View) -> bool:
-    """Whether the kernel is as large as the one image in `x` [1, C, spatial…]: then the layer is dense."""
+    """Whether the kernel is as large as the image `x` [1, C, spatial…]: then the layer is dense."""
     size = (1, *x.shape[2:])[-2:]
-    return x.shape[0] == 1 and window.kernel == size and window.dilation == (1, 1) and not any(window.pads)
+    return window.kernel == size and window.dilation == (1, 1) and not any(window.pads)
 
 
 def constant_weights(call: Call, position: int) -> Array:
@@ -79,7 +84,8 @@ def conv_transpose(ctx: Context, call: Call) -> Sequence[Tensor]:
     x = ctx.as_view(call.tensor(0))
     if call.attrs.get("group", 1) != 1 or len(x.shape) not in (3, 4):
         raise call.refuse("BNN006", "ConvTranspose is supported in 1-D and 2-D with group 1")
-    return [add_bias(ctx, phases(ctx, call, x, weights), call.operand(2))]
+    out = each_image(ctx, x, lambda image: phases(ctx, call, image, weights))
+    return [add_bias(ctx, out, call.operand(2))]
 
 
 @handles("MatMul")

@@ -10,7 +10,7 @@ from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
-from bnn2c.importer.handlers.spatial import channels_first, channels_last, window_of
+from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
 from bnn2c.importer.tensors import Array, Tensor, View, compress
 from bnn2c.ir.window import Window
 from bnn2c.ops.average_pool import AveragePool
@@ -23,8 +23,12 @@ def max_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
     if len([o for o in call.proto.output if o]) > 1:
         raise call.refuse("BNN006", "the indices of MaxPool are not supported")
     x = _image(ctx, call)
-    value = ctx.emit(MaxPool(window_of(call, x.shape[2:])), [channels_last(ctx, x)])
-    return [channels_first(ctx, value, len(x.shape))]
+    return [_pooled(ctx, x, MaxPool(window_of(call, x.shape[2:])))]
+
+
+def _pooled(ctx: Context, x: View, op: MaxPool | AveragePool) -> Tensor:
+    rank = len(x.shape)
+    return each_image(ctx, x, lambda image: channels_first(ctx, ctx.emit(op, [channels_last(ctx, image)]), rank))
 
 
 def _image(ctx: Context, call: Call) -> View:
@@ -40,8 +44,7 @@ def average_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
     x = _image(ctx, call)
     window = window_of(call, x.shape[2:])
     size = (1, *x.shape[2:]) if len(x.shape) == 3 else x.shape[2:]
-    op = AveragePool(window, _divisors(call, window, (size[0], size[1])))
-    return [channels_first(ctx, ctx.emit(op, [channels_last(ctx, x)]), len(x.shape))]
+    return [_pooled(ctx, x, AveragePool(window, _divisors(call, window, (size[0], size[1]))))]
 
 
 def _divisors(call: Call, window: Window, size: tuple[int, int]) -> Array:

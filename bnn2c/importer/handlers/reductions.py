@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.expr import Arg
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
@@ -13,10 +14,12 @@ from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
 from bnn2c.importer.tensors import Tensor, View, storage_order
 from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.map import Map
 from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.softmax import Softmax
 
 FUNCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min", "ReduceProd": "prod"}
+MAX_WINNERS = 16
 COMPOSED = {
     "ReduceL1": "sum",
     "ReduceL2": "sum",
@@ -111,14 +114,22 @@ def softmax(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 @handles("TopK")
 def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """TopK with k = 1 is a maximum and its index."""
+    """The k best along an axis, one after the other: a maximum and its index, which is then out of the race."""
     x = ctx.as_view(call.tensor(0))
     axis = call.attrs.get("axis", -1) % len(x.shape)
-    if (call.numbers("k", 1) or [0]) != [1]:
-        raise call.refuse("BNN006", "TopK is supported only with k = 1")
+    count = (call.numbers("k", 1) or [0])[0]
+    if not 1 <= count <= min(MAX_WINNERS, x.shape[axis]):
+        raise call.refuse("BNN006", f"TopK is supported with k from 1 to {MAX_WINNERS}, here it is {count}")
     largest = bool(call.attrs.get("largest", 1))
-    best = reduce_axes(ctx, x, [axis], "max" if largest else "min", True)
-    return [best, _arg(ctx, x, axis, ArgMax(False, not largest), True)]
+    places = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(x.shape))])
+    values, indices = [], []
+    for _ in range(count):
+        if indices:
+            beaten = ctx.elementwise("eq", indices[-1], places)
+            x = ctx.as_view(ctx.elementwise("where", beaten, -np.inf if largest else np.inf, x))
+        values.append(reduce_axes(ctx, x, [axis], "max" if largest else "min", True))
+        indices.append(_arg(ctx, x, axis, ArgMax(False, not largest), True))
+    return [join(ctx, values, axis), join(ctx, indices, axis)]
 
 
 @handles("ArgMax", "ArgMin")
@@ -165,11 +176,22 @@ def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tenso
         before, after = int(np.prod(turned.shape[:place])), int(np.prod(turned.shape[place + 1 :]))
         shape = _channel_shape(turned.shape[: place + 1]) if after == 1 else (before, turned.shape[place], after)
         parts.append(ctx.physical(view, turned.reshape(shape)))
+    parts = _stored_alike(ctx, parts)
     name = ctx.emit(Concat(2 if after == 1 else 1), parts) if len(parts) > 1 else parts[0]
     logical = list(views[0].shape)
     logical[axis] = sum(v.shape[axis] for v in views)
     index = np.arange(int(np.prod(logical)), dtype=np.int32).reshape([logical[a] for a in order])
     return View(name, index.transpose(np.argsort(order)), views[0].dtype)
+
+
+def _stored_alike(ctx: Context, parts: Sequence[str]) -> list[str]:
+    """Integers of other widths, such as a graph input that is only cast, as the element type that holds all parts."""
+    kinds = [ctx.builder.types[part].storage for part in parts]
+    common = kinds[0] if len(set(kinds)) == 1 else "f32" if "f32" in kinds else "i32"
+    return [
+        part if kind == common else ctx.emit(Map(Arg(0), ctx.shape(part), common), [part])
+        for part, kind in zip(parts, kinds, strict=True)
+    ]
 
 
 def _channel_shape(dims: tuple[int, ...]) -> tuple[int, int, int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.reductions import join
 from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir.window import Window
 
@@ -15,11 +16,15 @@ LARGEST = 65535
 LARGEST_AREA = 1 << 24
 
 
+def each_image(ctx: Context, x: View, layer: Callable[[View], Tensor]) -> Tensor:
+    """A layer over [1, C, spatial…] applied to every image of a batch `x` [N, C, spatial…]."""
+    images = [layer(x.with_index(x.index[n : n + 1])) for n in range(len(x.index))]
+    return images[0] if len(images) == 1 else join(ctx, images, 0)
+
+
 def channels_last(ctx: Context, x: View) -> str:
     """The physical [H, W, C] of a logical [1, C, H, W] or [1, C, L] tensor."""
-    index = x.index.reshape(x.index.shape[1], -1, x.index.shape[-1]) if x.index.ndim == 3 else x.index[0]
-    if x.index.ndim == 3:
-        index = x.index[0][:, None, :]
+    index = x.index[0][:, None, :] if x.index.ndim == 3 else x.index[0]
     return ctx.physical(x, index.transpose(1, 2, 0))
 
 

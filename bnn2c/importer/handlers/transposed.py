@@ -82,18 +82,18 @@ def _taps(phase: int, pad: int, stride: int, dilation: int, kernel: int) -> Taps
 
 
 def _phase(ctx: Context, x: View, index: Array, kernels: Array, taps: list[Taps], rounds: list[int]) -> str:
-    """One stride-1 convolution [rounds, O]."""
+    """One stride-1 convolution [rounds, O]; zeros where no tap meets the input."""
     rows, cols = taps[0][0], taps[1][0]
-    outputs = kernels.shape[1]
-    if not rows or not cols:
-        return ctx.constant_value(np.zeros((*rounds, outputs), np.float32))
     pads, cut = [0] * 4, []
     for axis, (chosen, first, step) in enumerate(taps):
         last = first + step * (len(chosen) - 1) + rounds[axis] - 1
         size = index.shape[1 + axis]
         cut.append(slice(max(first, 0), min(size, last + 1)))
         pads[axis], pads[axis + 2] = max(-first, 0), max(last + 1 - size, 0)
-    source = ctx.physical(x, index[:, cut[0], cut[1]].transpose(1, 2, 0))
+    seen = index[:, cut[0], cut[1]]
+    if not rows or not cols or not seen.size:
+        return ctx.constant_value(np.zeros((*rounds, kernels.shape[1]), np.float32))
+    source = ctx.physical(x, seen.transpose(1, 2, 0))
     chosen_weights = kernels[:, :, rows][:, :, :, cols].transpose(1, 2, 3, 0)
     window = Window((len(rows), len(cols)), (1, 1), (taps[0][2], taps[1][2]), (pads[0], pads[1], pads[2], pads[3]))
     return ctx.emit(Conv2d(np.ascontiguousarray(chosen_weights, np.float32), window), [source])
