@@ -140,6 +140,16 @@ def test_the_first_part_of_a_larger_tensor_is_no_reshape(agree: Callable[..., Co
     agree(n.model(n.add("Relu", n.add("Sub", first, 0.25))))
 
 
+@pytest.mark.parametrize("pads", [[0, 1, 0, 0], [0, 1, 0, -1], [0, 2, 0, 0]])
+@pytest.mark.parametrize("binary", [False, True])
+def test_an_element_in_front_of_a_vector(binary: bool, pads: list[int], agree: Callable[..., Compiled]) -> None:
+    """One number, then the elements 0, 1, …: no slice that starts before its source."""
+    n = Net()
+    x = n.input([1, 40])
+    x = n.pad(n.add("Where", n.add("Greater", x, 0.0), 1.0, -1.0) if binary else x, pads, 1.0)
+    agree(n.model(n.add("Add", n.add("MatMul", x, signs(40 + sum(pads), 6)), 0.25)))
+
+
 @pytest.mark.parametrize("function", ["Log", "Sqrt"])
 @pytest.mark.parametrize("test", ["Less", "Greater"])
 def test_what_is_not_a_number_is_on_neither_side(function: str, test: str, agree: Callable[..., Compiled]) -> None:

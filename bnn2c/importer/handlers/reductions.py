@@ -122,7 +122,8 @@ def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
         raise call.refuse("BNN006", f"TopK is supported with k from 1 to {MAX_WINNERS}, here it is {count}")
     largest = bool(call.attrs.get("largest", 1))
     places = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(x.shape))])
-    values, indices = [], []
+    values: list[Tensor] = []
+    indices: list[Tensor] = []
     for _ in range(count):
         if indices:
             beaten = ctx.elementwise("eq", indices[-1], places)
