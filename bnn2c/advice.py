@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnn2c.errors import Diagnostic
+from bnn2c.errors import Diagnostic, plural
 from bnn2c.ir import Graph
 from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.targets import Target
@@ -48,8 +48,8 @@ def _soft_float(graph: Graph, target: Target) -> Iterator[Diagnostic]:
     real = [node for node in graph.nodes if graph.types[node.output].storage == "f32"]
     if target.fpu == "none" and real and target.name != "portable":
         elements = sum(graph.types[node.output].size for node in real)
-        message = f"{len(real)} layers compute {elements} float values in software on {target.name}"
+        message = f"float values computed in software on {target.name}: {elements} in {plural(len(real), 'layer')}"
         products = sum(node.op.cost(graph.input_types(node)).real_macs for node in real)
-        why = f"{products} real products and sums at about {SOFT_FLOAT_MAC} instructions each" if products else ""
+        why = f"real products and sums: {products}, about {SOFT_FLOAT_MAC} instructions each" if products else ""
         hint = "--real int16 --calibrate vectors.npz computes in integers"
         yield Diagnostic("BNN024", message, node=real[0].output, why=why, hint=hint, severity="warning")

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.errors import CompileError, Diagnostic, plural
 from bnn2c.options import Options
 from bnn2c.output_folder import MANIFEST, write_folder
 from bnn2c.report import Limits, Report, build_report
@@ -149,7 +149,7 @@ def _ordered(inputs: Any, declared: list[dict[str, Any]]) -> list[np.ndarray]:  
     elif not isinstance(inputs, list | tuple):
         inputs = [inputs]
     if len(inputs) != len(names):
-        raise CompileError.single("BNN022", f"{len(inputs)} inputs given, the model has {len(names)}")
+        raise CompileError.single("BNN022", f"{plural(len(inputs), 'input')} given, the model has {len(names)}")
     return [_fitted(array, one) for array, one in zip(inputs, declared, strict=True)]
 
 

@@ -19,7 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
-from bnn2c.errors import CompileError
+from bnn2c.errors import CompileError, plural
 from bnn2c.options import Options
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import HostLibrary, build_shared
@@ -66,7 +66,8 @@ class Bnn2cRep(BackendRep):
             return inputs
         given = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         if len(given) != len(self.inputs):
-            raise CompileError.single("BNN022", f"{len(given)} inputs given, the model has {len(self.inputs)}")
+            message = f"{plural(len(given), 'input')} given, the model has {len(self.inputs)}"
+            raise CompileError.single("BNN022", message)
         return dict(zip(self.inputs, given, strict=True))
 
     def _library(self, given: dict[str, Any]) -> tuple[HostLibrary, tuple[str, ...]]:

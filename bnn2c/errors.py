@@ -13,12 +13,17 @@ from typing import Literal
 
 from bnn2c.diagnostic_codes import CATALOGUE, CodeInfo
 
-__all__ = ["CATALOGUE", "CodeInfo", "CompileError", "Diagnostic", "Severity"]
+__all__ = ["CATALOGUE", "CodeInfo", "CompileError", "Diagnostic", "Severity", "plural"]
 
 Severity = Literal["error", "warning"]
 
 _DETAILS = (("node", "node"), ("op", "operator"), ("shapes", "shapes"), ("why", "why"), ("hint", "what to do"))
 _LABEL_WIDTH = 12
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 layer``, ``2 layers``, ``10,000 layers``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 @dataclass(frozen=True)

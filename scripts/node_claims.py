@@ -91,6 +91,10 @@ def _random(case: Any, node: onnx.NodeProto) -> bool:
     return training is not None and bool(training) and (ratio is None or bool(ratio != 0))
 
 
+def _bfloat16(case: Any, node: onnx.NodeProto) -> bool:
+    return any(port.type.tensor_type.elem_type == TensorProto.BFLOAT16 for port in case.model.graph.input)
+
+
 def _old(case: Any, node: onnx.NodeProto) -> bool:
     return any(used.domain == "" and used.version < OLDEST_OPSET for used in case.model.opset_import)
 
@@ -103,6 +107,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(("AveragePool", "MaxPool"), "3-D windows", lambda c, n: rank(c, n) > 4),
     Limit(("MaxPool",), "the second output, indices", lambda c, n: len(n.output) > 1),
     Limit(("ConvTranspose",), "3-D windows, groups", lambda c, n: rank(c, n) > 4 or attribute(n, "group", 1) > 1),
+    Limit(("Attention",), "every result rounded to bfloat16", _bfloat16),
     Limit(("BatchNormalization",), "training mode", lambda c, n: bool(attribute(n, "training_mode", 0))),
     Limit(("Dropout",), "training mode with a ratio other than 0, which is random", _random),
     Limit(("Resize",), "cubic interpolation", lambda c, n: attribute(n, "mode") == "cubic"),

@@ -190,7 +190,7 @@ def test_gamma_of_either_sign(gamma: list[float], pool: bool) -> None:
 def test_zero_gamma_and_dead_channels_are_reported() -> None:
     found = check(normalised([0.0, 0.0, 1.0, 1.0, 1.0], [1.0, -1.0, 100.0, -100.0, 0.5]))
     assert "BNN015" in codes(found)
-    assert any("4 of 5 channels are constant" in w.message for w in found.report_data["warnings"])
+    assert any("constant channels: 4 of 5" in w.message for w in found.report_data["warnings"])
 
 
 def test_negative_alpha_of_a_fused_normalisation() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sample_compiled import LAYERS, manifest, report_data
 
+from bnn2c.errors import plural
 from bnn2c.report import Limits, Measured, Report, build_report
 from bnn2c.report.charts import memory_map, shortened, weight_bars
-from bnn2c.report.units import bytes_text, count_text, plural
+from bnn2c.report.units import bytes_text, count_text
 
 MEASURED = Measured(code_bytes=2_000, constant_bytes=124_000, compiler="arm-none-eabi-gcc 12.2")
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from bnn2c.errors import CompileError
+from bnn2c.errors import CompileError, plural
 from bnn2c.expr import Apply, Arg
 from bnn2c.importer.context import Context
 from bnn2c.importer.tensors import Tensor, View, shape3
@@ -48,7 +48,7 @@ def declare_input(ctx: Context, info: onnx.ValueInfoProto, options: Options, cou
     scaled = options.input_scale is not None
     if scaled and (c_dtype(dtype) != "float32" or count > 1):
         raise CompileError.single(
-            "BNN018", f"--input-scale needs one float input; {info.name} is {dtype} of {count} inputs"
+            "BNN018", f"--input-scale needs one float input; {info.name} is {dtype} of {plural(count, 'input')}"
         )
     outside = "uint8" if scaled else c_dtype(dtype)
     physical = shape3(shape)

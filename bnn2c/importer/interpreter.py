@@ -80,7 +80,10 @@ class Interpreter:
             return self.constant(call)
         if call.op in EXPANDED:
             body = function_of(call)
-            return self.computed(body.node, operands_of(body, call.inputs), body.output[: len(call.proto.output)])
+            # The body may leave out a result that has no name here; the first one stands for it, and nobody reads it.
+            first, *_ = names = body.output[: len(call.proto.output)]
+            wanted = [name if used else first for name, used in zip(names, call.proto.output, strict=True)]
+            return self.computed(body.node, operands_of(body, call.inputs), wanted)
         handler = handler_for(call.op)
         if handler is None:
             raise call.refuse("BNN005", f"operator {call.op} is not supported", ON_DEVICE)

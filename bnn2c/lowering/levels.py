@@ -172,7 +172,7 @@ def record(state: State, steps: Steps, node: Node, values: Array) -> None:
     }
     state.statistics.rows.append({"layer": node.origin[-1] if node.origin else node.output, **facts})
     if constant:
-        state.warn("BNN015", f"{len(constant)} of {steps.values.shape[2]} channels are constant", node)
+        state.warn("BNN015", f"constant channels: {len(constant)} of {steps.values.shape[2]}", node)
     if steps.sensitive:
         state.warn("BNN013", f"float32 rounding decides {steps.sensitive} of {steps.evaluated} reachable values", node)
     if three_valued:

@@ -17,6 +17,7 @@ from functools import reduce
 import numpy as np
 
 from bnn2c.analysis.steps import Array
+from bnn2c.errors import plural
 from bnn2c.expr import Arg, Expr, apply, const
 from bnn2c.ir import Node, TensorType
 from bnn2c.ir.window import Window
@@ -216,6 +217,6 @@ def describe(state: State, lazy: Lazy) -> str:
 
 def _real(state: State, node: Node, op: Conv2d, lazy: Lazy) -> Lazy:
     """Float32 weights; a pad value other than 0 is kept."""
-    why = [f"weights take {len(np.unique(op.weights))} values: real"]
+    why = [f"weights take {plural(len(np.unique(op.weights)), 'value')}: real"]
     name = state.builder.emit(op, [state.real(lazy, node)], node.output, node.origin, why)
     return Lazy(name, Arg(0), state.builder.types[name].shape)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn2c.errors import plural
 from bnn2c.expr import Arg, substitute
 from bnn2c.ir import Graph, Node, Op, Port
 from bnn2c.ir.window import Window
@@ -178,7 +179,7 @@ def _embedding(state: State, node: Node, op: Embedding) -> Lazy:
         return _root(state, state.builder.emit(op, [ids], node.output, node.origin))
     codes = (len(values) - 1 - np.searchsorted(values[::-1], op.table)).astype(np.uint8)
     packed = Embedding(codes, int(len(values) - 1).bit_length())
-    why = [f"the table holds {len(values)} values: packed"]
+    why = [f"the table holds {plural(len(values), 'value')}: packed"]
     name = state.builder.emit(packed, [ids], f"{node.output}_code", node.origin, why)
     state.domains[name] = np.arange(len(values))
     return lazy_levels(state, Levels(name, values[None]))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn2c.errors import plural
 from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
@@ -35,7 +36,7 @@ class Conv2d(Op):
         """Input [H, W, I] with I = groups * weights.shape[3]."""
         height, width, channels = inputs[0].shape
         if channels != self.groups * self.weights.shape[3]:
-            raise ValueError(f"{channels} input channels, weights want {self.groups * self.weights.shape[3]}")
+            raise ValueError(f"{plural(channels, 'input channel')}, weights want {self.groups * self.weights.shape[3]}")
         return TensorType((*self.window.output(height, width), self.weights.shape[0]))
 
     def reference(self, *inputs: Array) -> Array:

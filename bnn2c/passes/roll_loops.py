@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2c.analysis.repetition import Repetition, repetitions
+from bnn2c.errors import plural
 from bnn2c.ir import Graph, Node, Port
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.loop import Feed, Loop, Result
@@ -109,7 +110,7 @@ def _inserted(
     groups = graph.nodes[found.start : found.end]
     origin = tuple(dict.fromkeys(name for node in groups for name in node.origin))
     reasons = dict.fromkeys(reason for inner in loop.body.nodes for reason in inner.why)
-    why = (f"{found.steps} equal steps of {found.length} operations", *reasons)
+    why = (f"{found.steps} equal steps of {plural(found.length, 'operation')}", *reasons)
     node = Node(f"{groups[0].output}/loop", loop, tuple(i.value for i in wiring.inputs), origin, why)
     try:
         kind = loop.infer(graph.input_types(node))

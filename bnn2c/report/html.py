@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bnn2c.errors import plural
 from bnn2c.report.charts import mac_bars, memory_map, weight_bars
 from bnn2c.report.text import exactness_lines, shape_text
-from bnn2c.report.units import bytes_text, count_text, plural
+from bnn2c.report.units import bytes_text, count_text
 
 __all__ = ["render_html"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bnn2c.report.units import bytes_text, count_text, plural
+from bnn2c.errors import plural
+from bnn2c.report.units import bytes_text, count_text
 
 __all__ = ["LAYER_HEADER", "exactness_lines", "layer_rows", "render_text", "shape_text", "total_row"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["bytes_text", "count_text", "plural"]
+__all__ = ["bytes_text", "count_text"]
 
 
 def bytes_text(count: int) -> str:
@@ -26,8 +26,3 @@ def count_text(count: int) -> str:
         group, value = group + 1, value / 1000
     digits = max(0, 2 - int(math.log10(value)))
     return f"{value:.{digits}f} {' kMGT'[group]}"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 layer``, ``2 layers``, ``10,000 layers``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn2c.errors import plural
+
 __all__ = ["Array", "Member", "from_bytes", "members", "sample_bytes", "struct_type"]
 
 Array = NDArray[Any]
@@ -83,7 +85,7 @@ def sample_bytes(fields: Sequence[Member], values: Sequence[object], order: str 
         ValueError: when the number of values, a type or a size does not match.
     """
     if len(values) != len(fields):
-        raise ValueError(f"the model has {len(fields)} inputs, given {len(values)}")
+        raise ValueError(f"the model has {plural(len(fields), 'input')}, given {len(values)}")
     arrays = [field.array(value) for field, value in zip(fields, values, strict=True)]
     return b"".join(array.astype(_in_order(array.dtype, order)).tobytes() for array in arrays)
 

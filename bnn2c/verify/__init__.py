@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2c.errors import CompileError
+from bnn2c.errors import CompileError, plural
 from bnn2c.importer import load_model
 from bnn2c.verify.compare import Tolerance, close, tolerances
 from bnn2c.verify.fixed import compared_fixed
@@ -69,7 +69,7 @@ def verify_model(
     origin = "vectors" if stored else "onnxruntime"
     found = []
     for target in targets:
-        tell(f"{target}: building and running {len(given.inputs)} samples")
+        tell(f"{target}: building and running {plural(len(given.inputs), 'sample')}")
         done = run(compiled, target, given)
         tell(f"{target}: comparing")
         if "fixed_point" in compiled.manifest:

@@ -122,6 +122,11 @@ def _samples(arrays: Mapping[str, Array], key: str, port: Mapping[str, Any], pro
         message = f"the array {key!r} is {found.dtype} {list(found.shape)}; the tensor {port['name']} needs [{wanted}]"
         problems.append(_problem(message))
         return empty
+    if np.isnan(found).any():
+        sample = int(np.isnan(found).reshape(len(found), -1).any(axis=1).argmax())
+        message = f"the array {key!r} holds NaN, first in sample {sample}: there is nothing to compare"
+        problems.append(_problem(message, "store finite inputs and what the model computes from them"))
+        return empty
     return found.reshape(len(found), *shape)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.errors import plural
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.reductions import reduce_axes
@@ -107,7 +108,8 @@ def matmul(ctx: Context, call: Call) -> Sequence[Tensor]:
 def dense(ctx: Context, call: Call, x: View, weights: Array) -> Tensor:
     """`x[..., K] @ weights[N, K].T`. A flattened feature map is read in place by a kernel as large as the map."""
     if x.shape[-1] != weights.shape[1]:
-        raise call.refuse("BNN003", f"{call.op}: {x.shape[-1]} inputs meet {weights.shape[1]} weights")
+        meet = f"{plural(x.shape[-1], 'input')} for {plural(weights.shape[1], 'weight')}"
+        raise call.refuse("BNN003", f"{call.op}: {meet}")
     if not np.isfinite(weights).all():
         raise call.refuse("BNN011", f"the weights of {call.name} hold NaN or infinity")
     size = ctx.builder.types[x.value].size

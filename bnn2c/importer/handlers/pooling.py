@@ -34,7 +34,7 @@ def _pooled(ctx: Context, x: View, op: MaxPool | AveragePool) -> Tensor:
 def _image(ctx: Context, call: Call) -> View:
     x = ctx.as_view(call.tensor(0))
     if len(x.shape) not in (3, 4):
-        raise call.refuse("BNN006", f"{call.op} over {len(x.shape) - 2} axes is not supported")
+        raise call.refuse("BNN006", f"{call.op} of a tensor of rank {len(x.shape)} is not supported")
     return x
 
 

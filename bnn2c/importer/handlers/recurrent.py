@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bnn2c.errors import plural
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.linear import dense
@@ -127,7 +128,7 @@ def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
         raise call.refuse("BNN006", f"{call.op} is supported for batch 1")
     length = steps if lengths is None else int(lengths.ravel()[0])
     if not 0 < length <= steps:
-        raise call.refuse("BNN006", f"a sequence of {length} in an input of {steps} steps")
+        raise call.refuse("BNN006", f"a sequence of {length} in an input of {plural(steps, 'step')}")
     way = call.attrs.get("direction", "forward")
     runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
     found = [_direction(ctx, call, x, length, number, reverse) for number, reverse in enumerate(runs)]

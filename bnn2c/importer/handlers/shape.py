@@ -81,7 +81,7 @@ def tile(ctx: Context, call: Call) -> Sequence[Tensor]:
     x = call.tensor(0)
     repeats = call.numbers("repeats", 1) or []
     if len(repeats) != len(x.shape):
-        raise call.refuse("BNN003", f"{len(repeats)} repeats for {len(x.shape)} axes")
+        raise call.refuse("BNN003", f"Tile of {list(x.shape)} by {list(repeats)}")
     ctx.limits.room([n * r for n, r in zip(x.shape, repeats, strict=True)], call.name)
     return [moved(x, np.tile(elements(x), repeats))]
 
