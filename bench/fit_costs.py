@@ -18,7 +18,7 @@ import numpy as np
 from bnn2c import pipeline
 from bnn2c.bench import bench_model
 from bnn2c.ir import Graph
-from bnn2c.kernels import channel_steps, popcount_rows, sliced_channels
+from bnn2c.kernels import channel_steps, popcount_rows, sliced_channels, table_rows
 from bnn2c.kernels.shape import ConvShape
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import Choice, convert
@@ -40,11 +40,14 @@ class Core:
             return sliced_channels.work(shape, True, self.lane_words)
         if self.family == "channel_steps":
             return channel_steps.work(shape, self.key)
+        if self.family == "table_rows":
+            return table_rows.work(shape)
         return popcount_rows.work(shape, self.key)
 
     def shapes(self) -> dict[str, networks.Conv]:
         """What it is fitted on."""
-        return STEPS if self.family == "channel_steps" else {**networks.LAYERS, **MORE}
+        more = TABLES if self.family == "table_rows" else MORE
+        return STEPS if self.family == "channel_steps" else {**networks.LAYERS, **more}
 
 
 CORES = {
@@ -58,6 +61,7 @@ CORES = {
     "aarch64": Core("popcount_rows", "aarch64", 1, "aarch64"),
     "armv7": Core("popcount_rows", "armv7", 1, "cortex-a7"),
     "popcnt": Core("popcount_rows", "x86", 1, "x86_64_avx2"),
+    "avx2-tables": Core("table_rows", "x86", 8, "x86_64_avx2"),
     "cortex-m-steps": Core("channel_steps", "cortex-m", 1, "cortex-m4"),
     "cortex-m0-steps": Core("channel_steps", "cortex-m0", 1, "cortex-m0"),
     "rv32-steps": Core("channel_steps", "rv32", 2, "rv32imc"),
@@ -65,6 +69,15 @@ CORES = {
     "aarch64-steps": Core("channel_steps", "aarch64", 4, "aarch64"),
     "armv7-steps": Core("channel_steps", "armv7", 4, "cortex-a7"),
     "avx2-steps": Core("channel_steps", "x86", 8, "x86_64_avx2"),
+}
+TABLES = {
+    "narrow": networks.Conv(32, 32, size=8),
+    "40 inputs": networks.Conv(40, 64, size=8),
+    "128->128": networks.Conv(128, 128, size=10, pad=0),
+    "128->256": networks.Conv(128, 256, size=5, pad=0),
+    "256->256": networks.Conv(256, 256, size=3, pad=0),
+    "256->512": networks.Conv(256, 512, dense=True),
+    "512->512": networks.Conv(512, 512, dense=True),
 }
 MORE = {"narrow": networks.Conv(32, 32, size=8), "dense 256": networks.Conv(256, 256, dense=True)}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import channel_steps, class_sharing, depthwise_lanes, popcount_rows, sliced_channels
+from bnn2c.kernels import channel_steps, class_sharing, depthwise_lanes, popcount_rows, sliced_channels, table_rows
 from bnn2c.kernels.binary import (
     FAMILIES,
     PLANE_FAMILIES,
@@ -15,6 +15,7 @@ from bnn2c.kernels.binary import (
     DepthwiseLanes,
     PopcountRows,
     Sliced,
+    TableRows,
 )
 from bnn2c.kernels.levels import shape_of
 from bnn2c.kernels.shape import Cost
@@ -97,6 +98,8 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
         return sliced_channels.cost(shape, cost_key(target), op.thresholds is not None, lane_words)
     if family == DepthwiseLanes.name:
         return depthwise_lanes.cost(shape, op.thresholds is not None)
+    if family == TableRows.name:
+        return table_rows.cost(shape)
     if family == PopcountRows.name:
         return popcount_rows.cost(shape, _counting(target))
     return None

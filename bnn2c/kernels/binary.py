@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import channel_steps, class_sharing, depthwise_lanes, popcount_rows, sliced_channels, sliced_planes
+from bnn2c.kernels import (
+    channel_steps,
+    class_sharing,
+    depthwise_lanes,
+    popcount_rows,
+    sliced_channels,
+    sliced_planes,
+    table_rows,
+)
 from bnn2c.kernels.levels import class_levels, class_thresholds, shape_of
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.kernels.shape import Array, Layer
@@ -115,6 +123,18 @@ class PopcountRows(OnePlane):
     module: ClassVar[ModuleType] = popcount_rows
 
 
+class TableRows(OnePlane):
+    """A byte per counter and channel, four weights a byte; for vectors that permute bytes."""
+
+    name = "table_rows"
+    module: ClassVar[ModuleType] = table_rows
+
+    @classmethod
+    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
+        """There is no form with raw output."""
+        return "no thresholds: only bits leave this kernel" if op.thresholds is None else None
+
+
 class DepthwiseLanes(OnePlane):
     """One input channel for each output channel; 32 of them side by side."""
 
@@ -172,9 +192,10 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
     return None
 
 
-_ORDERED = (ClassSharing, ChannelSteps, Sliced, PopcountRows, DepthwiseLanes, SlicedPlanes, Popcount)
+_ORDERED = (ClassSharing, ChannelSteps, Sliced, PopcountRows, TableRows, DepthwiseLanes, SlicedPlanes, Popcount)
 Kernel = OnePlane | SlicedPlanes | Popcount
 FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {family.name: family for family in _ORDERED}
+WIDE_FAMILIES = frozenset({TableRows.name})  # more than a bit per weight, packed pixels
 PLANE_FAMILIES = frozenset(name for name, family in FAMILIES.items() if issubclass(family, PixelLanes))
 _CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
 

@@ -2,12 +2,12 @@
 
 The families with pixels as lanes are the fastest for maps of 32 pixels and more: class sharing, and channel steps for
 few weights per output. They want bit planes per channel and take 2.4 bits of flash a weight, or 4. The other families
-take one bit a weight and packed pixels. The choice minimises predicted instructions over the graph: start from the best
-family of each layer by itself, then revert layers whose gain does not pay for the conversions around them, until
-nothing changes. All kernels of a network share one width of vectors; the best choice for each width is made, and the
-best of these taken. `--optimize size` keeps one bit a weight, also in first layers, which then run pixel by pixel;
-`balanced` accepts the larger flash (weights and code) only when it saves at least BALANCED_GAIN instructions per
-extra byte.
+take packed pixels and one bit a weight; table rows take two, and only at `speed`. The choice minimises predicted
+instructions over the graph: start from the best family of each layer by itself, then revert layers whose gain does not
+pay for the conversions around them, until nothing changes. All kernels of a network share one width of vectors; the
+best choice for each width is made, and the best of these taken. `--optimize size` keeps one bit a weight, also in first
+layers, which then run pixel by pixel; `balanced` accepts the larger flash (weights and code) only when it saves at
+least BALANCED_GAIN instructions per extra byte.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.kernels.alternatives import Alternative, alternatives, widest_lanes, with_family
-from bnn2c.kernels.binary import PLANE_FAMILIES, SlicedPlanes
+from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
@@ -76,7 +76,7 @@ def kernel_choices(graph: Graph, target: Target, optimize: str) -> Iterator[Grap
         node.output: found.gain / max(1, found.extra_bytes)
         for node in best.nodes
         if isinstance(node.op, BinaryConv2d) and node.op.family in PLANE_FAMILIES
-        for found in [_candidates(node.op, best.types[node.inputs[0]], target, node.op.lane_words)]
+        for found in [_candidates(node.op, best.types[node.inputs[0]], target, node.op.lane_words, optimize)]
     }
     order = sorted(worth, key=lambda name: worth[name])
     for count in range(1, len(order) + 1):
@@ -108,7 +108,7 @@ def _may_be_wide(graph: Graph, choice: Choice) -> bool:
 
 def _choice(graph: Graph, target: Target, optimize: str, lane_words: int, unshared: frozenset[str]) -> Choice:
     candidates = {
-        node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words)
+        node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words, optimize)
         for node in graph.nodes
         if isinstance(node.op, BinaryConv2d)
     }
@@ -126,8 +126,9 @@ def _choice(graph: Graph, target: Target, optimize: str, lane_words: int, unshar
     return Choice(families, lane_words, total + conversions + paired)
 
 
-def _candidates(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> Candidates:
-    found = [one for one in alternatives(op, kind, target, lane_words) if not one.refused]
+def _candidates(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int, optimize: str) -> Candidates:
+    barred = frozenset() if optimize == "speed" else WIDE_FAMILIES
+    found = [one for one in alternatives(op, kind, target, lane_words) if not one.refused and one.family not in barred]
     priced = [one for one in found if one.cost is not None and one.layout == "pixels"]
     order = (SlicedPlanes.name, Popcount.name)
     general = sorted((one for one in found if one.family in order), key=lambda one: order.index(one.family))

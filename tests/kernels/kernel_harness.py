@@ -23,11 +23,12 @@ C_TYPES["int8"] = "int8_t"
 
 @dataclass(frozen=True)
 class Case:
-    """One layer with random weights and input; result "bits", "i16" or "i32"."""
+    """One layer with random weights and input; result "bits", "i16" or "i32"; `opposite`: only mismatches."""
 
     shape: ConvShape
     result: str = "bits"
     seed: int = 0
+    opposite: bool = False
 
 
 Pair = tuple[int, int]
@@ -74,6 +75,8 @@ def case_source(family: ModuleType, case: Case, index: int, lane_words: int) -> 
     shape, rng = case.shape, np.random.default_rng(case.seed)
     weights = rng.integers(0, 2, (shape.out_c, shape.kernel_h, shape.kernel_w, shape.in_c), dtype=np.uint8)
     bits = rng.integers(0, 2, (shape.in_h, shape.in_w, shape.in_c), dtype=np.uint8)
+    if case.opposite:
+        weights[:], bits[:] = 1, 0
     thresholds = random_thresholds(shape, rng) if case.result == "bits" else None
     counts = mismatches(shape, weights, bits)
     expected = counts.astype("int16" if case.result == "i16" else "int32")
