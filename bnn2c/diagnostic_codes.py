@@ -202,10 +202,10 @@ CATALOGUE: dict[str, CodeInfo] = {
     "BNN028": CodeInfo(
         "cannot be streamed",
         "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that "
-        "pads along time, or treats frames differently by their position in the window, has no streaming form; nor "
-        "have branches whose results come at different times.",
-        "Use convolutions without padding along time, and pools whose windows lie inside; the window network then "
-        "gives the same numbers. Without --stream the network compiles as it is.",
+        "treats frames differently by their position in the window (position embeddings, attention over time, a "
+        "backward direction, a gate computed from the whole window) has no streaming form.",
+        "Use convolutions, pools, forward recurrent layers, and means, maxima or dense layers over the whole window; "
+        "the window network then gives the same numbers. Without --stream the network compiles as it is.",
     ),
     "BNN026": CodeInfo(
         "operation stays in float32",

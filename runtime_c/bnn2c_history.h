@@ -1,7 +1,8 @@
 /* bnn2c_history.h - the last `span` frames of a stream, oldest first, as a sliding window reads them.
  *
  * A frame has `rows` rows of `run` elements (words of packed bits); in `out` each row has span*run. `wait` counts the
- * frames until the window is complete: span at first, then stride. Returns 1 when it is, else 0.
+ * frames until the window is complete: span at first, then stride. Returns 1 when it is, else 0. Without a frame (NULL)
+ * zeros are appended.
  */
 #ifndef BNN2C_HISTORY_H
 #define BNN2C_HISTORY_H
@@ -23,10 +24,9 @@ typedef struct {
         out[i] = out[i + p->run];                                                                                     \
       }                                                                                                               \
       for (uint32_t i = 0u; i < p->run; i++) {                                                                        \
-        out[old + i] = in[i];                                                                                         \
+        out[old + i] = (in == NULL) ? (type)0 : in[row * p->run + i];                                                 \
       }                                                                                                               \
       out += old + p->run;                                                                                            \
-      in += p->run;                                                                                                   \
     }                                                                                                                 \
     *wait -= 1u;                                                                                                      \
     if (*wait != 0u) {                                                                                                \
@@ -42,6 +42,15 @@ BNN2C_HISTORY(i16, int16_t)
 BNN2C_HISTORY(i8, int8_t)
 BNN2C_HISTORY(u8, uint8_t)
 BNN2C_HISTORY(bits, uint32_t)
+
+/* Frames that are still to come after this one, and the same of a window over them; less than 0 behind the end. */
+#define BNN2C_ENDLESS INT32_MAX
+
+BNN2C_KERNEL int32_t bnn2c_from_end(int32_t end, int32_t tail, int32_t stride) {
+  const int32_t left = (end == BNN2C_ENDLESS) ? 0 : (end + tail);
+  const int32_t windows = (left >= 0) ? (left / stride) : (-1 - ((-1 - left) / stride));
+  return (end == BNN2C_ENDLESS) ? BNN2C_ENDLESS : windows;
+}
 
 /* The past of a new stream is zeros. */
 BNN2C_KERNEL void bnn2c_history_clear(unsigned char *frames, size_t bytes) {

@@ -13,4 +13,11 @@ BNN2C_KERNEL uint32_t bnn2c_onset(const uint8_t *order, uint32_t frames, uint32_
   return variant;
 }
 
+/* The same for a stream that ends: the last frames, of which `end` are still to come, have an order of their own. */
+BNN2C_KERNEL uint32_t bnn2c_onset_and_end(const uint8_t *order, uint32_t frames, uint32_t *step, const uint8_t *ending,
+                                          int32_t last, int32_t end) {
+  const uint32_t variant = bnn2c_onset(order, frames, step);
+  return ((end >= 0) && (end < last)) ? ending[end] : variant;
+}
+
 #endif

@@ -48,6 +48,45 @@ def causal_stack(frames: int, head: str) -> onnx.ModelProto:
     return g.model({"x": [1, 6, frames]}, {"y": [1, 5]})
 
 
+def same_stack(frames: int, head: str, stride: int = 1) -> onnx.ModelProto:
+    """Convolutions padded on both sides, a pool, and a head over all frames or the last one."""
+    g = Onnx(13)
+    x = g("Conv", "x", g.constant(g.normal(16, 6, 3)), g.constant(g.normal(16)), pads=[1, 1])
+    x = g("Conv", g.sign_of(x), g.constant(g.signs(33, 16, 5)), pads=[2, 2], strides=[stride])
+    x = g("MaxPool", g.sign_of(x), kernel_shape=[2], strides=[2])
+    x = g("Conv", x, g.constant(g.signs(20, 33, 3)), dilations=[2], pads=[2, 2])
+    left = ((frames - 1) // stride + 1) // 2
+    if head == "frames":
+        g("Conv", g.sign_of(x), g.constant(g.signs(5, 20, 2)), pads=[0, 1], name="y")
+        return g.model({"x": [1, 6, frames]}, {"y": [1, 5, left]})
+    if head == "last":
+        end = g("Slice", x, *(g.constant(np.array([n])) for n in (-1, left, 2)))
+        flat = g("Flatten", end)
+    else:
+        flat = g("ReduceMean" if head == "mean" else "ReduceMax", g.sign_of(x), axes=[2], keepdims=0)
+    g("MatMul", flat, g.constant(g.signs(20, 7)), name="y")
+    return g.model({"x": [1, 6, frames]}, {"y": [1, 7]})
+
+
+def residual_stack(pad: bool) -> onnx.ModelProto:
+    """Blocks of two convolutions with a shortcut; with padding, the second one has stride 2 in both branches."""
+    g = Onnx(14)
+    x, frames = g("Conv", "x", g.constant(g.normal(16, 6, 1))), 36
+    for stride in (1, 2 if pad else 1):
+        y = x
+        for step in (stride, 1):
+            y = g("Conv", g.sign_of(y), g.constant(g.signs(16, 16, 3)), strides=[step], pads=[int(pad)] * 2)
+            y = g("Mul", y, g.constant(g.normal(1, 16, 1)))
+        if stride > 1:
+            x = g("Conv", x, g.constant(g.normal(16, 16, 1)), strides=[2])
+        if not pad:
+            x = g("Slice", x, *(g.constant(np.array([n])) for n in (2, frames - 2, 2)))
+        frames = frames // stride if pad else frames - 4
+        x = g("Add", x, y)
+    g("Conv", g.sign_of(x), g.constant(g.signs(5, 16, 1)), name="y")
+    return g.model({"x": [1, 6, 36]}, {"y": [1, 5, frames]})
+
+
 def picture_stack() -> onnx.ModelProto:
     """2-D convolutions whose rows are time, padded across time only."""
     g = Onnx(5)
@@ -58,9 +97,9 @@ def picture_stack() -> onnx.ModelProto:
     return g.model({"x": [1, 1, 13, 20]}, {"y": [1, 7]})
 
 
-def both(model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2) -> Compiled:
+def both(model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2, **more: str) -> Compiled:
     """The outputs of the window code and of the stream code are equal bit for bit."""
-    window, stream = (compile_model(model, Options(name="net", stream=s)) for s in (None, axis))
+    window, stream = (compile_model(model, Options(name="net", stream=s, **more)) for s in (None, axis))
     rng = np.random.default_rng(0)
     libraries = [
         build_shared(c.files, c.manifest, folder / str(k), cflags=("-fsanitize=undefined",))
@@ -133,10 +172,20 @@ def test_results_come_one_by_one_and_reset_starts_again(tmp_path: Path) -> None:
     assert library.net_reset(None) == 1
 
 
-@pytest.mark.parametrize(("pad", "axis", "words"), [(1, 2, "behind the window"), (0, 5, "axis 5")])
-def test_refusals_name_the_reason(pad: int, axis: int, words: str) -> None:
+def position_embedding() -> onnx.ModelProto:
+    g = Onnx(15)
+    g("Conv", g("Add", "x", g.constant(g.normal(1, 6, 40))), g.constant(g.normal(5, 6, 3)), name="y")
+    return g.model({"x": [1, 6, 40]}, {"y": [1, 5, 38]})
+
+
+@pytest.mark.parametrize(
+    ("model", "axis", "words"),
+    [(position_embedding(), 2, "constants differ from frame to frame"), (conv_stack(40), 5, "axis 5")],
+    ids=["positions", "axis"],
+)
+def test_refusals_name_the_reason(model: onnx.ModelProto, axis: int, words: str) -> None:
     with pytest.raises(CompileError, match=words) as caught:
-        compile_model(conv_stack(40, pad=pad), Options(name="net", stream=axis))
+        compile_model(model, Options(name="net", stream=axis))
     assert caught.value.diagnostics[0].code == "BNN028"
 
 
@@ -179,3 +228,48 @@ def test_rows_of_a_table_are_streamed(tmp_path: Path) -> None:
     model = g.model({"x": [1, 30]}, {"y": [1, 5]})
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
     both(model, tmp_path, axis=1)
+
+
+@pytest.mark.parametrize(("head", "stride"), [("frames", 1), ("frames", 2), ("mean", 1), ("max", 2), ("last", 1)])
+def test_padding_behind_the_window_comes_when_the_stream_ends(head: str, stride: int, tmp_path: Path) -> None:
+    stream = both(same_stack(41, head, stride), tmp_path)
+    assert stream.manifest["stream"]["flush_steps"] > 0
+    assert "net_flush" in stream.files["net.h"]
+
+
+@pytest.mark.parametrize("pad", [False, True])
+def test_branches_meet(pad: bool, tmp_path: Path) -> None:
+    stream = both(residual_stack(pad), tmp_path)
+    assert (stream.manifest["stream"]["flush_steps"] > 0) == pad
+
+
+def test_a_stream_may_end_after_any_number_of_frames(tmp_path: Path) -> None:
+    """Step and flush give what the network over a window of that length gives."""
+    stream = compile_model(same_stack(40, "frames"), Options(name="net", stream=2))
+    library = ctypes.CDLL(str(build_shared(stream.files, stream.manifest, tmp_path).path))
+    state = (ctypes.c_uint64 * (stream.manifest["arena_bytes"] // 8 + 1))()
+    out = np.zeros(5, np.float32)
+    for length in (33, 50, 61):
+        frames = np.random.default_rng(length).normal(size=(length, 6)).astype(np.float32)
+        assert library.net_reset(state) == 0
+        found = []
+        for t in range(length + stream.manifest["stream"]["flush_steps"]):
+            target = out.ctypes.data_as(ctypes.c_void_p)
+            if t < length:
+                status = library.net_step(frames[t].ctypes.data_as(ctypes.c_void_p), state, target)
+            else:
+                status = library.net_flush(ctypes.c_uint32(t - length), state, target)
+            assert status in (0, 3)
+            found += [out.copy()] if status == 0 else []
+        window = compile_model(same_stack(length, "frames"), Options(name="net"))
+        expected = window.reference([frames.T[None]])[0][0].T
+        np.testing.assert_allclose(np.array(found), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("real", "model"),
+    [("int16", residual_stack(True)), ("int16", causal_stack(41, "mean")), ("int8", same_stack(40, "mean"))],
+    ids=["shortcuts", "causal", "padded"],
+)
+def test_fixed_point_streams(real: str, model: onnx.ModelProto, tmp_path: Path) -> None:
+    both(model, tmp_path, 1, real=real)

@@ -65,6 +65,11 @@ class Layer:
         return replace(self, op=op, id=ident, inputs=tuple(inputs), output=output, const=const, params=params)
 
     @property
+    def output_name(self) -> str:
+        """The value that it writes."""
+        return self.node.output
+
+    @property
     def label(self) -> str:
         """Comment text: what the call computes; the names of many nodes are left to the manifest."""
         shown = self.node.origin[:MAX_NAMES]

@@ -11,6 +11,7 @@ from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.onset import Onset
 from bnn2c.streaming import Stream
+from bnn2c.streaming.schedule import gates
 
 ELEMENT_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1}
 
@@ -28,12 +29,16 @@ def stream_context(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
     counters = [
         (plan.scratch[k] + place, first) for k, node in enumerate(graph.nodes) for place, first in _counter(node)
     ]
-    waiting = any(node.op.waits for node in _histories(graph))
+    gated, last = gates(graph, plan.elided)
     return {
         "frames": stream.inputs[0].count,
         "waits": counters,
         "cleared": _cleared(graph, plan),
-        "waiting": waiting,
+        "ready": sorted({node.op.rank for node in graph.nodes if isinstance(node.op, History) and node.op.waits}),
+        "gates": gated,
+        "last": last,
+        "flush": stream.timing.flush,
+        "end": stream.timing.end,
         **rows,
     }
 
@@ -66,21 +71,7 @@ def stream_facts(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
     """The manifest's part on the stream: frames of the window, bytes of state, shapes of one frame."""
     context = stream_context(stream, graph, plan)
     shapes = {key: [{"name": r["c_name"], "shape": r["shape"]} for r in context[key]] for key in ("inputs", "outputs")}
-    first = 1 + sum(missing * rate for missing, rate in _rates(graph))
-    rates = [rate * node.op.stride for (_, rate), node in zip(_rates(graph), _histories(graph), strict=True)]
-    period = rates[-1] if rates else 1
     sizes = {"state_bytes": plan.size, "window_frames": context["frames"]}
-    return {"stream": sizes | {"first_result_after": first, "result_every": period} | shapes}
-
-
-def _histories(graph: Graph) -> list[Any]:
-    return [node for node in graph.nodes if isinstance(node.op, History)]
-
-
-def _rates(graph: Graph) -> list[tuple[int, int]]:
-    """Frames that every history waits for at first, and the frames that come between two of its own."""
-    found, rate = [], 1
-    for node in _histories(graph):
-        found.append((node.op.span - 1 - node.op.lead, rate))
-        rate *= node.op.stride
-    return found
+    timing = stream.timing
+    times = {"first_result_after": timing.first, "result_every": timing.period, "flush_steps": timing.flush}
+    return {"stream": sizes | times | shapes}

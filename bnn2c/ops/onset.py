@@ -1,4 +1,4 @@
-"""The first frames of a stream whose past is padding: constants that settle after a few frames."""
+"""The first and last frames of a stream that is padded: constants that differ from those of all frames between."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ class Onset(Op):
     Attributes:
         variants: the operation with the constants of different frames, which are equal otherwise.
         order: uint8, number of the variant of each of the first frames.
+        ending: uint8, number of the variant of the last frame, of the one before it and so on.
+        end: number of the C variable that counts the frames which are still to come; None where a stream cannot end.
     """
 
     variants: tuple[Op, ...]
     order: Array
+    ending: Array
+    end: int | None = None
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """That of every variant."""
@@ -48,13 +52,15 @@ class Onset(Op):
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Those of all variants, and the order."""
         found: dict[str, Array] = {"order": self.order.astype(np.uint8)}
+        if self.end is not None:
+            found["ending"] = self.ending.astype(np.uint8)
         for number, op in enumerate(self.variants):
             found |= {f"{number}_{key}": array for key, array in op.constants(inputs).items()}
         return found
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """How many frames are told apart."""
-        return {"frames": len(self.order)}
+        """How many frames are told apart, at the beginning and at the end."""
+        return {"frames": len(self.order), "last": len(self.ending)}
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """The work of one variant."""

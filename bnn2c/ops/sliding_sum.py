@@ -32,4 +32,4 @@ class SlidingSum(History):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Words of one plane of a pixel."""
-        return LevelSum().params(inputs)
+        return LevelSum().params(inputs) | self.calls

@@ -2,17 +2,15 @@
 
 A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and
 computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
-over time does one step and keeps its states. All other layers compute one frame from one frame. Zeros in front of the
-window are the past of a new stream; constants that the padding changes in the first frames are an `Onset`. Refused
-(BNN028): padding behind the window and whatever treats frames differently by their position; branches with different
-delays.
+over time does one step and keeps its states. All other layers compute one frame from one frame. Where branches meet,
+the earlier one is delayed. Zeros in front of the window are the past of a new stream, zeros behind it come when the
+stream ends; constants that the padding changes in the first and last frames are an `Onset`. Refused (BNN028): whatever
+treats frames differently by their position.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from bnn2c.analysis.steps import Array
 from bnn2c.errors import CompileError
@@ -24,28 +22,32 @@ from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.sliding_sum import SlidingSum
+from bnn2c.streaming.apart import thresholds_apart
+from bnn2c.streaming.clock import LAST, RAW, WHOLE, Clock
 from bnn2c.streaming.one_frame import Frames, NotUniform, Reach, at_one_frame, frame_positions, frames_of, reach_along
+from bnn2c.streaming.schedule import Scheduled, scheduled
+from bnn2c.streaming.values import Misaligned, Values
 
-
-@dataclass(frozen=True)
-class Clock:
-    """Time of a value: its physical axis (of a graph input: the ONNX axis), its frames, and when frames come."""
-
-    axis: int
-    frames: int
-    stride: int = 1
-    delay: int = 0
+MOST_DELAYS = 100
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A graph for one frame, and how the window's tensors split into frames."""
+    """A graph for one frame, and how the window's tensors split into frames.
+
+    Attributes:
+        graph: the network for one frame.
+        inputs, outputs: frames of the window's tensors.
+        window_inputs, window_outputs: ports of the window.
+        timing: when results come.
+    """
 
     graph: Graph
     inputs: tuple[Frames, ...]
     outputs: tuple[Frames, ...]
     window_inputs: tuple[Port, ...]
     window_outputs: tuple[Port, ...]
+    timing: Scheduled
 
 
 def make_stream(graph: Graph, axis: int) -> Stream:
@@ -58,17 +60,22 @@ def make_stream(graph: Graph, axis: int) -> Stream:
     Raises:
         CompileError: BNN028, with the layer that needs more than the frames that came before.
     """
-    return _Streamer(graph, axis).run()
+    early: dict[str, int] = {}
+    graph = thresholds_apart(graph)
+    for _ in range(MOST_DELAYS):
+        attempt = _Streamer(graph, axis, early)
+        try:
+            return attempt.run()
+        except Misaligned as found:
+            place, steps = attempt.before(found.value, found.steps)
+            early[place] = early.get(place, 0) + steps
+    raise CompileError.single("BNN028", "the branches of the network cannot be made to meet")
 
 
-class _Streamer:
-    def __init__(self, graph: Graph, axis: int) -> None:
-        self.graph, self.axis = graph, axis
-        self.types: dict[str, TensorType] = {}
-        self.clocks: dict[str, Clock | None] = {}
-        self.ports: dict[str, Frames] = {}
-        self.after: set[str] = set()
-        self.nodes: list[Node] = []
+class _Streamer(Values):
+    def __init__(self, graph: Graph, axis: int, early: dict[str, int]) -> None:
+        super().__init__(graph, early)
+        self.axis = axis
 
     def run(self) -> Stream:
         inputs = [self._input(port) for port in self.graph.inputs]
@@ -80,8 +87,18 @@ class _Streamer:
         outputs = [self._output(port) for port in self.graph.outputs]
         ports = tuple(p for p, _ in inputs), tuple(p for p, _ in outputs)
         graph = Graph(self.graph.name, *ports, tuple(self.nodes), self.types)
+        timing = scheduled(graph, self.clocks, self.count)
         frames = tuple(f for _, f in inputs), tuple(f for _, f in outputs)
-        return Stream(graph, *frames, self.graph.inputs, self.graph.outputs)
+        return Stream(timing.graph, *frames, self.graph.inputs, self.graph.outputs, timing)
+
+    def before(self, value: str, steps: int) -> tuple[str, int]:
+        """The operation whose operands come often enough to wait `steps` steps, and the number of their frames."""
+        node = next(node for node in self.graph.nodes if node.output == value)
+        source = next(name for name in node.inputs if self.clocks[name])
+        clock = self.clock(source)
+        if steps % clock.stride:
+            return self.before(source, steps)
+        return node.output, steps // clock.stride
 
     def _input(self, port: Port) -> tuple[Port, Frames]:
         axis = self.axis + len(port.shape) if self.axis < 0 else self.axis
@@ -91,18 +108,23 @@ class _Streamer:
         frames = frames_of(port.shape, axis)
         shape = tuple(1 if k == axis else n for k, n in enumerate(port.shape))
         self.types[port.value] = TensorType(shape3(shape), self.graph.types[port.value].storage)
-        self.clocks[port.value] = Clock(-1, frames.count)
+        self.clocks[port.value] = Clock(RAW, frames.count)
         self.ports[port.value] = frames
+        self.count = frames.count
         return replace(port, shape=shape), frames
 
     def _output(self, port: Port) -> tuple[Port, Frames]:
-        """Time is the ONNX axis whose frames are the physical ones."""
+        """Time is the ONNX axis whose frames are the physical ones. Outputs come together."""
+        clocks = [self.clocks[p.value] for p in self.graph.outputs]
+        latest = max((c.delay for c in clocks if c and c.axis != LAST), default=0)
         clock, size = self.clocks[port.value], self.graph.types[port.value].size
-        if self.after and port.value not in self.after:
-            raise CompileError.single("BNN028", f"output {port.name} comes before others are complete")
-        if clock is None:
+        value = port.value
+        if clock and clock.axis != LAST and clock.delay < latest:
+            value = self.late(port.value, latest - clock.delay)
+            port, clock = replace(port, value=value), self.clocks[value]
+        if clock is None or not clock.framed:
             return port, Frames(1, 1, size)
-        inner = int(np.prod(self.graph.types[port.value].shape[clock.axis + 1 :]))
+        inner = self.frames(value, clock).inner
         for axis, count in enumerate(port.shape):
             found = frames_of(port.shape, axis)
             if count == clock.frames and found.inner == inner:
@@ -110,13 +132,17 @@ class _Streamer:
         raise CompileError.single("BNN028", f"output {port.name} mixes frames")
 
     def _node(self, node: Node) -> None:
+        if not any(self.clocks[name] for name in node.inputs):
+            self.add(node, None)
+            return
+        node = self.together(node)
         clocks = [self.clocks[name] for name in node.inputs]
         timed = [c for c in clocks if c is not None]
-        if not timed:
-            self._add(node, None)
-        elif isinstance(node.op, Loop):
+        if isinstance(node.op, Loop):
             self._steps(node, node.op, timed[0])
-        elif any(replace(c, axis=0) != replace(timed[0], axis=0) for c in timed) or len(timed) < len(clocks):
+        elif not any(c.framed for c in timed):
+            self.add(node, max(timed, key=lambda c: (c.delay, c.axis)))
+        elif len(timed) < len(clocks) or not all(c.beside(timed[0]) for c in timed):
             raise NotUniform("its inputs come at different times")
         else:
             self._timed(node, timed[0])
@@ -128,21 +154,29 @@ class _Streamer:
         if isinstance(node.op, Embedding):
             self._rows(node, clock)
             return
-        if clock.axis < 0:
-            clock = self._entered(node.inputs[0], clock)
-        axis, kind = clock.axis, self.graph.types[node.output]
-        reach = reach_along(node.op, axis, self.graph.types[node.inputs[0]])
-        if reach != Reach(1, 1):
+        entered = [self.physical(name) for name in node.inputs]
+        clock, axis, kind = entered[0], entered[0].axis, self.whole[node.output]
+        if any(c.axis != axis for c in entered):
+            raise NotUniform("its inputs have time on different axes")
+        reach = reach_along(node.op, axis, self.whole[node.inputs[0]])
+        if kind.shape[axis] == 1:
+            reach = replace(reach, stride=1)
+        if reach != Reach(1):
             if isinstance(node.op, LevelSum):
-                node = replace(node, op=SlidingSum(axis, reach.span, reach.stride))
+                node, clock = self._sliding(node, clock, reach)
             else:
-                node = replace(node, inputs=(self._history(node, axis, reach),))
-            frames = (clock.frames + reach.lead - reach.span) // reach.stride + 1
-            delay = clock.delay + clock.stride * (reach.span - 1 - reach.lead)
-            clock = Clock(axis, frames, clock.stride * reach.stride, delay)
+                name = self.kept(node.inputs[0], clock, reach, self.early.get(node.output, 0))
+                node, clock = replace(node, inputs=(name,)), self.clock(name)
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
-        self._add(replace(node, op=at_one_frame(node.op, axis, clock.frames)), clock if clock.frames > 1 else None)
+        early = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
+        op = at_one_frame(node.op, axis, clock.frames, early)
+        self.add(replace(node, op=op), clock if clock.frames > 1 else replace(clock, axis=WHOLE))
+
+    def _sliding(self, node: Node, clock: Clock, reach: Reach) -> tuple[Node, Clock]:
+        self.ends += 1
+        op = SlidingSum(clock.axis, reach.span, reach.stride, ends=(clock.end, self.ends))
+        return replace(node, op=op), self.after(clock, reach, self.ends)
 
     def _steps(self, node: Node, loop: Loop, clock: Clock) -> None:
         """A loop over time: one step for each frame, and states that stay. Each step must read its own frame only."""
@@ -150,67 +184,64 @@ class _Streamer:
             mine = self.clocks[name]
             if mine is None:
                 continue
-            frames = self._frames(name, mine)
+            frames = self.frames(name, mine)
             inside = frames.outer == 1 and feed.step == frames.inner and feed.start + window.size <= frames.inner
-            if not inside or mine.frames != loop.steps or replace(mine, axis=0) != replace(clock, axis=0):
+            if not inside or mine.frames != loop.steps or not mine.beside(clock):
                 raise NotUniform("its steps do not read one frame each, from the first to the last")
         if len(loop.results) > 1:
             raise NotUniform("it gives several results")
         stacked = loop.results[0].stacked
         self.ports[node.output] = Frames(1, loop.steps, loop.produced[loop.results[0].output].size)
         step = replace(loop, steps=1, streamed=True)
-        self._add(replace(node, op=step), replace(clock, axis=-1) if stacked else None)
+        self.add(replace(node, op=step), replace(clock, axis=RAW if stacked else LAST))
 
     def _rows(self, node: Node, clock: Clock) -> None:
         """Rows of a table: one number is one frame, and rows are columns of the result."""
-        if self.graph.types[node.inputs[0]].size != clock.frames:
+        if self.whole[node.inputs[0]].size != clock.frames:
             raise NotUniform("a frame has several numbers of rows")
-        self._add(node, replace(clock, axis=1))
+        self.add(node, replace(clock, axis=1))
 
     def _moved(self, node: Node, index: Array, clock: Clock) -> None:
-        """Within frames; or a flattened window, all of whose frames are kept and which each new frame completes."""
+        """Within frames, all or some of them; or a flattened window, which each new frame completes."""
+        source = node.inputs[0]
         try:
-            axis, inside = frame_positions(index, self._frames(node.inputs[0], clock))
+            found = frame_positions(index, self.frames(source, clock))
         except NotUniform:
-            if clock.axis < 0:
+            if clock.axis == RAW:
                 raise
-            self._add(replace(node, inputs=(self._history(node, clock.axis, Reach(clock.frames, 1)),)), None)
+            reach = Reach(clock.frames)
+            kept = self.kept(source, clock, reach)
+            self.add(replace(node, inputs=(kept,)), replace(self.after(clock, reach, self.clock(kept).end), axis=WHOLE))
             return
-        if axis == 2 and self.graph.types[node.output].storage == "bits":
+        if found.axis == 2 and self.whole[node.output].storage == "bits":
             raise NotUniform("it packs several frames into a word")
-        self._add(replace(node, op=Rearrange(inside)), replace(clock, axis=axis))
+        reach = Reach(1, found.step, -found.first, found.last + 1 - clock.frames)
+        if (
+            found.axis == WHOLE
+            and clock.axis == RAW
+            and not reach.tail
+            and source not in (port.value for port in self.graph.inputs)
+        ):
+            reach = Reach(1)
+            found = replace(found, axis=LAST)
+        kept = node.output if reach == Reach(1) else f"{node.output}/each"
+        self.add(replace(node, output=kept, op=Rearrange(found.inside)), replace(clock, axis=found.axis))
+        if reach != Reach(1):
+            self._some(node, kept, reach)
 
-    def _frames(self, name: str, clock: Clock) -> Frames:
-        return self.ports[name] if clock.axis < 0 else frames_of(self.graph.types[name].shape, clock.axis)
-
-    def _entered(self, source: str, clock: Clock) -> Clock:
-        """An input (or the states of a loop) that is read without a rearrangement: its frames in physical order."""
-        kind = self.graph.types[source]
-        index = np.arange(kind.size, dtype=np.int32).reshape(kind.shape)
-        axis, moved = frame_positions(index, self.ports[source])
-        self.types[source] = replace(self.types[source], shape=(moved.shape[0], moved.shape[1], moved.shape[2]))
-        return replace(clock, axis=axis)
-
-    def _history(self, node: Node, axis: int, reach: Reach) -> str:
-        name = f"{node.inputs[0]}/last_{reach.span}_{reach.stride}_{reach.lead}"
-        if name not in self.types:
-            history = History(axis, reach.span, reach.stride, reach.lead)
-            self._add(Node(name, history, node.inputs, node.origin), None)
-        return name
-
-    def _add(self, node: Node, clock: Clock | None) -> None:
-        if isinstance(node.op, History) and node.op.waits:
-            if self.after and node.inputs[0] not in self.after:
-                raise NotUniform("it begins a branch beside other layers that wait for frames")
-            self.after = {node.output}
-        elif self.after.intersection(node.inputs):
-            self.after.add(node.output)
-        self.types[node.output] = node.op.infer([self.types[name] for name in node.inputs])
-        self.clocks[node.output] = clock
-        self.nodes.append(node)
+    def _some(self, node: Node, source: str, reach: Reach) -> None:
+        """Some of the frames, in equal distances; one that is not the last has to wait for the others."""
+        clock = self.clock(source)
+        axis = clock.axis
+        if axis == WHOLE:
+            source = self.late(source, -reach.tail, True) if reach.tail else source
+            clock, axis = self.clock(source), self.types[source].shape.index(1)
+        self.ends += 1
+        kept = History(axis, 1, reach.stride, reach.lead, reach.tail, ends=(clock.end, self.ends))
+        self.add(replace(node, op=kept, inputs=(source,)), self.after(clock, reach, self.ends))
 
 
 def _refused(node: Node, reason: str) -> CompileError:
     name = node.origin[0] if node.origin else node.output
-    hint = "train with convolutions without padding along time (or pad the window before the network)"
+    hint = "see docs/sequences.md for what can be streamed; without --stream the window runs as a whole"
     return CompileError.single("BNN028", f"{name} cannot be streamed: {reason}", node=name, op=node.op.kind, hint=hint)

@@ -8,13 +8,20 @@ import numpy as np
 
 from bnn2c.analysis.steps import Array
 from bnn2c.expr import remap_consts
+from bnn2c.fixed_point.program import TABLES, Program
 from bnn2c.ir import Op, TensorType
 from bnn2c.ir.window import Window
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.average_pool import AveragePool
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.byte_table import ByteTable
+from bnn2c.ops.concat import Concat
 from bnn2c.ops.conv2d import Conv2d
+from bnn2c.ops.fixed_average_pool import FixedAveragePool
+from bnn2c.ops.fixed_conv2d import FixedConv2d
+from bnn2c.ops.fixed_map import FixedMap
+from bnn2c.ops.fixed_reduce import FixedReduce
+from bnn2c.ops.fixed_softmax import FixedSoftmax
 from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.level_values import LevelValues
@@ -26,10 +33,14 @@ from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.ops.sliding_sum import SlidingSum
 from bnn2c.ops.softmax import Softmax
+from bnn2c.ops.to_fixed import ToFixed
+from bnn2c.streaming.clock import WHOLE
 
-CONVOLUTIONS = (BinaryConv2d, Conv2d, IntegerConv2d, SignConv2d)
-WINDOWED = (*CONVOLUTIONS, MaxPool, AveragePool)
-LOCAL = (ByteTable, LevelValues, Softmax, ArgMax, Reduce, LevelSum, SlidingSum)
+CONVOLUTIONS = (BinaryConv2d, Conv2d, FixedConv2d, IntegerConv2d, SignConv2d)
+AVERAGES = (AveragePool, FixedAveragePool)
+WINDOWED = (*CONVOLUTIONS, MaxPool, *AVERAGES)
+REDUCTIONS = (Reduce, LevelSum, FixedReduce)
+LOCAL = (ByteTable, LevelValues, Softmax, FixedSoftmax, ToFixed, ArgMax, *REDUCTIONS, SlidingSum)
 MOST_VARIANTS = 16
 
 
@@ -39,46 +50,54 @@ class NotUniform(Exception):
 
 @dataclass(frozen=True)
 class Reach:
-    """What an operation reads: `span` frames, again every `stride` frames, `lead` of them before the first."""
+    """What an operation reads: `span` frames, again every `stride` frames.
+
+    `lead` of the first window's frames lie before the first frame, and `tail` of the last one's behind the last frame.
+    """
 
     span: int
-    stride: int
+    stride: int = 1
     lead: int = 0
+    tail: int = 0
 
 
 def reach_along(op: Op, axis: int, kind: TensorType) -> Reach:
     """How many frames an operation reads."""
-    if isinstance(op, (Reduce, LevelSum)):
-        return Reach(kind.shape[1] if axis == 1 else 1, 1)
+    if isinstance(op, REDUCTIONS):
+        return Reach(kind.shape[1] if axis == 1 else 1)
     if not isinstance(op, WINDOWED):
-        return Reach(1, 1)
+        return Reach(1)
     if axis > 1:
         raise NotUniform("time is the channel axis there")
     window = op.window
-    span, lead = window.dilation[axis] * (window.kernel[axis] - 1) + 1, window.pads[axis]
-    if window.pads[axis + 2]:
-        raise NotUniform("it pads along time behind the window, which a stream has not")
-    if lead and not _zeros_before(op, lead, span):
+    span = window.dilation[axis] * (window.kernel[axis] - 1) + 1
+    lead, tail = window.pads[axis], window.pads[axis + 2]
+    if max(lead, tail) and not _zeros_around(op, max(lead, tail), span):
         raise NotUniform("it pads along time with other numbers than zero")
-    return Reach(span, window.stride[axis], lead)
+    return Reach(span, window.stride[axis], lead, tail)
 
 
-def _zeros_before(op: Op, lead: int, span: int) -> bool:
-    """Whether the frames before the window read as zeros: memory that is cleared."""
-    if not isinstance(op, CONVOLUTIONS) or lead >= span:
+def _zeros_around(op: Op, most: int, span: int) -> bool:
+    """Whether the frames outside the window read as zeros: memory that is cleared."""
+    if not isinstance(op, CONVOLUTIONS) or most >= span:
         return False
+    if isinstance(op, FixedConv2d):
+        return op.pad is None or not op.pad.any()
     return not np.any(op.pad_value) if isinstance(op, (Conv2d, SignConv2d)) else True
 
 
-def at_one_frame(op: Op, axis: int, frames: int) -> Op:
-    """The operation for one position along `axis` of `frames`."""
-    if isinstance(op, AveragePool):
+def at_one_frame(op: Op, axis: int, frames: int, early: int) -> Op:
+    """The operation for one position along `axis` of `frames`, of which `early` come before the window ends."""
+    if isinstance(op, AVERAGES):
         return replace(op, window=_still(op.window, axis), divisors=_first(op.divisors, axis))
+    if isinstance(op, BinaryConv2d) and op.thresholds is not None:
+        alone = np.zeros(1, np.int64)
+        op = replace(op, row_class=alone) if axis == 0 else replace(op, col_class=alone)
     if isinstance(op, WINDOWED):
         return replace(op, window=_still(op.window, axis))
-    if isinstance(op, (Quantize, Map)):
-        return _settled(op, axis, frames)
-    if isinstance(op, LOCAL):
+    if isinstance(op, (Quantize, Map, FixedMap)):
+        return _settled(op, axis, frames, early)
+    if isinstance(op, LOCAL) or (isinstance(op, Concat) and op.axis != axis):
         return op
     raise NotUniform(f"{op.kind} has no form for streams")
 
@@ -100,22 +119,31 @@ def _first(array: Array, axis: int) -> Array:
     return kept
 
 
-def _settled(op: Quantize | Map, axis: int, frames: int) -> Op:
-    """One operation for all frames, or the variants of the first frames, after which nothing changes."""
+def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) -> Op:
+    """One operation for all frames, or variants of the first and the last ones, between which nothing changes."""
     kinds = _kinds(op, axis, frames)
-    late = np.flatnonzero(kinds != kinds[-1])
-    order = kinds[: late[-1] + 2 if len(late) else 1]
-    numbers, first, order = np.unique(order, return_index=True, return_inverse=True)
-    if len(order) > (frames + 1) // 2 or len(numbers) > MOST_VARIANTS:
+    before, behind = kinds[:early], kinds[early:]
+    late = np.flatnonzero(before != before[-1])
+    order = before[: late[-1] + 2 if len(late) else 1]
+    if (behind == before[-1]).all():
+        behind = behind[:0]
+    numbers, first = np.unique(kinds, return_index=True)
+    used = np.isin(numbers, np.concatenate([order, behind]))
+    if len(order) > (frames + 1) // 2 or used.sum() > MOST_VARIANTS:
         raise NotUniform("its constants differ from frame to frame")
-    variants = tuple(_at(op, axis, int(frame)) for frame in first)
-    return variants[0] if len(variants) == 1 else Onset(variants, order.ravel().astype(np.uint8))
+    variants = tuple(_at(op, axis, int(frame)) for frame in first[used])
+    if len(variants) == 1:
+        return variants[0]
+    order, ending = (np.searchsorted(numbers[used], found).astype(np.uint8) for found in (order, behind[::-1]))
+    return Onset(variants, order, ending)
 
 
-def _kinds(op: Quantize | Map, axis: int, frames: int) -> Array:
+def _kinds(op: Quantize | Map | FixedMap, axis: int, frames: int) -> Array:
     """Equal numbers for frames with equal constants."""
     if isinstance(op, Quantize):
         return np.asarray(op.row_class if axis == 0 else op.col_class)
+    if isinstance(op, FixedMap):
+        return np.asarray((op.program.classes.rows, op.program.classes.cols, np.zeros(frames))[axis])
     found: list[Array] = [np.zeros((frames, 1))]
 
     def collect(array: Array) -> Array:
@@ -127,7 +155,7 @@ def _kinds(op: Quantize | Map, axis: int, frames: int) -> Array:
     return np.unique(np.concatenate(found, axis=1), axis=0, return_inverse=True)[1].ravel()
 
 
-def _at(op: Quantize | Map, axis: int, frame: int) -> Op:
+def _at(op: Quantize | Map | FixedMap, axis: int, frame: int) -> Op:
     """The operation of one frame."""
     if isinstance(op, Quantize):
         kept = [int((op.row_class if axis == 0 else op.col_class)[frame])]
@@ -135,8 +163,28 @@ def _at(op: Quantize | Map, axis: int, frame: int) -> Op:
         alone = np.zeros(1, np.int64)
         return replace(op, row_class=alone) if axis == 0 else replace(op, col_class=alone)
     shape = tuple(1 if k == axis else n for k, n in enumerate(op.shape))
+    if isinstance(op, FixedMap):
+        return replace(op, program=_program_at(op.program, axis, frame), shape=(shape[0], shape[1], shape[2]))
     expr = remap_consts(op.expr, lambda c: c.take([frame], axis) if c.shape[axis] > 1 else c)
     return replace(op, expr=expr, shape=(shape[0], shape[1], shape[2]))
+
+
+def _program_at(program: Program, axis: int, frame: int) -> Program:
+    """A fixed-point program with the constants of one row or column."""
+    classes, alone = program.classes, np.zeros(1, np.int64)
+    if axis == 2:
+        alike = [replace(s, arrays=tuple(_first(a, 2) for a in s.arrays)) for s in program.steps if s.fn not in TABLES]
+        both = iter(alike)
+        return Program(tuple(s if s.fn in TABLES else next(both) for s in program.steps), replace(classes, channels=1))
+    kept = [int((classes.rows, classes.cols)[axis][frame])]
+    steps = [
+        s
+        if s.fn in TABLES
+        else replace(s, arrays=tuple(a.take(kept, axis) if a.shape[axis] > 1 else a for a in s.arrays))
+        for s in program.steps
+    ]
+    one = replace(classes, rows=alone, row_of=alone) if axis == 0 else replace(classes, cols=alone, col_of=alone)
+    return Program(tuple(steps), one)
 
 
 @dataclass(frozen=True)
@@ -153,8 +201,25 @@ def frames_of(shape: tuple[int, ...], axis: int) -> Frames:
     return Frames(int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
 
 
-def frame_positions(index: Array, source: Frames) -> tuple[int, Array]:
-    """A rearrangement within frames: the physical axis that is time after it, and the positions within one frame.
+@dataclass(frozen=True)
+class Moved:
+    """A rearrangement within frames.
+
+    Attributes:
+        axis: time after it; `WHOLE` when one frame is left.
+        first, step, last: the frames that it keeps.
+        inside: positions of the elements within one frame.
+    """
+
+    axis: int
+    first: int
+    step: int
+    last: int
+    inside: Array
+
+
+def frame_positions(index: Array, source: Frames) -> Moved:
+    """What a rearrangement does with frames.
 
     Args:
         index: positions [H, W, C] in the source.
@@ -170,6 +235,11 @@ def frame_positions(index: Array, source: Frames) -> tuple[int, Array]:
     for axis in range(3):
         times = np.moveaxis(place, axis, 0).reshape(place.shape[axis], -1)
         same = np.moveaxis(rest, axis, 0).reshape(place.shape[axis], -1)
-        if len(times) == source.count and (np.arange(source.count) == times.T).all() and (same == same[0]).all():
-            return axis, np.asarray(rest.take([0], axis), np.int32)
+        first, step = int(times[0, 0]), int(times[-1, 0] - times[0, 0]) // max(1, len(times) - 1)
+        wanted = first + step * np.arange(len(times))
+        if step > 0 and (wanted == times.T).all() and (same == same[0]).all():
+            return Moved(axis, first, step, int(wanted[-1]), np.asarray(rest.take([0], axis), np.int32))
+    if (place == place.flat[0]).all():
+        frame = int(place.flat[0])
+        return Moved(WHOLE, frame, 1, frame, np.asarray(rest, np.int32))
     raise NotUniform("it mixes frames")
