@@ -251,6 +251,21 @@ def test_the_best_of_several(axis: int, k: int, largest: int, agree: Callable[..
     agree(model)
 
 
+def test_powers_of_large_numbers_do_not_overflow(tmp_path: Path) -> None:
+    n = Net()
+    model = n.model(n.add("ReduceLogSumExp", n.input([1, 3, 4]), axes=[1], keepdims=0))
+    x = np.array([[[200, -300, 90, 0], [199, -301, 89, 1], [0, -400, 88, 2]]], np.float32)
+    found = compiled(model)
+    got = build_shared(found.files, found.manifest, tmp_path).run([x])[0]
+    np.testing.assert_allclose(got, ort_session(model)([x])[0], rtol=1e-6)
+
+
+def test_an_input_with_hundreds_of_axes_is_refused() -> None:
+    n = Net()
+    with pytest.raises(CompileError, match="304 axes"):
+        compiled(n.model(n.add("Neg", n.input([1] * 304)), shape=[1]))
+
+
 def test_too_many_winners_are_refused() -> None:
     n = Net()
     model = n.model(n.add("TopK", n.input([1, 100]), np.array([50]), count=2), shape=[1, 50])

@@ -15,7 +15,7 @@ import prove
 pytestmark = pytest.mark.prove
 
 
-@pytest.mark.parametrize("kind", ["concat", "quantize", "embedding", "rearrange"])
+@pytest.mark.parametrize("kind", ["concat", "quantize", "embedding", "rearrange", "loop", "causal", "fixed_point"])
 def test_small_kernels_are_proved(kind: str) -> None:
     found = [prove.prove(*job) for job in prove.jobs([kind])]
     assert [(proof.name, proof.alarms, proof.failure) for proof in found if not proof.proved] == []

@@ -2,6 +2,7 @@
 
     python tests/proofs/prove.py                      # every operation on its CASES; an hour
     python tests/proofs/prove.py concat quantize      # some of them
+    python tests/proofs/prove.py loop stream          # networks of tests/proofs/networks.py
     python tests/proofs/prove.py model.onnx           # the C of a network
 
 The program that is analysed calls the generated function with an unknown input (every bit pattern), an uninitialised
@@ -26,13 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+sys.path[:0] = [str(TESTS / "proofs"), str(TESTS), str(TESTS.parent)]
 
 SECONDS = 3600.0
 # GNU extensions are left out, so that the portable form of every kernel is analysed.
 EVA = (
     *("frama-c", "-cpp-extra-args=-U__GNUC__", "-machdep", "x86_64", "-warn-special-float", "none"),
-    *("-eva", "-eva-precision", "0", "-eva-min-loop-unroll", "1000000", "-eva-no-show-progress"),
+    *("-eva", "-eva-min-loop-unroll", "1000000", "-eva-no-show-progress"),
     *("-eva-msg-key=-initial-state,-final-states",),
 )
 
@@ -54,15 +55,21 @@ class Proof:
 
 
 def program(files: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """The files with a main function for an unknown input."""
+    """The files with a main function for an unknown input.
+
+    A stream moves words of its past that nobody has written yet, and reads them later than that; its memory holds
+    unknown bits from the start.
+    """
     upper = prefix.upper()
+    filled = "Frama_C_make_unknown((char *)arena, sizeof arena);" if f"{prefix}_step(" in files[f"{prefix}.h"] else ""
     main = f"""#include "{prefix}.h"
 #include "__fc_builtin.h"
 int main(void) {{
   {prefix}_input_t in;
   {prefix}_output_t out;
-  uint64_t arena[{upper}_ARENA_BYTES / 8u + ({upper}_ARENA_BYTES == 0u)];
+  uint32_t arena[{upper}_ARENA_BYTES / 4u + ({upper}_ARENA_BYTES == 0u)];
   Frama_C_make_unknown((char *)&in, sizeof in);
+  {filled}
   return (int){prefix}_run(&in, &out, arena);
 }}
 """
@@ -70,7 +77,7 @@ int main(void) {{
 
 
 def prove(name: str, files: Mapping[str, str], prefix: str, seconds: float = SECONDS) -> Proof:
-    """Analyse one model's generated files."""
+    """Analyse one model's generated files; a network with the precision that keeps the frames of a stream apart."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for file, text in program(files, prefix).items():
@@ -78,7 +85,7 @@ def prove(name: str, files: Mapping[str, str], prefix: str, seconds: float = SEC
         sources = sorted(path.name for path in Path(folder).glob("*.c"))
         environment = {**os.environ, "PWD": folder, "LC_ALL": "C.UTF-8"}
         try:
-            command = [*EVA, *sources]
+            command = [*EVA, "-eva-precision", "6" if prefix == "net" else "0", *sources]
             done = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
             )
@@ -95,14 +102,18 @@ def prove(name: str, files: Mapping[str, str], prefix: str, seconds: float = SEC
 
 def jobs(names: Sequence[str]) -> Iterator[tuple[str, dict[str, str], str]]:
     """Name, files and prefix of every program."""
+    import networks
     from test_ops import OPS, generate, graph_of
 
     from bnn2c.options import Options
     from bnn2c.pipeline import compile_model
 
-    for name in names or OPS:
+    for name in names or (*OPS, *networks.NETWORKS):
         if name.endswith(".onnx"):
             yield name, compile_model(name, Options(name="net")).files, "net"
+            continue
+        if name in networks.NETWORKS:
+            yield name, networks.generate(name).files, "net"
             continue
         for number, case in enumerate(OPS[name]):
             yield f"{name} {number}", generate(graph_of([case]))[0], "cases"

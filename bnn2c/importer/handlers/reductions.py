@@ -24,12 +24,11 @@ COMPOSED = {
     "ReduceL1": "sum",
     "ReduceL2": "sum",
     "ReduceSumSquare": "sum",
-    "ReduceLogSumExp": "sum",
     "ReduceLogSum": "sum",
 }
 
 
-@handles(*FUNCTIONS, *COMPOSED)
+@handles(*FUNCTIONS, *COMPOSED, "ReduceLogSumExp")
 def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Axes as attribute or operand; none means all (unless noop_with_empty_axes)."""
     x = call.tensor(0)
@@ -39,15 +38,24 @@ def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
             return [x]
         axes = list(range(len(x.shape)))
     e = ctx.elementwise
+    keepdims = bool(call.attrs.get("keepdims", 1))
+    if call.op == "ReduceLogSumExp":
+        return [_log_sum_exp(ctx, ctx.as_view(x), axes, keepdims)]
     if call.op in ("ReduceL2", "ReduceSumSquare"):
         x = e("mul", x, x)
-    elif call.op in ("ReduceL1", "ReduceLogSumExp"):
-        x = e("abs" if call.op == "ReduceL1" else "exp", x)
-    found = reduce_axes(
-        ctx, ctx.as_view(x), axes, {**FUNCTIONS, **COMPOSED}[call.op], bool(call.attrs.get("keepdims", 1))
-    )
-    after = {"ReduceL2": "sqrt", "ReduceLogSumExp": "log", "ReduceLogSum": "log"}.get(call.op)
+    elif call.op == "ReduceL1":
+        x = e("abs", x)
+    found = reduce_axes(ctx, ctx.as_view(x), axes, {**FUNCTIONS, **COMPOSED}[call.op], keepdims)
+    after = {"ReduceL2": "sqrt", "ReduceLogSum": "log"}.get(call.op)
     return [e(after, found) if after else found]
+
+
+def _log_sum_exp(ctx: Context, x: View, axes: Sequence[int], keepdims: bool) -> Tensor:
+    """`m + log(sum(exp(x - m)))` with the largest element m, so that no power overflows."""
+    e = ctx.elementwise
+    powers = ctx.as_view(e("exp", e("sub", x, reduce_axes(ctx, x, axes, "max", True))))
+    sums = reduce_axes(ctx, powers, axes, "sum", keepdims)
+    return e("add", e("log", sums), reduce_axes(ctx, x, axes, "max", keepdims))
 
 
 def reduce_axes(ctx: Context, x: View, axes: Sequence[int], function: str, keepdims: bool) -> Tensor:
