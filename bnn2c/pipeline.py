@@ -32,6 +32,7 @@ from bnn2c.memory import plan_memory
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import kernel_choices
 from bnn2c.passes.fold_padding import fold_padding
+from bnn2c.passes.fold_tables import fold_tables
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_sums import fuse_sums
@@ -44,7 +45,7 @@ from bnn2c.selftest import with_selftest
 from bnn2c.streaming import Stream, make_stream
 from bnn2c.targets import Target, load_target
 
-BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding,)
+BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding, fold_tables)
 AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (narrow_copies, roll_loops)
 FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_thresholds),

@@ -116,9 +116,11 @@ def attention_operator(
     return g.model(shapes, results, opset=23)
 
 
-def recurrent_operator(op: str, steps: int, direction: str, every_step: bool = True) -> onnx.ModelProto:
+def recurrent_operator(
+    op: str, steps: int, direction: str, every_step: bool = True, features: int = 6, hidden: int = 10
+) -> onnx.ModelProto:
     """An ONNX RNN, GRU or LSTM with two-valued weights."""
-    g, gates, features, hidden = Onnx(1), {"RNN": 1, "GRU": 3, "LSTM": 4}[op], 6, 10
+    g, gates = Onnx(1), {"RNN": 1, "GRU": 3, "LSTM": 4}[op]
     ways = 2 if direction == "bidirectional" else 1
     weights = [g.constant(g.signs(ways, gates * hidden, n)) for n in (features, hidden)]
     bias = g.constant(g.normal(ways, 2 * gates * hidden))

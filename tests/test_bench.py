@@ -46,6 +46,14 @@ def bench(*words: str) -> Any:
 
 
 @pytest.mark.cross
+def test_command_counts_frames_of_a_stream(small: Path) -> None:
+    result = bench(str(small), "--target", "cortex-m4", "--stream", "2", "--json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["results"]
+    assert found["instructions_per_frame"] == round(found["instructions"] / 8)
+
+
+@pytest.mark.cross
 def test_command_counts_layers(small: Path) -> None:
     result = bench(str(small), "--target", "cortex-m4", "--json")
     assert result.exit_code == 0, result.output

@@ -60,6 +60,44 @@ def test_code_does_not_grow_with_the_number_of_steps() -> None:
     assert abs(sizes[2] - sizes[1]) < 20
 
 
+@pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("LSTM", 4)])
+def test_two_valued_weights_take_a_bit_each(op: str, gates: int) -> None:
+    """Twice the inputs cost their bits; what remains is a scale per row and product, and the biases."""
+    hidden = 32
+    models = [sequence_models.recurrent_operator(op, 5, "forward", features=n, hidden=hidden) for n in (32, 64)]
+    small, large = (compile_model(model, Options(name="net")).manifest["weights_bytes"] for model in models)
+    assert large - small == gates * hidden * 32 // 8
+    assert small <= gates * hidden * (32 + hidden) // 8 + 4 * gates * hidden * (2 + 2)
+
+
+def binarised_rows(shift: float) -> onnx.ModelProto:
+    """The signs of rows of a real table plus a number; another reader of the rows makes the signs a second table."""
+    g = sequence_models.Onnx(21)
+    rows = g("Gather", g.constant(g.normal(50, 32)), "x")
+    signs = g("MatMul", g.sign_of(g("Add", rows, g.constant(g.normal(32)))), g.constant(g.signs(32, 8)))
+    g(
+        "Add",
+        signs,
+        g("MatMul", g("Mul", rows, g.constant(shift)), g.constant(g.signs(32, 8))) if shift else signs,
+        name="y",
+    )
+    model = g.model({"x": [1, 9]}, {"y": [1, 9, 8]})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
+    return model
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_a_real_embedding_that_is_binarised_is_packed(shift: float, tmp_path: Path) -> None:
+    model = binarised_rows(shift)
+    compiled = compile_model(model, Options(name="net"))
+    assert "quantize" not in kinds(compiled)
+    assert compiled.manifest["weights_bytes"] < 50 * 4 + 600 + (50 * 32 * 4 if shift else 0)
+    ids = np.random.default_rng(0).integers(0, 50, (1, 9)).astype(np.int32)
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": ids})[0]
+    found = build_shared(compiled.files, compiled.manifest, tmp_path).run([ids])[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 def test_kept_states_are_one_tensor_without_copies(tmp_path: Path) -> None:
     compiled = check(sequence_models.unrolled_gru(8, every_step=True), tmp_path)
     assert kinds(compiled)[0] == "loop"

@@ -36,7 +36,8 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
 
     Returns:
         `target`, `optimize`, `compiler`, `instructions` (None on native targets, which are not emulated), `i32`
-        (instructions per 32 binary multiply-accumulates), `cycles_estimate`, sizes in bytes, and `layers`.
+        (instructions per 32 binary multiply-accumulates), `cycles_estimate`, `instructions_per_frame` (of a stream: the
+        mean over a window, None otherwise), sizes in bytes, and `layers`.
 
     Raises:
         ToolchainMissing: a tool of the target is not installed.
@@ -57,6 +58,9 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
     total = _counts(run.instructions, sum(layer["binary_macs"] for layer in layers), target)
     head = {"target": target.name, "optimize": options.optimize, "flag": flag}
     name = Path(find_compiler(target, compiler)[-1]).name
+    frames = compiled.manifest.get("stream", {}).get("window_frames")
+    counted = None if frames is None or run.instructions is None else round(run.instructions / frames)
+    total |= {"instructions_per_frame": counted}
     return {**head, "compiler": name, **total, **_sizes(run, compiled.manifest), "layers": layers}
 
 

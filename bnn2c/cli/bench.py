@@ -18,6 +18,7 @@ from bnn2c.cli.parameters import (
     Model,
     Quiet,
     SignZeroOption,
+    Stream,
     make_options,
 )
 from bnn2c.errors import CompileError, Diagnostic
@@ -42,13 +43,15 @@ def bench(
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
+    stream: Stream = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Count instructions per layer under QEMU, and measure flash, arena and stack.
 
-    Counts are exact and the same on every run; i32 is instructions per 32 binary multiply-accumulates. Cycles are an
+    With --stream the whole window is fed frame by frame, and the counts of a layer are those of all its frames. Counts
+    are exact and the same on every run; i32 is instructions per 32 binary multiply-accumulates. Cycles are an
     estimate: instructions times an average of the core (docs/kernels.md). Nothing is counted on native targets.
     """
     with guard(debug=debug, json=json):
@@ -61,6 +64,7 @@ def bench(
                 input_scale=input_scale,
                 input_offset=input_offset,
                 sign_zero=sign_zero,
+                stream=stream,
             )
             for name in chosen_targets(target or ["cortex-m4"])
             for how in _levels(optimize)
@@ -109,6 +113,8 @@ def _print(results: list[dict[str, Any]]) -> None:
         total["binary_macs"] = sum(layer["binary_macs"] for layer in result["layers"])
         print_table(_HEADER, map(_row, [*result["layers"], total]), right=("#", *_HEADER[3:]))
         typer.echo("  ".join(f"{name} {result[key]:,} B" for name, key in zip(_SIZES, _size_keys(), strict=True)))
+        if result["instructions_per_frame"] is not None:
+            typer.echo(f"{result['instructions_per_frame']:,} instructions per frame, the mean over the window")
         if result["constant_time"] is False:
             typer.echo("the count depends on the input")
         typer.echo()

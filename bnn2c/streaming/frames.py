@@ -159,7 +159,7 @@ class _Streamer(Values):
         if any(c.axis != axis for c in entered):
             raise NotUniform("its inputs have time on different axes")
         reach = reach_along(node.op, axis, self.whole[node.inputs[0]])
-        if kind.shape[axis] == 1:
+        if reach.span == clock.frames + reach.lead + reach.tail:
             reach = replace(reach, stride=1)
         if reach != Reach(1):
             if isinstance(node.op, LevelSum):
