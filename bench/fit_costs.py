@@ -18,7 +18,7 @@ import numpy as np
 from bnn2c import pipeline
 from bnn2c.bench import bench_model
 from bnn2c.ir import Graph
-from bnn2c.kernels import channel_steps, popcount_rows, sliced_channels, table_rows
+from bnn2c.kernels import channel_steps, popcount_lanes, popcount_rows, sliced_channels, table_rows
 from bnn2c.kernels.shape import ConvShape
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import Choice, convert
@@ -42,11 +42,13 @@ class Core:
             return channel_steps.work(shape, self.key)
         if self.family == "table_rows":
             return table_rows.work(shape)
+        if self.family == "popcount_lanes":
+            return popcount_lanes.work(shape)
         return popcount_rows.work(shape, self.key)
 
     def shapes(self) -> dict[str, networks.Conv]:
         """What it is fitted on."""
-        more = TABLES if self.family == "table_rows" else MORE
+        more = TABLES if self.family in ("table_rows", "popcount_lanes") else MORE
         return STEPS if self.family == "channel_steps" else {**networks.LAYERS, **more}
 
 
@@ -62,6 +64,8 @@ CORES = {
     "armv7": Core("popcount_rows", "armv7", 1, "cortex-a7"),
     "popcnt": Core("popcount_rows", "x86", 1, "x86_64_avx2"),
     "avx2-tables": Core("table_rows", "x86", 8, "x86_64_avx2"),
+    "avx512": Core("popcount_lanes", "avx512", 8, "x86_64_avx512"),
+    "avx512-rows": Core("popcount_rows", "avx512", 1, "x86_64_avx512"),
     "cortex-m-steps": Core("channel_steps", "cortex-m", 1, "cortex-m4"),
     "cortex-m0-steps": Core("channel_steps", "cortex-m0", 1, "cortex-m0"),
     "rv32-steps": Core("channel_steps", "rv32", 2, "rv32imc"),

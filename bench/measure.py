@@ -20,7 +20,7 @@ from bnn2c.toolchain import ToolchainMissing, require_tools
 from bnn2c.toolchain.tools import find_compiler
 
 ARM_M = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
-TARGETS = (*ARM_M, "rv32imc", "rv32imc_zbb", "aarch64", "cortex-a7", "x86_64_avx2")
+TARGETS = (*ARM_M, "rv32imc", "rv32imc_zbb", "aarch64", "cortex-a7", "x86_64_avx2", "x86_64_avx512")
 FITTED = ("cortex-m0", "cortex-m4", "rv32imc")  # the targets whose cost tables are checked on every shape
 PIXEL_SCALE = 1 / 255
 SIZES = ("flash_bytes", "code_bytes", "constant_bytes", "arena_bytes", "stack_bytes")

@@ -15,8 +15,9 @@ HEAD = """<!-- Written by `make bench`; do not edit. -->
 Executed instructions, counted exactly by a plugin of QEMU, of the C that bnn2c generates for one-layer networks with
 random weights; *i32* is instructions per 32 binary multiply-accumulates, everything in the layer included: loads,
 loops, borders, thresholds, packing of the result. The count is the same for every input. bnn2c is run with
-`--optimize speed` (compiled with -O3) or `--optimize size` (-Os), without any flag besides the target's.
-Nothing here was run on silicon: cycles depend on the core, its memory and its caches. **Bold** misses the goal.
+`--optimize speed` (compiled with -O3) or `--optimize size` (-Os), without any flag besides the target's. x86_64_avx512
+is counted on a processor that has it, by single steps; nothing else here was run on silicon: cycles depend on the core,
+its memory and its caches. **Bold** misses the goal.
 
 `make bench` measures again; `make bench-diff` compares with bench/baseline.json and fails when a count grew by more
 than 2 %. docs/kernels.md explains the kernels.

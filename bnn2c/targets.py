@@ -19,14 +19,14 @@ from bnn2c.data import data_folder
 
 __all__ = ["ISA_FEATURES", "Runner", "Target", "TargetError", "list_targets", "load_target"]
 
-ISA_FEATURES = ("avx2", "dsp", "mve", "neon", "popcnt", "zbb")
+ISA_FEATURES = ("avx2", "avx512", "dsp", "mve", "neon", "popcnt", "zbb")
 
 _CHOICES: dict[str, tuple[object, ...]] = {
     "word_bits": (32,),
     "byte_order": ("little", "big"),
     "fpu": ("none", "single", "double"),
     "optimize": ("size", "balanced", "speed"),
-    "kind": ("native", "qemu-user", "qemu-system"),
+    "kind": ("native", "native-x86", "qemu-user", "qemu-system"),
 }
 
 
@@ -39,7 +39,9 @@ class Runner:
     """How a program for the target is run on this machine.
 
     Attributes:
-        kind: `native`, or a program under QEMU's user mode, or a bare-metal image on a board that QEMU emulates.
+        kind: `native`, or `native-x86`, a program of this machine (x86-64 Linux) that counts by single steps, or a
+            program under QEMU's user mode, or a bare-metal image on a board that QEMU emulates.
+        cpu_flags: flags in /proc/cpuinfo without which the program does not run here (native-x86 only).
         emulator: program name, such as qemu-system-arm.
         machine: argument of -M (qemu-system only).
         cpu: argument of -cpu; empty leaves QEMU's default.
@@ -53,6 +55,7 @@ class Runner:
     cpu: str = ""
     board: str = ""
     startup: str = ""
+    cpu_flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values; raises TargetError."""

@@ -56,6 +56,7 @@ def support() -> str:
 
     targets = [load_target(name) for name in list_targets()]
     how = {"native": "natively", "qemu-user": "QEMU user mode", "qemu-system": "QEMU, bare metal"}
+    how["native-x86"] = "natively, where the processor has it"
     rows = [f"| `{t.name}` | {t.description} | {t.fpu} | {how[t.runner.kind]} |\n" for t in targets]
     table = "| target | device | FPU | tests run it |\n| --- | --- | --- | --- |\n" + "".join(rows)
     return f"{table}\n{node_tests()}\n<details><summary>ONNX operators</summary>\n\n{operators()}\n</details>\n"

@@ -12,7 +12,7 @@ from bnn2c.targets import TargetError, list_targets, load_target
 MINIMAL = "description: mine\ncompilers: [gcc]\nrunner:\n  kind: native\n"
 PROMISED = {
     "portable", "host", "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "cortex-a7",
-    "aarch64", "powerpc", "rv32imc", "rv32imc_zbb",
+    "aarch64", "powerpc", "rv32imc", "rv32imc_zbb", "x86_64_avx2", "x86_64_avx512",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_file_of_the_user(tmp_path: Path) -> None:
         (MINIMAL + "isa: [dps]\n", "isa: unknown feature 'dps'; did you mean 'dsp'?"),
         (MINIMAL + "flags: -O1\n", "flags: '-O1' is not a list of strings"),
         (MINIMAL + "flags: [1]\n", "flags: [1] is not a list of strings"),
-        (MINIMAL.replace("native", "qemu"), "kind: 'qemu' is not one of native, qemu-user, qemu-system"),
+        (MINIMAL.replace("native", "qemu"), "kind: 'qemu' is not one of native, native-x86, qemu-user, qemu-system"),
         (MINIMAL.replace("native", "qemu-user"), "runner of kind qemu-user needs the key 'emulator'"),
         (MINIMAL.replace("[gcc]", "[]"), "compilers: name at least one"),
         (MINIMAL.replace("description: mine", ""), "the key 'description' is missing"),

@@ -32,7 +32,9 @@ from bnn2c.toolchain.tools import find_emulator
 
 SAMPLES = tiny_samples(4)
 NATIVE = ("host", "portable")
-TARGETS = [name if name in NATIVE else pytest.param(name, marks=pytest.mark.cross) for name in list_targets()]
+STEPPED = "x86_64_avx512"  # runs natively too, where the processor has the instructions, and is counted
+CROSS = [name for name in list_targets() if name not in (*NATIVE, STEPPED)]
+TARGETS = [*NATIVE, STEPPED, *(pytest.param(name, marks=pytest.mark.cross) for name in CROSS)]
 WARNINGS = [
     "-std=c99",
     *("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wcast-align", "-Wcast-qual"),
@@ -118,8 +120,8 @@ def test_run_is_right_and_measured(name: str, tmp_path: Path, monkeypatch: pytes
         assert run.constant_time
         assert run.instructions is not None and run.constant_time
         dense, total = run.layer_instructions
-        vector = name == "x86_64_avx2"  # eight sums at a time
-        least = (40, 15, 5) if vector else (150, 70, 40)
+        vectors = {"x86_64_avx2": (40, 15, 5), STEPPED: (20, 5, 5)}  # eight sums at a time; their bits as well
+        least = vectors.get(name, (150, 70, 40))
         assert least[0] < run.instructions < 400
         assert dense > least[1] and total > least[2] and 0 < run.instructions - dense - total < 40
 
@@ -154,6 +156,28 @@ def test_counting_by_segments_is_exact(name: str, tmp_path: Path) -> None:
     )
     assert fast.instructions is not None and fast.instructions > 20_000
     assert (fast.instructions, fast.layer_instructions) == (slow.instructions, slow.layer_instructions)
+
+
+def test_counting_by_steps_is_exact(tmp_path: Path) -> None:
+    """By hand: a round of the loop is three instructions; and it repeats itself."""
+    loop = '{ long rounds = %d; __asm__ volatile("1: dec %%0; nop; jnz 1b" : "+r"(rounds)); }'
+    one, two, again = (
+        _run(STEPPED, tmp_path / str(i), tiny_files(extra=loop % count)) for i, count in enumerate((1000, 2000, 2000))
+    )
+    if one.instructions is None or two.instructions is None:
+        pytest.skip("a program may not step through itself here")
+    assert two.instructions - one.instructions == 3000
+    assert (two.instructions, two.layer_instructions) == (again.instructions, again.layer_instructions)
+
+
+def test_processor_without_the_instructions_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags : fpu avx2 avx512f\n")
+    monkeypatch.setattr("bnn2c.toolchain.tools._CPU_INFO", info)
+    with pytest.raises(ToolchainMissing) as caught:
+        find_emulator(load_target(STEPPED))
+    lacking = "avx512bw, avx512dq, avx512vl, avx512_vpopcntdq"
+    assert str(caught.value) == f"target {STEPPED} runs natively, and this processor lacks {lacking}"
 
 
 @pytest.mark.cross
@@ -252,7 +276,7 @@ def test_file_names_stay_in_the_folder(tmp_path: Path) -> None:
 
 # --- the harness itself -----------------------------------------------------------------------------------------------
 
-HOST_SOURCES = ("main.c", "io_stdio.c", "plugin/count.c")
+HOST_SOURCES = ("main.c", "io_stdio.c", "plugin/count.c", "step/count.c")
 SYSTEM_SOURCES = ("main.c", "io_semihosting.c", "boards/{startup}.c")
 
 

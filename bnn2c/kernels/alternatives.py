@@ -6,13 +6,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels import channel_steps, class_sharing, depthwise_lanes, popcount_rows, sliced_channels, table_rows
+from bnn2c.kernels import (
+    channel_steps,
+    class_sharing,
+    depthwise_lanes,
+    popcount_lanes,
+    popcount_rows,
+    sliced_channels,
+    table_rows,
+)
 from bnn2c.kernels.binary import (
     FAMILIES,
     PLANE_FAMILIES,
     ChannelSteps,
     ClassSharing,
     DepthwiseLanes,
+    PopcountLanes,
     PopcountRows,
     Sliced,
     TableRows,
@@ -100,6 +109,8 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
         return depthwise_lanes.cost(shape, op.thresholds is not None)
     if family == TableRows.name:
         return table_rows.cost(shape)
+    if family == PopcountLanes.name:
+        return popcount_lanes.cost(shape)
     if family == PopcountRows.name:
         return popcount_rows.cost(shape, _counting(target))
     return None
@@ -139,7 +150,9 @@ def vector_key(target: Target, lane_words: int) -> str:
 
 def _counting(target: Target) -> str:
     """The row of `popcount_rows`, named after what counts bits."""
-    return _neon(target) if target.has("neon") else "zbb" if target.has("zbb") else "x86"
+    if target.has("neon"):
+        return _neon(target)
+    return "zbb" if target.has("zbb") else "avx512" if target.has("avx512") else "x86"
 
 
 def _neon(target: Target) -> str:

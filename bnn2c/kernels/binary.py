@@ -12,6 +12,7 @@ from bnn2c.kernels import (
     channel_steps,
     class_sharing,
     depthwise_lanes,
+    popcount_lanes,
     popcount_rows,
     sliced_channels,
     sliced_planes,
@@ -93,13 +94,17 @@ class Sliced(OnePlane):
         return self.shape.pointwise and (self.shape.in_h, self.shape.in_w) == (1, 1)
 
 
-class PixelLanes(OnePlane):
-    """A family whose lanes are pixels: bit planes per channel in and out."""
+class OnlyBits(OnePlane):
+    """A family without a form for raw sums."""
 
     @classmethod
     def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
         """There is no form with raw output."""
         return "no thresholds: only bits leave this kernel" if op.thresholds is None else None
+
+
+class PixelLanes(OnlyBits):
+    """A family whose lanes are pixels: bit planes per channel in and out."""
 
 
 class ChannelSteps(PixelLanes):
@@ -123,16 +128,18 @@ class PopcountRows(OnePlane):
     module: ClassVar[ModuleType] = popcount_rows
 
 
-class TableRows(OnePlane):
+class TableRows(OnlyBits):
     """A byte per counter and channel, four weights a byte; for vectors that permute bytes."""
 
     name = "table_rows"
     module: ClassVar[ModuleType] = table_rows
 
-    @classmethod
-    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
-        """There is no form with raw output."""
-        return "no thresholds: only bits leave this kernel" if op.thresholds is None else None
+
+class PopcountLanes(OnlyBits):
+    """A word per counter and channel; for vectors that count the bits of words."""
+
+    name = "popcount_lanes"
+    module: ClassVar[ModuleType] = popcount_lanes
 
 
 class DepthwiseLanes(OnePlane):
@@ -192,7 +199,17 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
     return None
 
 
-_ORDERED = (ClassSharing, ChannelSteps, Sliced, PopcountRows, TableRows, DepthwiseLanes, SlicedPlanes, Popcount)
+_ORDERED = (
+    ClassSharing,
+    ChannelSteps,
+    Sliced,
+    PopcountRows,
+    PopcountLanes,
+    TableRows,
+    DepthwiseLanes,
+    SlicedPlanes,
+    Popcount,
+)
 Kernel = OnePlane | SlicedPlanes | Popcount
 FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {family.name: family for family in _ORDERED}
 WIDE_FAMILIES = frozenset({TableRows.name})  # more than a bit per weight, packed pixels

@@ -16,12 +16,13 @@ ROWS = 8  # BNN2C_ROWS
 COUNTING = {"neon", "zbb", "popcnt"}
 
 # Instructions per row and word (with NEON of whole fours, and of the rest), per row, per patch word when channels fill
-# words and when not, and per pixel; fitted to QEMU counts by bench/fit_costs.py.
+# words and when not, and per pixel; fitted to QEMU counts by bench/fit_costs.py, but for avx512, which is reckoned.
 _COSTS: dict[str, tuple[float, ...]] = {
     "zbb": (4.27, 0, 6.4, 17.5, 24, 217),
     "aarch64": (0.87, 0.28, 0.98, 6, 39.8, 143),
     "armv7": (0.99, 0.32, 2.26, 9.7, 49.7, 177),
     "x86": (4.19, 0, 9.3, 28.5, 42, 265),
+    "avx512": (0.55, 0, 4, 25, 40, 200),
 }
 
 
@@ -68,7 +69,7 @@ def work(shape: ConvShape, target: str) -> tuple[float, ...]:
 
 
 def cost(shape: ConvShape, target: str) -> Cost:
-    """Predicted cost; `target` "zbb", "aarch64", "armv7" or "x86"."""
+    """Predicted cost; `target` "zbb", "aarch64", "armv7", "x86" or "avx512"."""
     instructions = sum(a * b for a, b in zip(_COSTS[target], work(shape, target), strict=True))
     words = -(-shape.taps // 32)
     flash = shape.out_c * (4 * words + 2 * int(shape.row_classes().max() + 1) * int(shape.col_classes().max() + 1))

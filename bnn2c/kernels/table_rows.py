@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.kernels.padded_image import image_error, image_size, image_words, initializer, runs
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer
 
 HEADER = "bnn2c_table_rows.h"
@@ -15,7 +16,6 @@ RESULTS = ("bits",)
 
 UNIT, BLOCK, LARGEST_SET, MADE = 32, 8, 7, 6
 NOTHING = 0x80
-SLACK_BYTES = 32
 
 # Instructions per vector and input byte, per input byte whose table rows are made or read, per block and set, per
 # vector and group of 7 blocks, per unit, per pixel, per byte of the image; fitted by bench/fit_costs.py.
@@ -28,18 +28,7 @@ def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | Non
         return "the target has no vectors whose bytes are permuted by 32 others"
     if shape.taps > 32766:
         return "more than 32766 weights per output channel"
-    height, width = image_size(shape)
-    if height <= shape.pad_top or width <= shape.pad_left:
-        return "no input under the window"
-    if height * width * _pixel_bytes(shape) > 65535:
-        return "a map of more than 65535 bytes"
-    return shape.limit_error()
-
-
-def image_size(shape: ConvShape) -> tuple[int, int]:
-    """Height and width of what the windows cover, padding included."""
-    height = (shape.out_h - 1) * shape.stride_h + (shape.kernel_h - 1) * shape.dilation_h + 1
-    return height, (shape.out_w - 1) * shape.stride_w + (shape.kernel_w - 1) * shape.dilation_w + 1
+    return image_error(shape, _pixel_bytes(shape)) or shape.limit_error()
 
 
 def set_sizes(units: int) -> list[int]:
@@ -63,8 +52,7 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         "row_class": shape.row_classes(),
         "col_class": shape.col_classes(),
     }
-    height, width = image_size(shape)
-    numbers = f"{{{height}u, {width}u, {_pixel_bytes(shape)}u}}, {len(offsets)}u"
+    numbers = f"{initializer(shape, _pixel_bytes(shape))}, {len(offsets)}u"
     template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $offsets, $weights, $starts}}"
     return Layer(arrays, template, scratch_words(shape), "bnn2c_table_rows")
 
@@ -73,33 +61,24 @@ def _pixel_bytes(shape: ConvShape) -> int:
     return -(-shape.in_c // 8)
 
 
-def _runs(shape: ConvShape) -> tuple[int, int]:
-    """Runs of contiguous bytes under a window, and bytes of each: kernel rows, or taps when they are apart."""
-    if shape.dilation_w == 1 or shape.kernel_w == 1:
-        return shape.kernel_h, shape.kernel_w * _pixel_bytes(shape)
-    return shape.kernel_h * shape.kernel_w, _pixel_bytes(shape)
-
-
 def block_count(shape: ConvShape) -> int:
     """Blocks of 8 bytes that are read for a window."""
-    runs, length = _runs(shape)
-    blocks = runs * -(-length // BLOCK)
+    starts, length = runs(shape, _pixel_bytes(shape))
+    blocks = len(starts) * -(-length // BLOCK)
     return blocks if -(-shape.out_c // UNIT) <= MADE else blocks + blocks % 2
 
 
 def _blocks(shape: ConvShape, weight_bits: Array) -> tuple[list[int], Array]:
     """Offset of each block in the image, and weights as nibbles, uint8 [out_c, blocks * 8 bytes, 2]."""
-    runs, length = _runs(shape)
-    pixel, row = _pixel_bytes(shape), image_size(shape)[1] * _pixel_bytes(shape)
+    pixel = _pixel_bytes(shape)
+    starts, length = runs(shape, pixel)
     padded = np.zeros((*weight_bits.shape[:3], pixel * 8), np.uint8)
     padded[..., : shape.in_c] = weight_bits
-    flat = np.packbits(padded, axis=-1, bitorder="little").reshape(shape.out_c, runs, length)
-    stored = np.full((shape.out_c, runs, -(-length // BLOCK) * BLOCK, 2), NOTHING, np.uint8)
+    flat = np.packbits(padded, axis=-1, bitorder="little").reshape(shape.out_c, len(starts), length)
+    stored = np.full((shape.out_c, len(starts), -(-length // BLOCK) * BLOCK, 2), NOTHING, np.uint8)
     stored[:, :, :length] = np.stack([flat & 15, flat >> 4], axis=-1)
     used = np.arange(pixel * 2) * 4 < shape.in_c  # nibbles of a pixel that hold channels
     stored[:, :, :length][:, :, ~np.resize(used, (length, 2))] = NOTHING
-    per_row = runs // shape.kernel_h
-    starts = [r // per_row * shape.dilation_h * row + r % per_row * shape.dilation_w * pixel for r in range(runs)]
     offsets = [start + at for start in starts for at in range(0, length, BLOCK)]
     spare = block_count(shape) - len(offsets)
     return offsets + [0] * spare, np.pad(
@@ -129,9 +108,9 @@ def _in_halves(channels: Array) -> Array:
 
 def scratch_words(shape: ConvShape) -> int:
     """Words of sums, of table rows when there are two sets or more, and of the image."""
-    units, (height, width) = -(-shape.out_c // UNIT), image_size(shape)
+    units = -(-shape.out_c // UNIT)
     rows = 0 if units <= MADE else 64 * block_count(shape)
-    return 16 * units + rows + (height * width * _pixel_bytes(shape) + SLACK_BYTES + 3) // 4
+    return 16 * units + rows + image_words(shape, _pixel_bytes(shape))
 
 
 def work(shape: ConvShape) -> tuple[float, ...]:

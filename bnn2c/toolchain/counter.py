@@ -1,4 +1,4 @@
-"""The instruction counter: a plugin of QEMU, built here, and what it wrote."""
+"""The instruction counters, built here, and what they wrote: a plugin of QEMU, and steps of native programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bnn2c.data import data_folder
 from bnn2c.toolchain.elf import read_marks
 from bnn2c.toolchain.tools import run_tool
 
-__all__ = ["Counts", "counter_arguments", "read_counts"]
+__all__ = ["Counts", "counter_arguments", "read_counts", "write_marks"]
 
 _PLUGIN = "count.so"
 _MARKS = "marks.txt"
@@ -57,11 +57,16 @@ def counter_arguments(program: Path, function: str, layers: int, emulator: str, 
     folder = program.parent
     if not _build_plugin(folder, emulator):
         return []
+    layers = layers if write_marks(program, function) else 0
+    return ["-plugin", f"./{_PLUGIN},marks={_MARKS},layers={layers},out={_COUNTS}{',step=1' if step else ''}"]
+
+
+def write_marks(program: Path, function: str) -> bool:
+    """Write the file of marks beside the program; whether layers have some."""
     marks = read_marks(program, function)
     lines = [f"{address:x} {number}\n" for address, number in marks]
-    (folder / _MARKS).write_text("".join(lines), encoding="ascii")
-    layers = layers if any(number >= 2 for _, number in marks) else 0
-    return ["-plugin", f"./{_PLUGIN},marks={_MARKS},layers={layers},out={_COUNTS}{',step=1' if step else ''}"]
+    (program.parent / _MARKS).write_text("".join(lines), encoding="ascii")
+    return any(number >= 2 for _, number in marks)
 
 
 def read_counts(folder: Path) -> Counts | None:

@@ -10,7 +10,7 @@ class ToolchainError(RuntimeError):
 
 
 class ToolchainMissing(ToolchainError):
-    """A compiler, its C library or an emulator is not installed; the message names the command that installs it."""
+    """A compiler, its C library or an emulator is not installed, or the processor lacks instructions."""
 
 
 class BuildFailed(ToolchainError):

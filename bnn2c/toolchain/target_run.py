@@ -11,7 +11,7 @@ from typing import Any
 from bnn2c.data import data_folder
 from bnn2c.targets import Target
 from bnn2c.toolchain.build import Builder, write_files
-from bnn2c.toolchain.counter import Counts, counter_arguments, read_counts
+from bnn2c.toolchain.counter import Counts, counter_arguments, read_counts, write_marks
 from bnn2c.toolchain.elf import ObjectSizes, object_sizes
 from bnn2c.toolchain.errors import RunFailed
 from bnn2c.toolchain.layout import Array, Member, from_bytes, members, sample_bytes
@@ -73,7 +73,7 @@ def run_on_target(
         target: what to build for and where to run.
         samples: per sample one array per input, as in the manifest.
         workdir: folder for everything that is written.
-        count: count instructions (where the target runs under QEMU).
+        count: count instructions (where the target runs under QEMU, or is stepped through).
         opt: optimisation flag; None takes the one of target.optimize.
         cflags: further flags for the model's files and for linking, such as sanitizers.
         compiler: instead of the target's own.
@@ -89,32 +89,36 @@ def run_on_target(
     workdir = Path(workdir).resolve()
     builder = Builder.for_target(target, opt, cflags, compiler)
     emulator = find_emulator(target)
-    sources = write_files({**files, "harness_model.h": _model_header(manifest)}, workdir / "src")
+    stepping = count and target.runner.kind == "native-x86"
+    sources = write_files({**files, "harness_model.h": _model_header(manifest, stepping)}, workdir / "src")
     plain = builder.compile(sources, workdir / "plain", ["-std=c99", *cflags])
-    program = _build_program(builder, sources, plain, workdir)
+    program = _build_program(builder, sources, plain, workdir, stepping)
 
     inputs = members(manifest["inputs"])
     given = [sample_bytes(inputs, sample, target.byte_order) for sample in samples]
     (workdir / "samples.bin").write_bytes(b"".join(given))
     counting: list[str] = []
+    function = f"{manifest['prefix']}_run"
     if count and emulator is not None:
-        function = f"{manifest['prefix']}_run"
         counting = counter_arguments(program, function, len(manifest["layers"]), emulator, step=step)
+    elif stepping:
+        write_marks(program, function)
     _execute(program, target, [*_emulation(target, emulator), *counting], timeout)
-    counts = read_counts(workdir) if counting else None
+    counts = read_counts(workdir) if counting or stepping else None
     outputs = members(manifest["outputs"])
     heads, found = _results(workdir / "results.bin", outputs, len(samples), target.byte_order)
     return _collect(heads, found, counts, object_sizes(plain))
 
 
-def _model_header(manifest: dict[str, Any]) -> str:
-    """harness_model.h, which ties runtime_c/harness/main.c to one model."""
+def _model_header(manifest: dict[str, Any], stepping: bool = False) -> str:
+    """harness_model.h, which ties runtime_c/harness/main.c to one model; `stepping`: counted by single steps."""
     prefix = manifest["prefix"]
+    run = f"HARNESS_RUN(in, out, arena) (bnn2c_step_on(), {prefix}_run((in), (out), (arena)))"
     lines = [
         f'#include "{prefix}.h"',
         f"typedef {prefix}_input_t harness_input_t;",
         f"typedef {prefix}_output_t harness_output_t;",
-        f"#define HARNESS_RUN {prefix}_run",
+        *(['#include "step/count.h"', f"#define {run}"] if stepping else [f"#define HARNESS_RUN {prefix}_run"]),
         f"#define HARNESS_ARENA_BYTES {prefix.upper()}_ARENA_BYTES",
         f"#define HARNESS_ARENA_ALIGN {prefix.upper()}_ARENA_ALIGN",
         f"#define HARNESS_PAINT_BYTES {_PAINT_BYTES}u",
@@ -124,7 +128,9 @@ def _model_header(manifest: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _build_program(builder: Builder, sources: Sequence[Path], plain: Sequence[Path], workdir: Path) -> Path:
+def _build_program(
+    builder: Builder, sources: Sequence[Path], plain: Sequence[Path], workdir: Path, stepping: bool
+) -> Path:
     """Link the model, with hooks where it has any, to the harness; the path of the program."""
     harness = data_folder("runtime_c") / "harness"
     hooked = [source for source in sources if _HOOK in source.read_text(encoding="utf-8")]
@@ -137,7 +143,9 @@ def _build_program(builder: Builder, sources: Sequence[Path], plain: Sequence[Pa
     parts = [harness / "main.c", harness / ("io_semihosting.c" if system else "io_stdio.c")]
     if system:
         parts.append(harness / "boards" / f"{runner.startup}.c")
-    own = builder.compile(parts, workdir / "harness", ["-std=c99", f"-I{workdir / 'src'}"])
+    if stepping:
+        parts.append(harness / "step" / "count.c")
+    own = builder.compile(parts, workdir / "harness", ["-std=c99", f"-I{workdir / 'src'}", f"-I{harness}"])
     boards = harness / "boards"
     board = ["-nostartfiles", f"-L{boards}", f"-T{boards / runner.board}.ld"] if system else []
     builder.link([*own, *objects], workdir / _PROGRAM, board)

@@ -16,6 +16,7 @@ from bnn2c.toolchain.errors import RunFailed, ToolchainMissing
 __all__ = ["find_compiler", "find_emulator", "missing", "require_tools", "run_tool"]
 
 _BUILD_TIMEOUT = 300.0
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def find_compiler(target: Target, compiler: str | None = None) -> list[str]:
@@ -40,12 +41,23 @@ def find_compiler(target: Target, compiler: str | None = None) -> list[str]:
 
 def find_emulator(target: Target) -> str | None:
     """Path of the target's emulator; None for a native target. Raises ToolchainMissing."""
-    if target.runner.kind == "native":
+    if target.runner.kind in ("native", "native-x86"):
+        _require_cpu(target)
         return None
     path = shutil.which(target.runner.emulator)
     if path is None:
         raise missing(target.runner.emulator, target)
     return path
+
+
+def _require_cpu(target: Target) -> None:
+    """Raises ToolchainMissing when this machine's processor lacks what the target's programs use."""
+    if not target.runner.cpu_flags:
+        return
+    here = _CPU_INFO.read_text("ascii", "replace").split() if _CPU_INFO.is_file() else []
+    lacking = [flag for flag in target.runner.cpu_flags if flag not in here]
+    if lacking:
+        raise ToolchainMissing(f"target {target.name} runs natively, and this processor lacks {', '.join(lacking)}")
 
 
 def require_tools(target: Target) -> None:
