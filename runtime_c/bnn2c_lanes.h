@@ -29,6 +29,10 @@ typedef uint32_t bnn2c_lanes __attribute__((vector_size(4 * BNN2C_LANE_WORDS), a
 #define BNN2C_NO_LANES ((bnn2c_lanes){0u})
 #endif
 
+#if defined(__ARM_FEATURE_MVE) && (BNN2C_LANE_WORDS == 4)
+#include <arm_mve.h>
+#endif
+
 /* One more gate, one value less to keep: pays for 14 scalar or 8 vector registers (Thumb-2, MVE). */
 #ifndef BNN2C_FEW_REGISTERS
 #if defined(__thumb2__) && !defined(__ARM_NEON)
@@ -70,6 +74,36 @@ BNN2C_INLINE bnn2c_lanes bnn2c_full_add_inverted(bnn2c_lanes *sum, bnn2c_lanes a
 #else
 #define BNN2C_SHORT_ADDER 0
 #endif
+
+/* The words at offsets[0], offsets[1], ... behind `words`: MVE has an instruction for it. */
+BNN2C_INLINE bnn2c_lanes bnn2c_gather_words(const uint32_t *words, bnn2c_lanes offsets) {
+#if defined(__ARM_FEATURE_MVE) && (BNN2C_LANE_WORDS == 4)
+  return (bnn2c_lanes)vldrwq_gather_shifted_offset_u32(words, (uint32x4_t)offsets);
+#elif BNN2C_LANE_WORDS == 1
+  return words[offsets];
+#else
+  bnn2c_lanes found = BNN2C_NO_LANES;
+  BNN2C_UNROLL(8)
+  for (unsigned i = 0u; i < (unsigned)BNN2C_LANE_WORDS; i++) {
+    found[i] = words[offsets[i]];
+  }
+  return found;
+#endif
+}
+
+/* Stores the words of a vector at such places. */
+BNN2C_INLINE void bnn2c_scatter_words(uint32_t *to, bnn2c_lanes offsets, bnn2c_lanes words) {
+#if defined(__ARM_FEATURE_MVE) && (BNN2C_LANE_WORDS == 4)
+  vstrwq_scatter_shifted_offset_u32(to, (uint32x4_t)offsets, (uint32x4_t)words);
+#elif BNN2C_LANE_WORDS == 1
+  to[offsets] = words;
+#else
+  BNN2C_UNROLL(8)
+  for (unsigned i = 0u; i < (unsigned)BNN2C_LANE_WORDS; i++) {
+    to[offsets[i]] = words[i];
+  }
+#endif
+}
 
 /* Vector `entry` (0..255) of an array.  gcc's AArch64 costs avoid scaled addresses of whole vectors, which take no instruction. */
 #if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__) && (BNN2C_LANE_WORDS == 4)

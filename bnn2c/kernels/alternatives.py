@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bnn2c.ir.types import TensorType
 from bnn2c.kernels import (
     channel_steps,
+    class_groups,
     class_sharing,
     depthwise_lanes,
     popcount_lanes,
@@ -19,6 +20,7 @@ from bnn2c.kernels.binary import (
     FAMILIES,
     PLANE_FAMILIES,
     ChannelSteps,
+    ClassGroups,
     ClassSharing,
     DepthwiseLanes,
     PopcountLanes,
@@ -101,6 +103,8 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
     shape = shape_of(op, kind)
     if family == ClassSharing.name:
         return class_sharing.cost(shape, vector_key(target, lane_words))
+    if family == ClassGroups.name:
+        return class_groups.cost(shape)
     if family == ChannelSteps.name:
         return channel_steps.cost(shape, vector_key(target, lane_words))
     if family == Sliced.name:

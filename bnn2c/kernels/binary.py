@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from bnn2c.ir.types import TensorType
 from bnn2c.kernels import (
     channel_steps,
+    class_groups,
     class_sharing,
     depthwise_lanes,
     popcount_lanes,
@@ -121,6 +122,18 @@ class ClassSharing(PixelLanes):
     module: ClassVar[ModuleType] = class_sharing
 
 
+class ClassGroups(PixelLanes):
+    """Class sharing for several groups of four channels, one in each word of a vector."""
+
+    name = "class_groups"
+    module: ClassVar[ModuleType] = class_groups
+
+    @classmethod
+    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
+        """A word of one group at a time is class sharing, with a longer list."""
+        return super().wastes(op, taps) or ("vectors of one word" if op.lane_words == 1 else None)
+
+
 class PopcountRows(OnePlane):
     """Population counts of whole rows, where an instruction counts bits."""
 
@@ -201,6 +214,7 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
 
 _ORDERED = (
     ClassSharing,
+    ClassGroups,
     ChannelSteps,
     Sliced,
     PopcountRows,
