@@ -48,7 +48,10 @@ typedef struct {
 /* sum += words, in place: gcc copies every counter in every round otherwise. */
 #if defined(__GNUC__)
 #define BNN2C_ADD_WORDS(sum, words) __asm__("vpaddd %1, %0, %0" : "+v"(sum) : "v"(words))
+/* In a register, once: at -Os gcc reads weights from memory in every XOR, and broadcasts the word apart. */
+#define BNN2C_KEEP_WEIGHTS(some) __asm__("" : "+v"(some))
 #else
+#define BNN2C_KEEP_WEIGHTS(some) ((void)0)
 #define BNN2C_ADD_WORDS(sum, words) ((sum) = _mm512_add_epi32((sum), (words)))
 #endif
 
@@ -71,7 +74,8 @@ BNN2C_INLINE void bnn2c_lanes_count(const bnn2c_popcount_lanes *p, const uint32_
       for (unsigned i = 0u; i < 8u; i++) {
         const unsigned v = i % 4u;
         if ((v < vectors) && (i < 4u * words)) {
-          const __m512i some = _mm512_loadu_si512(weights + 16u * (i / 4u * vectors + v));
+          __m512i some = _mm512_loadu_si512(weights + 16u * (i / 4u * vectors + v));
+          BNN2C_KEEP_WEIGHTS(some);
           BNN2C_UNROLL(4)
           for (unsigned pixel = 0u; pixel < 4u; pixel++) {
             if (pixel < pixels) {
