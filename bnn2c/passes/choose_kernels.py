@@ -28,7 +28,9 @@ from bnn2c.targets import Target
 
 BALANCED_GAIN = 100
 CODE_BYTES = 13_000
-CONVERSION_PER_WORD = 56
+# Instructions of transposing as many blocks of 32 x 32 bits at once as a vector has words: counted in layer C, on the
+# kind of core where it takes most (runtime_c/bnn2c_bit_layouts.h).
+TRANSPOSE = {1: 1800, 2: 3100, 4: 2350, 8: 2800}
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,12 @@ def _choice(graph: Graph, target: Target, optimize: str, lane_words: int, unshar
         for node in graph.nodes
         if isinstance(node.op, BinaryConv2d)
     }
-    shared = set() if optimize == "size" else _shared(graph, candidates, unshared)
+    shared = set() if optimize == "size" else _shared(graph, candidates, unshared, lane_words)
     if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared]):
         shared = set()
     families = {name: c.best(name in shared).family for name, c in candidates.items()}
     total = sum(_instructions(c.best(name in shared)) for name, c in candidates.items())
-    conversions = sum(_conversions(graph, name, shared) for name in shared)
+    conversions = sum(_conversions(graph, name, shared, lane_words) for name in shared)
     paired = sum(
         node.op.predicted(graph.input_types(node), lane_words)
         for node in graph.nodes
@@ -140,14 +142,17 @@ def _instructions(one: Alternative | None) -> int:
     return one.cost.instructions if one is not None and one.cost is not None else 0
 
 
-def _shared(graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str]) -> set[str]:
+def _shared(
+    graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str], lane_words: int
+) -> set[str]:
     """The layers that gain from bit planes, conversions included."""
     chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)} - unshared
     while True:
         kept = {
             name
             for name in chosen
-            if candidates[name].pixels.cost is None or candidates[name].gain > _conversions(graph, name, chosen)
+            if candidates[name].pixels.cost is None
+            or candidates[name].gain > _conversions(graph, name, chosen, lane_words)
         }
         if kept == chosen:
             return chosen
@@ -159,17 +164,20 @@ def _worth_its_flash(chosen: list[Candidates]) -> bool:
     return saved >= BALANCED_GAIN * (CODE_BYTES + sum(c.extra_bytes for c in chosen))
 
 
-def _conversions(graph: Graph, name: str, chosen: set[str]) -> int:
+def _conversions(graph: Graph, name: str, chosen: set[str], lane_words: int) -> int:
     """Instructions of the conversions that a layer needs given its neighbours."""
     node = next(n for n in graph.nodes if n.output == name)
-    before = 0 if node.inputs[0] in chosen else _conversion(graph, node.inputs[0])
+    before = 0 if node.inputs[0] in chosen else _conversion(graph.types[node.inputs[0]], lane_words)
     after = any(n.output not in chosen for n in graph.nodes if name in n.inputs)
-    return before + (_conversion(graph, name) if after else 0)
+    return before + (_conversion(graph.types[name], lane_words) if after else 0)
 
 
-def _conversion(graph: Graph, value: str) -> int:
-    height, width, channels = graph.types[value].shape
-    return CONVERSION_PER_WORD * 32 * -(-height * width // 32) * -(-channels // 32)
+def _conversion(kind: TensorType, lane_words: int) -> int:
+    """Instructions of one: blocks along the longer side share a vector, but a ragged one is alone."""
+    height, width, channels = kind.shape
+    short, long = sorted((height * width, channels))
+    calls = -(-(long // 32) // lane_words) + (long % 32 > 0)
+    return TRANSPOSE[lane_words] * calls * -(-short // 32)
 
 
 def convert(graph: Graph, choice: Choice, target: Target) -> Graph:

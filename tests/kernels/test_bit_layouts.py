@@ -7,12 +7,13 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 from kernel_harness import RUNTIME, SANITIZED, c_array
 
 from bnn2c.kernels.class_sharing import to_planes
 from bnn2c.kernels.shape import lanes
 
-SIZES = list(itertools.product([1, 31, 32, 33, 70], repeat=2))
+SIZES = [*itertools.product([1, 31, 32, 33, 70], repeat=2), (256, 64), (64, 256), (196, 48), (400, 96), (320, 300)]
 
 
 def _check(pixels: int, channels: int, index: int) -> str:
@@ -26,10 +27,12 @@ def _check(pixels: int, channels: int, index: int) -> str:
     )
 
 
-def test_conversions(tmp_path: Path) -> None:
-    """Both directions, sizes around word boundaries."""
+@pytest.mark.parametrize("lane_words", [1, 4, 8])
+def test_conversions(tmp_path: Path, lane_words: int) -> None:
+    """Both directions, sizes around word boundaries, blocks alone and in vectors."""
     body = "".join(_check(pixels, channels, i) for i, (pixels, channels) in enumerate(SIZES))
-    text = f'#include "bnn2c_bit_layouts.h"\n#include <string.h>\nint main(void) {{\n{body}return 0;\n}}\n'
+    include = f'#define BNN2C_LANE_WORDS {lane_words}\n#include "bnn2c_bit_layouts.h"\n#include <string.h>\n'
+    text = f"{include}int main(void) {{\n{body}return 0;\n}}\n"
     (tmp_path / "layouts.c").write_text(text)
     program = str(tmp_path / "layouts")
     subprocess.run([*SANITIZED, f"-I{RUNTIME}", str(tmp_path / "layouts.c"), "-o", program], check=True, timeout=120)
