@@ -107,7 +107,8 @@ def test_a_killed_run_leaves_complete_files(tmp_path: Path, deadly: signal.Signa
     folder = tmp_path / "gen"
     write_folder(folder, OLD)
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "import signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands on 'ignore'\n"
         "from tests.test_output_safety import NEW, OLD; from bnn2c.output_folder import write_folder\n"
         "print('ready', flush=True)\n"
         "while True:\n    write_folder(Path(sys.argv[1]), NEW)\n    write_folder(Path(sys.argv[1]), OLD)\n"
@@ -119,7 +120,10 @@ def test_a_killed_run_leaves_complete_files(tmp_path: Path, deadly: signal.Signa
             process.stdout.readline()
             time.sleep(0.03 + 0.017 * attempt)
             process.send_signal(deadly)
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=30)
+            finally:
+                process.kill()
         for name, text in _content(folder).items():
             assert text in (OLD[name], NEW[name]), name
         assert set(_content(folder)) == set(OLD)
