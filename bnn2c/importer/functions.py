@@ -17,8 +17,11 @@ def function_of(call: Call) -> onnx.FunctionProto:
     """The body of an operator in `EXPANDED`, for the operands, attributes and opset of this call.
 
     Raises:
+        CompileError: Attention on bfloat16, whose function rounds every result; reals are float32 here.
         ValueError: the opset has no such operator, or no body for these operands.
     """
+    if call.op == "Attention" and any(x is not None and x.dtype.name == "bfloat16" for x in call.inputs):
+        raise call.refuse("BNN006", "Attention that rounds every result to bfloat16 is not supported")
     schema: Any = onnx.defs.get_schema(call.op, call.opset, "")
     body = onnx.FunctionProto()
     if schema.has_function:
