@@ -30,21 +30,6 @@ BNN2C_NOINLINE void bnn2c_transpose32(bnn2c_lanes *rows) {
   }
 }
 
-/* Words of a row that lie `apart`, in the first `blocks` lanes; the others repeat the first. */
-BNN2C_INLINE bnn2c_lanes bnn2c_block_offsets(uint32_t blocks, uint32_t apart) {
-#if BNN2C_LANE_WORDS == 1
-  (void)blocks;
-  (void)apart;
-  return 0u;
-#else
-  bnn2c_lanes offsets = BNN2C_NO_LANES;
-  for (uint32_t i = 0u; i < blocks; i++) {
-    offsets[i] = i * apart;
-  }
-  return offsets;
-#endif
-}
-
 /* Blocks of 32 x 32 bits in memory: how far apart neighbouring blocks and rows are, in words. */
 typedef struct {
   uint32_t apart; /* from block to block */
@@ -56,8 +41,8 @@ typedef struct {
 BNN2C_NOINLINE void bnn2c_transpose_blocks(const uint32_t *in, bnn2c_bit_blocks from, uint32_t *out,
                                            bnn2c_bit_blocks to, uint32_t blocks) {
   bnn2c_lanes rows[32];
-  const bnn2c_lanes read = bnn2c_block_offsets(blocks, from.apart);
-  const bnn2c_lanes written = bnn2c_block_offsets(blocks, to.apart);
+  const bnn2c_lanes read = bnn2c_lane_offsets(blocks, from.apart);
+  const bnn2c_lanes written = bnn2c_lane_offsets(blocks, to.apart);
   const uint32_t full = ((BNN2C_LANE_WORDS > 1) && (blocks == (uint32_t)BNN2C_LANE_WORDS)) ? 1u : 0u;
   if ((full != 0u) && (from.apart == 1u) && (from.rows == 32u)) {
     for (uint32_t i = 0u; i < 32u; i++) {

@@ -86,13 +86,7 @@ BNN2C_INLINE const uint8_t *bnn2c_add_groups_class(bnn2c_lanes *c, const uint8_t
     *carry = bnn2c_add_groups8(c, words, &list);
     carry++;
   } while (carry != end);
-  carry[0] = BNN2C_NO_LANES;
-  carry[1] = BNN2C_NO_LANES;
-  carry[2] = BNN2C_NO_LANES;
-  sum[0] = c[0];
-  sum[1] = c[1];
-  sum[2] = c[2];
-  bnn2c_sum_carries(sum, base, carries, carry, planes);
+  bnn2c_end_class(c, carries, carry, base, sum, planes);
   return list;
 }
 
@@ -180,7 +174,7 @@ BNN2C_KERNEL void bnn2c_threshold_groups(const bnn2c_class_groups *p, const bnn2
 /* Word `word` of each vector of a patch and its complement, in the order of the header. */
 BNN2C_NOINLINE BNN2C_STEADY void bnn2c_spread_patch(const bnn2c_lanes *patch, uint32_t vectors, uint32_t word,
                                                    uint32_t *to) {
-  const bnn2c_lanes apart = bnn2c_plane_offsets(BNN2C_LANE_WORDS, BNN2C_LANE_WORDS);
+  const bnn2c_lanes apart = bnn2c_lane_offsets(BNN2C_LANE_WORDS, BNN2C_LANE_WORDS);
   const uint32_t *from = (const uint32_t *)patch + word;
   for (uint32_t run = 0u; run < vectors; run += BNN2C_GROUPS_RUN) {
     for (uint32_t i = 0u; i < BNN2C_GROUPS_RUN; i += (uint32_t)BNN2C_LANE_WORDS) {

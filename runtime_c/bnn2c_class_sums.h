@@ -89,6 +89,18 @@ BNN2C_INLINE void bnn2c_sum_carries(bnn2c_lanes *sum, const bnn2c_lanes *base, c
   sum[7] = c7;
 }
 
+/* The end of a class: its digits c[0..2], and above them base + its carries up to `end`. */
+BNN2C_INLINE void bnn2c_end_class(const bnn2c_lanes *c, const bnn2c_lanes *carries, bnn2c_lanes *end,
+                                  const bnn2c_lanes *base, bnn2c_lanes *sum, uint32_t planes) {
+  end[0] = BNN2C_NO_LANES;
+  end[1] = BNN2C_NO_LANES;
+  end[2] = BNN2C_NO_LANES;
+  sum[0] = c[0];
+  sum[1] = c[1];
+  sum[2] = c[2];
+  bnn2c_sum_carries(sum, base, carries, end, planes);
+}
+
 BNN2C_INLINE const bnn2c_lanes *bnn2c_window(const bnn2c_lanes *patch, const uint8_t *block, uint32_t granule) {
   const bnn2c_lanes *window = patch + block[0] * granule;
   BNN2C_KEEP(window);
@@ -131,13 +143,7 @@ BNN2C_INLINE const uint8_t *bnn2c_add_class(bnn2c_lanes *c, const uint8_t *list,
   }
   c[0] = ~c[0];
   c[1] = ~c[1];
-  carry[0] = BNN2C_NO_LANES;
-  carry[1] = BNN2C_NO_LANES;
-  carry[2] = BNN2C_NO_LANES;
-  sum[0] = c[0];
-  sum[1] = c[1];
-  sum[2] = c[2];
-  bnn2c_sum_carries(sum, base, carries, carry, planes);
+  bnn2c_end_class(c, carries, carry, base, sum, planes);
   return list;
 }
 

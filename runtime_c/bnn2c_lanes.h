@@ -75,6 +75,16 @@ BNN2C_INLINE bnn2c_lanes bnn2c_full_add_inverted(bnn2c_lanes *sum, bnn2c_lanes a
 #define BNN2C_SHORT_ADDER 0
 #endif
 
+/* Word offsets of `count` pieces of memory that lie `apart`, one for each word of a vector; words without one take the
+ * first again. */
+BNN2C_INLINE bnn2c_lanes bnn2c_lane_offsets(uint32_t count, uint32_t apart) {
+  bnn2c_lanes offsets = BNN2C_NO_LANES;
+  for (uint32_t i = 1u; (i < (uint32_t)BNN2C_LANE_WORDS) && (i < count); i++) {
+    ((uint32_t *)&offsets)[i] = i * apart;
+  }
+  return offsets;
+}
+
 /* The words at offsets[0], offsets[1], ... behind `words`: MVE has an instruction for it. */
 BNN2C_INLINE bnn2c_lanes bnn2c_gather_words(const uint32_t *words, bnn2c_lanes offsets) {
 #if defined(__ARM_FEATURE_MVE) && (BNN2C_LANE_WORDS == 4)

@@ -58,16 +58,6 @@ BNN2C_KERNEL void bnn2c_split_any_phases(const bnn2c_conv_shape *s, const uint32
   }
 }
 
-/* The next BNN2C_LANE_WORDS of `planes` planes, `apart` words from each other, as word offsets from the first; where
- * fewer are left the first again. */
-BNN2C_INLINE bnn2c_lanes bnn2c_plane_offsets(uint32_t planes, uint32_t apart) {
-  bnn2c_lanes offsets = BNN2C_NO_LANES;
-  for (uint32_t i = 1u; (i < (uint32_t)BNN2C_LANE_WORDS) && (i < planes); i++) {
-    ((uint32_t *)&offsets)[i] = i * apart;
-  }
-  return offsets;
-}
-
 /* A bit stream for each of several planes. */
 typedef struct {
   uint32_t *to;
@@ -148,8 +138,8 @@ BNN2C_KERNEL void bnn2c_split_phases(const bnn2c_conv_shape *s, const uint32_t *
   }
   for (uint32_t py = 0u; py < s->stride_h; py++) {
     for (uint32_t c = 0u; c < s->in_c; c += (uint32_t)BNN2C_LANE_WORDS) {
-      const bnn2c_planes from = {in + c * apart, bnn2c_plane_offsets(s->in_c - c, apart)};
-      const bnn2c_lanes offsets = bnn2c_plane_offsets(s->in_c - c, words);
+      const bnn2c_planes from = {in + c * apart, bnn2c_lane_offsets(s->in_c - c, apart)};
+      const bnn2c_lanes offsets = bnn2c_lane_offsets(s->in_c - c, words);
       uint32_t *const to = phases + (2u * py * s->in_c + c) * words;
       const bnn2c_plane_streams even = {to, offsets, BNN2C_NO_LANES, 0u};
       const bnn2c_plane_streams odd = {to + s->in_c * words, offsets, BNN2C_NO_LANES, 0u};

@@ -14,6 +14,7 @@
 #ifndef BNN2C_POPCOUNT_LANES_H
 #define BNN2C_POPCOUNT_LANES_H
 
+#include "bnn2c.h"
 #include "bnn2c_compiler.h"
 #include "bnn2c_conv_shape.h"
 #include "bnn2c_padded_image.h"
@@ -153,13 +154,6 @@ BNN2C_INLINE void bnn2c_lanes_block(const bnn2c_popcount_lanes *p, const uint32_
 
 #else
 
-/* Bits that are set. */
-BNN2C_INLINE uint32_t bnn2c_lanes_bits(uint32_t x) {
-  x -= (x >> 1) & 0x55555555u;
-  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
-  return (((x + (x >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
-}
-
 /* Mismatches of a channel; weights: its words, `stride` apart. */
 BNN2C_INLINE int32_t bnn2c_lanes_channel(const bnn2c_popcount_lanes *p, const uint32_t *weights, uint32_t stride,
                                          const uint8_t *window) {
@@ -168,7 +162,7 @@ BNN2C_INLINE int32_t bnn2c_lanes_channel(const bnn2c_popcount_lanes *p, const ui
     const uint8_t *from = window + p->offsets[run];
     for (uint32_t word = 0u; word < p->run_words; word++) {
       const uint32_t low = from[0] | ((uint32_t)from[1] << 8);
-      count += bnn2c_lanes_bits(*weights ^ (low | ((uint32_t)from[2] << 16) | ((uint32_t)from[3] << 24)));
+      count += BNN2C_POPCOUNT32(*weights ^ (low | ((uint32_t)from[2] << 16) | ((uint32_t)from[3] << 24)));
       weights += stride;
       from += 4;
     }

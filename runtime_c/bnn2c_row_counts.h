@@ -227,6 +227,7 @@ typedef struct {
   uint32_t row[BNN2C_ROWS];
 } bnn2c_row_counts;
 
+/* Always inline, unlike bnn2c_popcount32, which functions with attributes of their own call: 1.5 times the instructions. */
 BNN2C_INLINE uint32_t bnn2c_popcount(uint32_t x) {
 #if defined(__GNUC__)
   return (uint32_t)__builtin_popcount(x);

@@ -97,3 +97,20 @@ class Op:
             text = f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else str(value)
             parts.append(f"{key}={text[:80]}")
         return ", ".join(parts)
+
+
+class StreamStep(Op):
+    """An operation of a stream that remembers something of the frames before; its memory outlives a call."""
+
+    def reference(self, *inputs: Array) -> Array:
+        """None: the window as a whole is the reference of a stream (`Compiled.final`).
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("a stream is compared with the network over the whole window")
+
+    @property
+    def keeps_state(self) -> bool:
+        """Always."""
+        return True

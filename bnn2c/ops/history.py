@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from bnn2c.ir.op import Array, Op
+from bnn2c.ir.op import StreamStep
 from bnn2c.ir.types import TensorType
 from bnn2c.kernels.steps import units
 
 
 @dataclass(frozen=True, eq=False)
-class History(Op):
+class History(StreamStep):
     """Appends a frame and drops the oldest; ready after `span - lead` frames, then after every `stride` frames.
 
     The past of a new stream is zeros: `lead` of them count as frames, as padding in front of a window. Its output and
@@ -53,19 +53,6 @@ class History(Op):
         sizes = [height, width, channels]
         sizes[self.axis] = self.span
         return TensorType((sizes[0], sizes[1], sizes[2]), kind.storage, kind.planes)
-
-    def reference(self, *inputs: Array) -> Array:
-        """None: the window as a whole is the reference of a stream (`Compiled.final`).
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("a stream is compared with the network over the whole window")
-
-    @property
-    def keeps_state(self) -> bool:
-        """The frames and the counter."""
-        return True
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The counter of frames that are still to come."""

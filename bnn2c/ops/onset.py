@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.op import Array, Cost, Op, StreamStep
 from bnn2c.ir.types import TensorType
 
 
 @dataclass(frozen=True, eq=False)
-class Onset(Op):
+class Onset(StreamStep):
     """In step t since the reset the variant `order[t]`; steps after the last of `order` use its last entry.
 
     Attributes:
@@ -31,19 +31,6 @@ class Onset(Op):
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """That of every variant."""
         return self.variants[0].infer(inputs)
-
-    def reference(self, *inputs: Array) -> Array:
-        """None: the window as a whole is the reference of a stream (`Compiled.final`).
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("a stream is compared with the network over the whole window")
-
-    @property
-    def keeps_state(self) -> bool:
-        """The number of the step."""
-        return True
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The number of the step, up to the length of `order`."""
