@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,3 +87,48 @@ def test_thresholds_per_pixel_stay_behind_the_pool(stride: int, tmp_path: Path) 
     model = n.model(n.add("MatMul", step(n, flat), signs(10, size, 4)))
     found = agree(model, [signs(seed, 1, 2, 8, 8) for seed in range(6)], tmp_path)
     assert "quantize" in found[1:] and "sign_conv2d" not in found, "the dense layer is binary too"
+
+
+def padded(n: Net, bias: Array, **attrs: Any) -> str:
+    """Scores of whole numbers plus a real bias; the border has its own corrections."""
+    x = step(n, n.input([1, 3, 4, 5]))
+    return n.add("Conv", x, signs(11, len(bias), 3, 3, 3), bias, pads=[1, 1, 1, 1], **attrs)
+
+
+BIAS = np.random.default_rng(12).standard_normal(6).astype(np.float32)
+IMAGES = [signs(seed, 1, 3, 4, 5) for seed in range(30)] + [np.ones((1, 3, 4, 5), np.float32)]
+
+
+def test_whole_numbers_and_a_real_bias_are_rounded_once(tmp_path: Path) -> None:
+    """As in the model: the correction of a border is never rounded together with the bias."""
+    n = Net()
+    agree(n.model(padded(n, BIAS)), IMAGES, tmp_path)
+
+
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_the_largest_position_is_found_among_integers(op: str, tmp_path: Path) -> None:
+    """Equal scores at the border and inside are equal integers: the first of them wins."""
+    n = Net()
+    scores = n.reshape(n.add("Mul", padded(n, BIAS), -0.5 * np.ones((6, 1, 1))), 1, 6, 20)
+    model = n.model(n.add(op, scores, axis=2), element=onnx.TensorProto.INT64)
+    assert agree(model, IMAGES, tmp_path)[-1] == "arg_max"
+    assert {kind.storage for kind in compiled(model).final.types.values()} == {"f32", "bits", "i16", "i32"}
+
+
+def test_scores_that_differ_by_a_constant_per_class_are_integers(tmp_path: Path) -> None:
+    n = Net()
+    x = n.add("MatMul", step(n, n.input([1, 14])), signs(13, 14, 5))
+    x = n.add("Mul", n.add("Add", x, np.float32([1, 3, -2, 0.5, 0])), np.float32(0.1))
+    model = n.model(n.add("ArgMax", x, axis=1), element=onnx.TensorProto.INT64)
+    agree(model, [signs(seed, 1, 14) for seed in range(40)], tmp_path)
+    found = compiled(model)
+    assert [kind.storage for kind in found.final.types.values()].count("f32") == 1, "the input only"
+
+
+def test_the_best_positions_of_a_padded_map(tmp_path: Path) -> None:
+    n = Net()
+    scores = n.reshape(padded(n, BIAS), 1, 6, 20)
+    n.add("TopK", scores, np.array([3]), count=2, axis=2)
+    values, places = n.nodes[-1].output
+    last = n.cast(places)
+    agree(n.model(values, last), IMAGES, tmp_path)

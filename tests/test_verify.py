@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bnn2c.api import options_for
 from bnn2c.errors import CompileError
 from bnn2c.ir.graph import outputs
+from bnn2c.ops.map import Map
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
 from bnn2c.verify import verify_model
@@ -25,6 +26,7 @@ from bnn2c.verify.decisions import Flips
 from bnn2c.verify.evaluate import evaluate, results
 from bnn2c.verify.search import search
 from bnn2c.verify.vectors import Vectors
+from bnn2c.verify.visible import decision_site
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -187,6 +189,43 @@ def test_equal_logits_may_go_to_either_class_only_within_rounding(tmp_path: Path
     other = bench.verify(lambda i, y: [1 - y[0]], input=inputs, output=good)
     assert (other["mismatches"], other["rounding"]) == (0, 1)
     assert bench.verify(lambda i, y: [y[0] * 0 + 2], input=inputs, output=good)["mismatches"] == 1
+
+
+def test_any_of_several_equal_logits_may_win_and_no_other(tmp_path: Path) -> None:
+    weights = np.array([[0.1, -9, 0.3, 0.2, 0.3], [0.2, -9, 0.2, 0.3, 0.1], [0.3, -9, 0.1, 0.1, 0.2]])
+    bench = Bench(tmp_path, two_layers(np.eye(3), weights, classes=True))
+    inputs = np.ones((1, 3), np.float32)
+    good = bench.compiled.reference([inputs[0]])[0].reshape(1, 1)
+    for winner in (0, 2, 3, 4):
+        other = bench.verify(lambda i, y, winner=winner: [y[0] * 0 + winner], input=inputs, output=good)
+        assert (other["mismatches"], other["rounding"]) == (0, int(winner != good.item())), winner
+    assert bench.verify(lambda i, y: [y[0] * 0 + 1], input=inputs, output=good)["mismatches"] == 1
+    assert bench.verify(input=inputs, output=good * 0 + 1)["mismatches"] == 1, "stored by an executor that is wrong"
+
+
+def test_a_hundred_equal_pairs_are_seen_in_the_output(tmp_path: Path) -> None:
+    """Far more near ties than a search can try: the indices are outputs, so they are replayed."""
+    n = Net()
+    x = n.add("Conv", n.input([1, 3, 10, 10]), np.float32([[0.1, 0.2, 0.3], [0.3, 0.1, 0.2]]).reshape(2, 3, 1, 1))
+    index = n.add("ArgMax", n.add("Concat", x, n.add("Sub", x, 9.0), axis=1), axis=1)
+    bench = Bench(tmp_path, n.model(n.cast(index), n.cast(n.add("ArgMin", x, axis=1))).SerializeToString())
+    inputs = np.ones((1, 3, 10, 10), np.float32)
+    good = [y[None] for y in bench.compiled.reference([inputs[0]])]
+    stored = {"input": inputs, "output": good[0], "output1": good[1]}
+    found = bench.verify(lambda i, y: [1 - y[0], y[1]], **stored)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    assert found["rounding_samples"][0]["elements"] == 100
+    assert bench.verify(lambda i, y: [y[0] + 2, y[1]], **stored)["mismatches"] == 1
+
+
+def test_a_decision_inside_of_an_operator_is_not_its_output() -> None:
+    """ThresholdedRelu compares, and its output is not what the comparison gave."""
+    n = Net()
+    x = n.add("Sign", n.add("ThresholdedRelu", n.add("Mul", n.input([1, 4]), 0.7), alpha=0.25))
+    graph = compiled(n.model(x)).imported
+    sites = {node.op.expr.fn: decision_site(node) for node in graph.nodes if isinstance(node.op, Map)}
+    assert sites["where"] is None and sites["mul"] is None
+    assert sites["sign"] == next(node.output for node in graph.nodes if node.op.expr.fn == "sign")
 
 
 def test_bounds_contain_what_onnxruntime_gets_and_execution_is_the_same(tmp_path: Path) -> None:

@@ -1,6 +1,19 @@
 """Elementwise expressions: what an ONNX chain of elementwise operators computes, as one small tree."""
 
-from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, apply, const, evaluate, remap_consts, substitute, uses_args
+from bnn2c.expr.tree import (
+    Apply,
+    Arg,
+    Const,
+    Expr,
+    Real,
+    apply,
+    compress,
+    const,
+    evaluate,
+    remap_consts,
+    substitute,
+    uses_args,
+)
 
 __all__ = [
     "Apply",
@@ -9,6 +22,7 @@ __all__ = [
     "Expr",
     "Real",
     "apply",
+    "compress",
     "const",
     "evaluate",
     "remap_consts",

@@ -7,11 +7,16 @@ stay the reference's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, apply, const, fold
+from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, apply, compress, const, fold
+
+_PARTS = 4  # sums of level codes lie apart by multiples of a quarter
+_ROUNDED = 1e-12
+_LARGEST = 2.0**20
+_DIGITS = 24
 
 DISCONTINUOUS = {
     "sign",
@@ -34,11 +39,15 @@ DISCONTINUOUS = {
 
 @dataclass(frozen=True)
 class Affine:
-    """`base * scale + shift`; base None stands for a constant."""
+    """`base * scale + shift`; base None stands for a constant.
+
+    `centred` is another form of the same: a base and, in units of it, how much further that lies.
+    """
 
     base: Expr | None
     scale: Real
     shift: Real
+    centred: tuple[Expr, Real] | None = None
 
 
 def collapse(expr: Expr) -> Expr:
@@ -106,25 +115,45 @@ def _node(e: Apply, args: list[object]) -> object:
 
 
 def _centred(e: Apply, base: Real, step: Real) -> Affine:
-    """`base - step * acc` as `step * (M - acc) + rest` with an integer M: the difference is exact, nothing cancels."""
+    """`base - step * acc` as `step * (M - acc) + rest` with an integer M: the difference is exact, nothing cancels.
+
+    Where M would differ between elements (padding, say) it does so in the centred form only: there is no rest.
+    """
+    centre = np.rint(_PARTS * base / step) / _PARTS
     middle = float(np.rint(np.median(base / step)))
     distance = Apply("sub", (const(middle), e.args[0]))
-    return Affine(distance, step, base - step * middle)
+    whole = (np.abs(base - step * centre) <= _ROUNDED * np.abs(base)).all() and np.abs(centre).max() < _LARGEST
+    centred = (Apply("sub", (const(centre.astype(np.float32)), e.args[0])), centre - middle) if whole else None
+    return Affine(distance, step, base - step * middle, centred)
 
 
 def _scaled(part: Affine, factor: Real, shift: Real) -> Affine:
-    return Affine(part.base, part.scale * factor, part.shift * factor + shift)
+    return replace(part, scale=part.scale * factor, shift=part.shift * factor + shift)
 
 
 def _sum(left: Affine, right: Affine, sign: float) -> Affine | None:
     """Sum of two affine images of the same base, or of one and a constant."""
     if left.base is not None and right.base is not None and left.base is not right.base:
         return None
-    return Affine(left.base or right.base, left.scale + sign * right.scale, left.shift + sign * right.shift)
+    scale, shift = left.scale + sign * right.scale, left.shift + sign * right.shift
+    return replace(right if left.base is None else left, scale=scale, shift=shift)
+
+
+def _short(numbers: Real, digits: int = 4) -> bool:
+    """Whether the numbers need no more than `digits` significant bits."""
+    mantissa = np.frexp(numbers)[0] * 2.0**digits
+    return bool((mantissa == np.rint(mantissa)).all())
 
 
 def _spell(part: Affine) -> Expr:
-    """Back to an expression, in float32 constants."""
+    """Back to an expression, in float32 constants.
+
+    The centred form is taken where it is exact but for one addition, and the other is not: the shift of the other
+    would be rounded once more, and equal real numbers might become different ones.
+    """
+    if part.centred and _short(part.scale) and not _short(part.shift, _DIGITS):
+        base, further = part.centred
+        part = Affine(base, part.scale, compress((part.shift - part.scale * further).astype(np.float32)))
     if part.base is None:
         return const(part.shift.astype(np.float32))
     found = part.base

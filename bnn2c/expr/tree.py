@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,15 @@ def const(value: float | Real) -> Const:
     if array.dtype != np.float64 or array.ndim == 0:
         array = array.astype(np.float32)
     return Const(array.reshape((1,) * (3 - array.ndim) + array.shape))
+
+
+def compress(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Replace every axis along which the array does not vary by an axis of size 1."""
+    for axis in range(array.ndim):
+        first = array.take([0], axis)
+        if array.shape[axis] > 1 and bool((array == first).all()):
+            array = first
+    return array
 
 
 def apply(fn: str, *args: Expr, params: tuple[float, ...] = ()) -> Expr:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bnn2c.expr import Arg, Expr, apply, const
+from bnn2c.expr import Arg, Expr, apply, compress, const
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.importer.limits import Limits
-from bnn2c.importer.tensors import Array, Tensor, View, compress, is_permutation, shape3
+from bnn2c.importer.tensors import Array, Tensor, View, is_permutation, shape3
 from bnn2c.ir import Op
 from bnn2c.ir.builder import Builder
 from bnn2c.ops.map import Map

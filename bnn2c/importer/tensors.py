@@ -43,15 +43,6 @@ class View:
 Tensor = View | Array
 
 
-def compress(array: Array) -> Array:
-    """Replace every axis along which the array does not vary by an axis of size 1."""
-    for axis in range(array.ndim):
-        first = array.take([0], axis)
-        if array.shape[axis] > 1 and bool((array == first).all()):
-            array = first
-    return array
-
-
 def is_permutation(index: Array, size: int) -> bool:
     """True when the index map visits each of `size` physical elements exactly once."""
     if index.size != size or index.min(initial=0) < 0:

@@ -12,9 +12,8 @@ import numpy as np
 
 from bnn2c.analysis.steps import Array, Steps, classes_of, compact
 from bnn2c.analysis.tabulate import tabulate
-from bnn2c.expr import Apply, Arg, Expr, apply, const
+from bnn2c.expr import Apply, Arg, Expr, apply, compress, const
 from bnn2c.expr.tree import fold
-from bnn2c.importer.tensors import compress
 from bnn2c.ir import Node
 from bnn2c.lowering.levels import find_levels, lazy_levels
 from bnn2c.lowering.state import Lazy, State

@@ -11,9 +11,8 @@ from bnn2c.analysis.piecewise import real_steps
 from bnn2c.analysis.steps import Array, Steps, of_integers
 from bnn2c.analysis.tabulate import tabulate
 from bnn2c.errors import Diagnostic
-from bnn2c.expr import Apply, Arg, Expr, remap_consts, substitute
+from bnn2c.expr import Apply, Arg, Expr, compress, remap_consts, substitute
 from bnn2c.expr.functions import BOOLEAN
-from bnn2c.importer.tensors import compress
 from bnn2c.ir import Graph, Node
 from bnn2c.ir.builder import Builder
 from bnn2c.ops.map import Map

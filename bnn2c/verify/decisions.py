@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,19 +24,38 @@ class Step:
         site: where: the value's name in the graph, and the number of the function within its expression.
         value: what the oracle's numbers give.
         low: the least result that numbers within the error bound give; `high`: the greatest.
-        between: the whole numbers between the two are possible, too (a sign of 0); not so for the index of a maximum.
+        able: for indices of a maximum, which are possible, bool [*shape of `value`, indices]; None: every whole number
+            between the two ends is (a sign of 0).
     """
 
     site: str
     value: Array
     low: Array
     high: Array
-    between: bool = True
+    able: Array | None = None
 
     @property
     def undecided(self) -> Array:
         """Elements that another execution may decide in another way."""
         return np.asarray(self.low < self.high)
+
+    def allows(self, results: Array) -> Array:
+        """Which of the results [shape of `value`, whole numbers or NaN] numbers within the bound may give."""
+        within = (results >= self.low) & (results <= self.high)
+        if self.able is None:
+            return np.asarray(within)
+        index = np.where(within, results, self.value).astype(np.int64)
+        return np.asarray(within & np.take_along_axis(self.able, index[..., None], axis=-1)[..., 0])
+
+    def others(self, position: int) -> list[float]:
+        """The possible results of one element (flat position) besides its value; of a wide range only the ends."""
+        now = float(self.value.flat[position])
+        if self.able is not None:
+            possible: Sequence[float] = np.nonzero(self.able.reshape(self.value.size, -1)[position])[0].tolist()
+        else:
+            low, high = float(self.low.flat[position]), float(self.high.flat[position])
+            possible = np.arange(low, high + 1).tolist() if high - low <= _NEAR else (low, high)
+        return [float(other) for other in possible if other != now]
 
 
 class Decider(Protocol):
@@ -62,34 +81,50 @@ class Flips:
 
     Attributes:
         chosen: flips to carry out; their order has no meaning.
+        wanted: site -> results to adopt wherever they are possible, flat, NaN where unknown.
+        followed: the flips that this made.
         ties: possible further flips, in order of execution; at most 64.
         void: a chosen flip lies outside of the error bound (another one moved its operands), so it was not carried out.
     """
 
     chosen: tuple[Flip, ...] = ()
+    wanted: Mapping[str, Array] = field(default_factory=dict)
+    followed: list[Flip] = field(default_factory=list)
     ties: list[Flip] = field(default_factory=list)
     void: bool = False
 
     def __call__(self, step: Step) -> tuple[Array, Array | None]:
-        """Carry out and collect."""
-        value, undecided = step.value.copy(), step.undecided
+        """Carry out, follow and collect."""
+        undecided = step.undecided
         own = {flip.position: flip.value for flip in self.chosen if flip.site == step.site}
-        for place, wanted in own.items():
-            if undecided.flat[place] and step.low.flat[place] <= wanted <= step.high.flat[place]:
-                value.flat[place] = wanted
-            else:
-                self.void = True
+        value = self._chosen(step, own)
+        if step.site in self.wanted:
+            self._follow(step, value, own)
         for position in map(int, np.nonzero(undecided.ravel())[0]):
             if position not in own:
-                self._collect(step, position)
+                ties = [Flip(step.site, position, other) for other in step.others(position)]
+                self.ties.extend(ties[: _MOST_TIES - len(self.ties)])
         return value, undecided if undecided.any() else None
 
-    def _collect(self, step: Step, position: int) -> None:
-        now = float(step.value.flat[position])
-        low, high = float(step.low.flat[position]), float(step.high.flat[position])
-        for other in np.arange(low, high + 1).tolist() if step.between and high - low <= _NEAR else (low, high):
-            if other != now and len(self.ties) < _MOST_TIES:
-                self.ties.append(Flip(step.site, position, other))
+    def _chosen(self, step: Step, own: Mapping[int, float]) -> Array:
+        """The values with the step's own flips carried out."""
+        value = step.value.copy()
+        value.flat[list(own)] = list(own.values())
+        allowed = step.allows(value).ravel()
+        for position in own:
+            if not allowed[position]:
+                value.flat[position] = step.value.flat[position]
+                self.void = True
+        return value
+
+    def _follow(self, step: Step, value: Array, own: Mapping[int, float]) -> None:
+        """Adopt what is wanted and possible, but for the step's own flips."""
+        wanted = self.wanted[step.site].reshape(value.shape)
+        other = (step.allows(wanted) & (wanted != value)).ravel()
+        for position in map(int, np.nonzero(other)[0]):
+            if position not in own:
+                value.flat[position] = wanted.flat[position]
+                self.followed.append(Flip(step.site, position, float(wanted.flat[position])))
 
 
 @dataclass
@@ -115,7 +150,7 @@ class Follow:
         reference = seen.reshape(step.value.shape)
         known = ~np.isnan(reference)
         other = known & (reference != step.value)
-        outside = other & ~((reference >= step.low) & (reference <= step.high))
+        outside = other & ~step.allows(reference)
         if outside.any() and self.refused is None:
             position = int(np.nonzero(outside.ravel())[0][0])
             self.refused = (step.site, position, float(reference.flat[position]), float(step.value.flat[position]))

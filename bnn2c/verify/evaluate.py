@@ -66,9 +66,10 @@ def _error(op: Op, inputs: Sequence[Bounded], value: Array) -> Array:
 
 def _decided(site: str, op: Quantize | ArgMax, x: Bounded, decide: Decider) -> Bounded:
     value = op.reference(x.value)
-    low, high = _codes(op, x) if isinstance(op, Quantize) else _winners(op, x)
-    step = Step(site, value, np.minimum(low, value), np.maximum(high, value), isinstance(op, Quantize))
-    return Bounded(decide(step)[0], ZERO)
+    if isinstance(op, ArgMax):
+        return Bounded(decide(_winners(site, op, x, value))[0], ZERO)
+    low, high = _codes(op, x)
+    return Bounded(decide(Step(site, value, np.minimum(low, value), np.maximum(high, value)))[0], ZERO)
 
 
 def _codes(op: Quantize, x: Bounded) -> tuple[Array, Array]:
@@ -81,14 +82,12 @@ def _codes(op: Quantize, x: Bounded) -> tuple[Array, Array]:
     return np.minimum.reduce(ends), np.maximum.reduce(ends)
 
 
-def _winners(op: ArgMax, x: Bounded) -> tuple[Array, Array]:
-    """First and last index that could be the winner."""
-    real = x.value.astype(np.float64) * (-1 if op.smallest else 1)
+def _winners(site: str, op: ArgMax, x: Bounded, value: Array) -> Step:
+    """Every index that could be the winner's."""
     error = full_error(x)
-    best = (real - error).max(axis=2, keepdims=True)
     if not error.any():
-        index = op.reference(x.value)
-        return index, index
-    able = real + error >= best
-    count = able.shape[2]
-    return able.argmax(axis=2)[..., None], count - 1 - able[:, :, ::-1].argmax(axis=2)[..., None]
+        return Step(site, value, value, value)
+    real = x.value.astype(np.float64) * (-1 if op.smallest else 1)
+    able = real + error >= (real - error).max(axis=2, keepdims=True)
+    first, last = able.argmax(axis=2), able.shape[2] - 1 - able[:, :, ::-1].argmax(axis=2)
+    return Step(site, value, first[..., None], last[..., None], able[:, :, None])

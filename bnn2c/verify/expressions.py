@@ -12,11 +12,12 @@ from bnn2c.expr.tree import fold
 from bnn2c.verify.bounded import UNIT, Array, Bounded, inexact
 from bnn2c.verify.decisions import Decider, Step
 
-__all__ = ["evaluate_bounded"]
+__all__ = ["DECISIONS", "evaluate_bounded"]
 
 _LIBRARY = 4 * UNIT  # mathematical library functions differ by a few units in the last place
 _STEPS = frozenset(("sign", "round", "floor", "ceil", "trunc", "idiv"))
 _COMPARE = frozenset(("ge", "gt", "le", "lt", "eq"))
+DECISIONS = _STEPS | _COMPARE
 _TESTS = frozenset(("not", "bool", "isnan", "and", "or", "xor"))
 _SUMS = {"add": 1, "sub": 1, "descend": 3}  # units of rounding, relative to the magnitudes of the operands
 _ROUNDED = frozenset(("add", "sub", "mul", "div", "sqrt", "dequant", "descend"))
@@ -59,7 +60,7 @@ def _applied(e: Apply, args: Sequence[Bounded], site: str, decide: Decider) -> B
         errors = tuple(np.asarray(a.error, np.float64) for a in args)
         if e.fn in _TESTS:
             return Bounded(value, np.zeros(1))
-        if e.fn in _COMPARE or e.fn in _STEPS:
+        if e.fn in DECISIONS:
             return _decided(e.fn, value, real, errors, site, decide)
         if e.fn == "where":
             return _chosen(value, args, errors)

@@ -25,8 +25,6 @@ import numpy as np
 from bnn2c.importer import import_graph, load_model
 from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir import Graph
-from bnn2c.ops.arg_max import ArgMax
-from bnn2c.ops.map import Map
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import RELATIVE, Tolerance, close, distance
@@ -34,6 +32,7 @@ from bnn2c.verify.decisions import Flips, Follow
 from bnn2c.verify.evaluate import Values, evaluate, results
 from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.search import search
+from bnn2c.verify.visible import decision_site, visible
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
@@ -124,7 +123,8 @@ class Judge:
 
     def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
         """Compare a graph with the target, flipping near ties if need be."""
-        flips = search(graph, inputs, partial(distance, reference=target, allowed=self._allowed))
+        gap = partial(distance, reference=target, allowed=self._allowed)
+        flips = search(graph, inputs, gap, visible(graph, target))
         if flips is None:
             return self._unexplained(stage, graph, evaluate(graph, inputs, Flips()), target)
         return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))
@@ -203,12 +203,12 @@ class Judge:
     def _observed(self, seen: dict[str, Array]) -> dict[str, Array]:
         """The reference's results of every operation of the imported graph that takes decisions."""
         graph, tensors = self._traced
-        sites = {node.output for node in graph.nodes if isinstance(node.op, (Map, ArgMax))}
+        sites = {node.output: site for node in graph.nodes if (site := decision_site(node)) is not None}
         found: dict[str, Array] = {}
         for name, array in seen.items():
             view = tensors.get(name)
             if isinstance(view, View) and view.value in sites and view.index.size == array.size:
-                flat = found.setdefault(view.value, np.full(graph.types[view.value].size, np.nan))
+                flat = found.setdefault(sites[view.value], np.full(graph.types[view.value].size, np.nan))
                 index, values = view.index.ravel(), array.astype(np.float64).ravel()
                 new = (index >= 0) & np.isnan(flat[index])
                 flat[index[new]] = values[new]

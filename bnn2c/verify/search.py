@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bnn2c.ir import Graph
 from bnn2c.verify.bounded import Array
@@ -16,7 +16,12 @@ __all__ = ["search"]
 _MOST_RUNS = 128
 
 
-def search(graph: Graph, feeds: Sequence[Array], distance: Callable[[list[Array]], int]) -> tuple[Flip, ...] | None:
+def search(
+    graph: Graph,
+    feeds: Sequence[Array],
+    distance: Callable[[list[Array]], int],
+    wanted: Mapping[str, Array] | None = None,
+) -> tuple[Flip, ...] | None:
     """Flips with which the graph's outputs have the distance 0; () when none is needed, None when none was found.
 
     Best first: of all sets of flips that were tried, the one with the smallest distance is extended by each tie that it
@@ -27,6 +32,7 @@ def search(graph: Graph, feeds: Sequence[Array], distance: Callable[[list[Array]
         graph: what is executed.
         feeds: its inputs.
         distance: how many elements of the outputs differ from what is looked for.
+        wanted: decisions that are known (`visible`): taken in every set wherever they are possible.
     """
     waiting: list[tuple[int, int, int, Flips]] = []
     untried: deque[tuple[Flip, ...]] = deque([()])
@@ -37,11 +43,11 @@ def search(graph: Graph, feeds: Sequence[Array], distance: Callable[[list[Array]
             untried.extend(more for tie in best.ties if frozenset(more := (*best.chosen, tie)) not in known)
         if not untried:
             break
-        decide = Flips(untried.popleft())
+        decide = Flips(untried.popleft(), wanted or {})
         known.add(frozenset(decide.chosen))
         gap = distance(results(graph, evaluate(graph, feeds, decide)))
         if not decide.void and gap == 0:
-            return decide.chosen
+            return (*decide.chosen, *decide.followed)
         if not decide.void:
             heapq.heappush(waiting, (gap, len(decide.chosen), run, decide))
     return None

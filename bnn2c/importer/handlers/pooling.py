@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.expr import compress
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
-from bnn2c.importer.tensors import Array, Tensor, View, compress
+from bnn2c.importer.tensors import Array, Tensor, View
 from bnn2c.ir.window import Window
 from bnn2c.ops.average_pool import AveragePool
 from bnn2c.ops.max_pool import MaxPool
