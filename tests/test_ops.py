@@ -31,7 +31,10 @@ Array = np.ndarray[Any, Any]
 Case = tuple[Op, tuple[TensorType, ...]]
 OPS = {kind: op.CASES for kind, op in all_ops().items() if op.CASES}
 # Operations that only whole networks can show: fixed-point forms, loops over bodies, the memory of a stream.
-IN_NETWORKS = {"loop", "history", "onset", "sliding_sum"} | {kind for kind in all_ops() if "fixed" in kind}
+IN_NETWORKS = {
+    "loop", "history", "frame_classes", "onset", "onset_conv2d", "sliding_sum",
+    *(kind for kind in all_ops() if "fixed" in kind),
+}  # fmt: skip
 # What decides nothing by a branch on data: the same number of instructions for every input.
 CONSTANT_TIME = {
     "average_pool", "binary_conv2d", "binary_mat_mul", "byte_table", "concat", "convert_layout", "integer_conv2d",

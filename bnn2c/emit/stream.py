@@ -7,9 +7,9 @@ from typing import Any
 from bnn2c.emit.ports import ports_table
 from bnn2c.ir import Graph, Node
 from bnn2c.memory import Plan
+from bnn2c.ops.frame_classes import FrameClasses
 from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
-from bnn2c.ops.onset import Onset
 from bnn2c.streaming import Stream
 from bnn2c.streaming.schedule import gates
 
@@ -57,7 +57,7 @@ def _counter(node: Node) -> list[tuple[int, int]]:
     """Where in its scratch an operation counts steps, and what `reset` writes there."""
     if isinstance(node.op, History):
         return [(0, node.op.span - node.op.lead)]
-    if isinstance(node.op, Onset):
+    if isinstance(node.op, FrameClasses):
         return [(0, 0)]
     return [(node.op.layout[2], 1)] if isinstance(node.op, Loop) and node.op.streamed else []
 

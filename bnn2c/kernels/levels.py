@@ -27,6 +27,7 @@ def shape_of(op: BinaryConv2d, kind: TensorType) -> ConvShape:
         *window.pads[:2],
         *window.dilation,
         op.groups,
+        *op.classes_along,
     )
 
 

@@ -45,7 +45,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class ConvShape:
-    """A binary convolution, in pixels and channels; a dense layer is a 1x1 convolution of a 1x1 image."""
+    """A binary convolution, in pixels and channels; a dense layer is a 1x1 convolution of a 1x1 image.
+
+    `given_rows` and `given_cols` are classes that do not follow from the padding; the C takes them at run time.
+    """
 
     in_h: int
     in_w: int
@@ -62,6 +65,8 @@ class ConvShape:
     dilation_h: int = 1
     dilation_w: int = 1
     groups: int = 1
+    given_rows: tuple[int, ...] = ()
+    given_cols: tuple[int, ...] = ()
 
     @classmethod
     def dense(cls, inputs: int, outputs: int) -> ConvShape:
@@ -82,14 +87,19 @@ class ConvShape:
     def pointwise(self) -> bool:
         """Whether the patch of an output pixel is the input pixel at its place."""
         window = (self.kernel_h, self.kernel_w, self.stride_h, self.stride_w, self.pad_top, self.pad_left)
-        return window == (1, 1, 1, 1, 0, 0) and (self.in_h, self.in_w) == (self.out_h, self.out_w)
+        plain = window == (1, 1, 1, 1, 0, 0) and not self.given_rows and not self.given_cols
+        return plain and (self.in_h, self.in_w) == (self.out_h, self.out_w)
 
     def row_classes(self) -> Array:
         """Border class of each output row, uint8 [out_h]: equal when the same kernel rows lie inside the input."""
+        if self.given_rows:
+            return np.array(self.given_rows, np.uint8)
         return _classes(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.pad_top, self.dilation_h)
 
     def col_classes(self) -> Array:
         """Border class of each output column, uint8 [out_w]."""
+        if self.given_cols:
+            return np.array(self.given_cols, np.uint8)
         return _classes(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.pad_left, self.dilation_w)
 
     def limit_error(self) -> str | None:

@@ -53,6 +53,11 @@ class BinaryConv2d(Op):
         """The largest accumulator value."""
         return self.taps * sum(map(sum, self.coefficients))
 
+    @property
+    def classes_along(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Classes of rows and of columns that do not follow from the padding; empty where they do."""
+        return (), ()
+
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """Packed codes in; accumulators or packed codes out."""
         kind = inputs[0]

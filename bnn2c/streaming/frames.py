@@ -4,8 +4,8 @@ A layer that reads k frames at distance d, every s frames, gets a `History` of (
 computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
 over time does one step and keeps its states. All other layers compute one frame from one frame. Where branches meet,
 the earlier one is delayed. Zeros in front of the window are the past of a new stream, zeros behind it come when the
-stream ends; constants that the padding changes in the first and last frames are an `Onset`. Refused (BNN028): whatever
-treats frames differently by their position.
+stream ends; constants that the padding changes in the first and last frames are variants (`Onset`, `OnsetConv2d`).
+Refused (BNN028): whatever treats frames differently by their position.
 """
 
 from __future__ import annotations
@@ -16,15 +16,27 @@ from bnn2c.analysis.steps import Array
 from bnn2c.errors import CompileError
 from bnn2c.importer.tensors import shape3
 from bnn2c.ir import Graph, Node, Port, TensorType
+from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.embedding import Embedding
+from bnn2c.ops.frame_classes import FrameClasses
 from bnn2c.ops.history import History
 from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.loop import Loop
+from bnn2c.ops.onset import Onset
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.sliding_sum import SlidingSum
 from bnn2c.streaming.apart import thresholds_apart
 from bnn2c.streaming.clock import LAST, RAW, WHOLE, Clock
-from bnn2c.streaming.one_frame import Frames, NotUniform, Reach, at_one_frame, frame_positions, frames_of, reach_along
+from bnn2c.streaming.one_frame import (
+    Frames,
+    NotUniform,
+    Reach,
+    Variants,
+    at_one_frame,
+    frame_positions,
+    frames_of,
+    reach_along,
+)
 from bnn2c.streaming.schedule import Scheduled, scheduled
 from bnn2c.streaming.values import Misaligned, Values
 
@@ -171,7 +183,18 @@ class _Streamer(Values):
             raise NotUniform("it changes the number of frames")
         early = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
         op = at_one_frame(node.op, axis, clock.frames, early)
+        if isinstance(op, Variants):
+            node, op = self._told_apart(node, op, clock), Onset(op.ops, axis)
         self.add(replace(node, op=op), clock if clock.frames > 1 else replace(clock, axis=WHOLE))
+
+    def _told_apart(self, node: Node, found: Variants, clock: Clock) -> Node:
+        """The node with one more input, the number of its variant, which comes when its first input comes."""
+        source = node.inputs[0]
+        made = next((n for n in self.nodes if n.output == source and isinstance(n.op, BinaryConv2d)), None)
+        source = made.inputs[0] if made else source  # the sums may not have two readers (passes/fuse_thresholds.py)
+        classes = f"{node.output}/classes"
+        self.add(Node(classes, FrameClasses(found.order, found.ending), (source,), node.origin), replace(clock, axis=1))
+        return replace(node, inputs=(*node.inputs, classes))
 
     def _sliding(self, node: Node, clock: Clock, reach: Reach) -> tuple[Node, Clock]:
         self.ends += 1

@@ -27,7 +27,6 @@ from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
-from bnn2c.ops.onset import Onset
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.sign_conv2d import SignConv2d
@@ -86,7 +85,20 @@ def _zeros_around(op: Op, most: int, span: int) -> bool:
     return not np.any(op.pad_value) if isinstance(op, (Conv2d, SignConv2d)) else True
 
 
-def at_one_frame(op: Op, axis: int, frames: int, early: int) -> Op:
+@dataclass(frozen=True, eq=False)
+class Variants:
+    """Operations with the constants of different frames.
+
+    `order` numbers those of the first frames, `ending` those of the last frames, the last one first. Frames between
+    them are like the last one of `order`.
+    """
+
+    ops: tuple[Op, ...]
+    order: Array
+    ending: Array
+
+
+def at_one_frame(op: Op, axis: int, frames: int, early: int) -> Op | Variants:
     """The operation for one position along `axis` of `frames`, of which `early` come before the window ends."""
     if isinstance(op, AVERAGES):
         return replace(op, window=_still(op.window, axis), divisors=_first(op.divisors, axis))
@@ -119,7 +131,7 @@ def _first(array: Array, axis: int) -> Array:
     return kept
 
 
-def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) -> Op:
+def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) -> Op | Variants:
     """One operation for all frames, or variants of the first and the last ones, between which nothing changes."""
     kinds = _kinds(op, axis, frames)
     before, behind = kinds[:early], kinds[early:]
@@ -135,7 +147,7 @@ def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) 
     if len(variants) == 1:
         return variants[0]
     order, ending = (np.searchsorted(numbers[used], found).astype(np.uint8) for found in (order, behind[::-1]))
-    return Onset(variants, order, ending)
+    return Variants(variants, order, ending)
 
 
 def _kinds(op: Quantize | Map | FixedMap, axis: int, frames: int) -> Array:

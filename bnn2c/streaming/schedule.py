@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from bnn2c.errors import CompileError
 from bnn2c.ir import Graph, Node
+from bnn2c.ops.frame_classes import FrameClasses
 from bnn2c.ops.history import History
-from bnn2c.ops.onset import Onset
 from bnn2c.streaming.clock import LAST, Clock, ranks
 
 Clocks = Mapping[str, Clock | None]
@@ -60,7 +60,7 @@ def scheduled(graph: Graph, clocks: Clocks, frames: int) -> Scheduled:
         *(
             clock.end
             for node in nodes
-            if isinstance(node.op, Onset) and len(node.op.ending) and (clock := clocks[node.output])
+            if isinstance(node.op, FrameClasses) and len(node.op.ending) and (clock := clocks[node.output])
         ),
     }
     read |= {node.op.ends[0] for node in nodes if isinstance(node.op, History) and node.op.ends}
@@ -76,7 +76,7 @@ def _placed(node: Node, rank: Mapping[str, int], clocks: Clocks, read: Container
             before, after = node.op.ends
             ends = (before, after if after in read else None)
         return replace(node, op=replace(node.op, rank=rank[node.output], ends=ends))
-    if isinstance(node.op, Onset):
+    if isinstance(node.op, FrameClasses):
         clock = clocks[node.output]
         ending = read is not None and len(node.op.ending) > 0
         return replace(node, op=replace(node.op, end=clock.end if ending and clock else None))
