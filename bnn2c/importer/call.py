@@ -10,7 +10,7 @@ import onnx
 
 from bnn2c.errors import CompileError
 from bnn2c.importer.limits import array_of
-from bnn2c.importer.tensors import Array, Tensor, View
+from bnn2c.importer.tensors import Array, Parts, Tensor, Value, View
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Call:
     """An ONNX node with resolved operands; missing optional operands are None."""
 
     proto: onnx.NodeProto
-    inputs: tuple[Tensor | None, ...]
+    inputs: tuple[Value | None, ...]
     attrs: dict[str, Any]
     opset: int
 
@@ -33,8 +33,23 @@ class Call:
         return self.proto.name or next((o for o in self.proto.output if o), self.proto.op_type)
 
     def operand(self, position: int) -> Tensor | None:
-        """Operand number `position`, None when absent."""
-        return self.inputs[position] if position < len(self.inputs) else None
+        """Operand number `position`, None when absent; refuses a sequence of tensors."""
+        found = self.inputs[position] if position < len(self.inputs) else None
+        if isinstance(found, Parts):
+            raise self.refuse("BNN006", f"operand {position} of {self.op} is a sequence of tensors")
+        return found
+
+    @property
+    def operands(self) -> tuple[Tensor | None, ...]:
+        """All operands."""
+        return tuple(self.operand(position) for position in range(len(self.inputs)))
+
+    def parts(self, position: int) -> Parts:
+        """An operand that is a sequence of tensors."""
+        found = self.inputs[position]
+        if not isinstance(found, Parts):
+            raise self.refuse("BNN003", f"operand {position} of {self.op} is not a sequence of tensors")
+        return found
 
     def tensor(self, position: int) -> Tensor:
         """A required operand."""
@@ -59,7 +74,7 @@ class Call:
 
     def refuse(self, code: str, message: str, why: str = "", hint: str = "") -> CompileError:
         """A diagnostic about this node, to be raised."""
-        shapes = ", ".join(str(list(t.shape)) for t in self.inputs if t is not None)
+        shapes = ", ".join(str(list(t.shape)) for t in self.inputs if isinstance(t, View | np.ndarray))
         return CompileError.single(code, message, node=self.name, op=self.op, shapes=shapes, why=why, hint=hint)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import onnx
 
 from bnn2c.importer.call import Call
-from bnn2c.importer.tensors import Tensor
+from bnn2c.importer.tensors import Tensor, Value
 
-EXPANDED = ("Attention", "MeanVarianceNormalization", "RotaryEmbedding")
+EXPANDED = ("Attention", "RotaryEmbedding")
 
 
 def function_of(call: Call) -> onnx.FunctionProto:
@@ -20,14 +20,14 @@ def function_of(call: Call) -> onnx.FunctionProto:
         CompileError: Attention on bfloat16, whose function rounds every result; reals are float32 here.
         ValueError: the opset has no such operator, or no body for these operands.
     """
-    if call.op == "Attention" and any(x is not None and x.dtype.name == "bfloat16" for x in call.inputs):
+    if call.op == "Attention" and any(x is not None and x.dtype.name == "bfloat16" for x in call.operands):
         raise call.refuse("BNN006", "Attention that rounds every result to bfloat16 is not supported")
     schema: Any = onnx.defs.get_schema(call.op, call.opset, "")
     body = onnx.FunctionProto()
     if schema.has_function:
         body.CopyFrom(schema.function_body)
     elif schema.has_context_dependent_function:
-        kinds = [_type(tensor) for tensor in call.inputs]
+        kinds = [_type(tensor) for tensor in call.operands]
         body.ParseFromString(schema.get_context_dependent_function(call.proto.SerializeToString(), kinds))
     if not body.node:
         raise ValueError("ONNX gives no function body for these operands")
@@ -59,6 +59,6 @@ def _resolve(node: onnx.NodeProto, call: Call, defaults: dict[str, onnx.Attribut
     node.attribute.extend(kept)
 
 
-def operands_of(body: onnx.FunctionProto, inputs: Sequence[Tensor | None]) -> dict[str, Tensor]:
+def operands_of(body: onnx.FunctionProto, inputs: Sequence[Tensor | None]) -> dict[str, Value]:
     """The operands that are there, by the function's names."""
     return {name: tensor for name, tensor in zip(body.input, inputs, strict=False) if tensor is not None}

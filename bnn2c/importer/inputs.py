@@ -11,7 +11,7 @@ import onnx
 from bnn2c.errors import CompileError, plural
 from bnn2c.expr import Apply, Arg
 from bnn2c.importer.context import Context
-from bnn2c.importer.tensors import Tensor, View, shape3
+from bnn2c.importer.tensors import Parts, Tensor, Value, View, shape3
 from bnn2c.ir.graph import Port
 from bnn2c.ir.types import TensorType
 from bnn2c.ops.map import Map
@@ -81,9 +81,11 @@ def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(dims)
 
 
-def declare_output(ctx: Context, info: onnx.ValueInfoProto, tensor: Tensor) -> None:
+def declare_output(ctx: Context, info: onnx.ValueInfoProto, tensor: Value) -> None:
     """Bring an output into C order and its element type."""
     ctx.origin, ctx.hint = "", f"{info.name}_out"
+    if isinstance(tensor, Parts):
+        raise CompileError.single("BNN006", f"output {info.name} is a sequence of tensors", node=info.name)
     if 0 in tensor.shape:
         raise CompileError.single("BNN006", f"output {info.name} {list(tensor.shape)} has no elements", node=info.name)
     view = ctx.as_view(tensor)

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import onnx
 
 from bnn2c.errors import CompileError, Diagnostic
 from bnn2c.importer.call import Call, attributes
 from bnn2c.importer.context import Context
+from bnn2c.importer.control import CONTROL
 from bnn2c.importer.folding import fold
 from bnn2c.importer.functions import EXPANDED, function_of, operands_of
 from bnn2c.importer.handlers import handler_for
+from bnn2c.importer.handlers.sequences import SEQUENCE
 from bnn2c.importer.inputs import declare_input, declare_output
-from bnn2c.importer.limits import Limits, array_of, as_integer
+from bnn2c.importer.limits import Limits, array_of
 from bnn2c.importer.order import needed_nodes
-from bnn2c.importer.tensors import Tensor, View
+from bnn2c.importer.tensors import Parts, Value, View
 from bnn2c.ir import Graph
 from bnn2c.ir.builder import Builder
 from bnn2c.options import Options
 
-Scope = dict[str, Tensor]
+Scope = dict[str, Value]
 HINTS = {
     "com.microsoft.nchwc": "onnxruntime wrote it for the caches of one machine: compile the model as it was before, or "
     "save it with GraphOptimizationLevel.ORT_ENABLE_EXTENDED"
 }
-MAX_TRIPS = 512
 ON_DEVICE = "its operands depend on the input, so it would have to run on the device"
 
 
@@ -56,7 +56,7 @@ class Interpreter:
                 continue
             scope.update({n: t for n, t in zip(proto.output, results, strict=False) if n})
 
-    def node(self, proto: onnx.NodeProto, scope: Scope) -> Sequence[Tensor]:
+    def node(self, proto: onnx.NodeProto, scope: Scope) -> Sequence[Value]:
         """The outputs of one node."""
         operands = tuple(scope[n] if n else None for n in proto.input)
         call = Call(proto, operands, attributes(proto), self.opset)
@@ -67,84 +67,42 @@ class Interpreter:
         try:
             results = self.outputs(call, scope)
             for tensor in results:
-                self.ctx.limits.room(tensor.shape, call.name)
+                if not isinstance(tensor, Parts):
+                    self.ctx.limits.room(tensor.shape, call.name)
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
             raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {error}") from error
         return results
 
-    def outputs(self, call: Call, scope: Scope) -> Sequence[Tensor]:
+    def outputs(self, call: Call, scope: Scope) -> Sequence[Value]:
         """Control flow is unrolled, constants are folded, everything else has a handler."""
-        if call.op in ("If", "Loop"):
-            return self.control(call, scope)
-        if not any(isinstance(t, View) for t in call.inputs):
+        if call.op in CONTROL:
+            return CONTROL[call.op](self.ctx, call, lambda graph, fed: self.body(graph, scope, fed))
+        if call.op not in SEQUENCE and not any(isinstance(t, View) for t in call.operands):
             return self.constant(call)
         if call.op in EXPANDED:
             body = function_of(call)
             # The body may leave out a result that has no name here; the first one stands for it, and nobody reads it.
             first, *_ = names = body.output[: len(call.proto.output)]
             wanted = [name if used else first for name, used in zip(names, call.proto.output, strict=True)]
-            return self.computed(body.node, operands_of(body, call.inputs), wanted)
+            return self.computed(body.node, operands_of(body, call.operands), wanted)
         handler = handler_for(call.op)
         if handler is None:
             raise call.refuse("BNN005", f"operator {call.op} is not supported", ON_DEVICE)
         return handler(self.ctx, call)
 
-    def constant(self, call: Call) -> Sequence[Tensor]:
+    def constant(self, call: Call) -> Sequence[Value]:
         """Fold a node whose operands are all known."""
         try:
-            operands = [t for t in call.inputs if not isinstance(t, View)]
+            operands = [t for t in call.operands if not isinstance(t, View)]
             return fold(call.proto, operands, self.opset, self.ctx.limits.elements)
         except Exception as error:
             raise call.refuse("BNN005", f"constant {call.op} cannot be evaluated: {error}") from error
 
-    def control(self, call: Call, scope: Scope) -> Sequence[Tensor]:
-        """`If` with a known condition and `Loop` with a known trip count are unrolled."""
-        if call.op == "If":
-            chosen = call.constant(0, "which branch runs")
-            if chosen is None:
-                raise call.refuse("BNN003", "the condition is missing")
-            branch = call.attrs["then_branch" if bool(np.all(chosen)) else "else_branch"]
-            return self.body(branch, scope, {})
-        trips = call.constant(0, "the trip count")
-        if trips is None or as_integer(trips) > MAX_TRIPS:
-            raise call.refuse("BNN008", f"Loop needs a constant trip count of at most {MAX_TRIPS}")
-        enter = call.constant(1, "whether the Loop starts")
-        return self.loop(call, scope, as_integer(trips) if enter is None or bool(np.all(enter)) else 0)
-
-    def loop(self, call: Call, scope: Scope, trips: int) -> Sequence[Tensor]:
-        """Unroll; scan outputs are joined along a new first axis."""
-        body = call.attrs["body"]
-        carried = [t for t in call.inputs[2:] if t is not None]
-        scans: list[list[Tensor]] = []
-        if trips < 1 and len(call.proto.output) > len(carried):
-            raise call.refuse("BNN006", "a Loop without a step has empty results")
-        for trip in range(trips):
-            names = [i.name for i in body.input]
-            fed = dict(zip(names, [np.asarray(trip, np.int64), np.asarray(True), *carried], strict=True))
-            results = list(self.body(body, scope, fed))
-            if isinstance(results[0], View):
-                raise call.refuse("BNN008", "the Loop's condition depends on data")
-            carried, scans = results[1 : 1 + len(carried)], [*scans, results[1 + len(carried) :]]
-            if not bool(np.all(results[0])):
-                break
-        joined = [self.stack([step[i] for step in scans], call) for i in range(len(scans[0]) if scans else 0)]
-        return [*carried, *joined]
-
-    def stack(self, parts: list[Tensor], call: Call) -> Tensor:
-        """Join scan outputs along a new leading axis."""
-        if not any(isinstance(p, View) for p in parts):
-            return np.stack([p for p in parts if not isinstance(p, View)])
-        lifted = [p.with_index(p.index[None]) if isinstance(p, View) else p[None] for p in parts]
-        node = onnx.helper.make_node("Concat", [str(i) for i in range(len(parts))], ["scan"], call.name, axis=0)
-        concat = handler_for("Concat")
-        assert concat is not None
-        return concat(self.ctx, Call(node, tuple(lifted), {"axis": 0}, self.opset))[0]
-
-    def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Value]) -> Sequence[Value]:
         """Import a subgraph that sees the enclosing names."""
         return self.computed(graph.node, {**outer, **initialisers(graph), **fed}, [o.name for o in graph.output])
 
-    def computed(self, nodes: Sequence[onnx.NodeProto], scope: Scope, names: Sequence[str]) -> Sequence[Tensor]:
+    def computed(self, nodes: Sequence[onnx.NodeProto], scope: Scope, names: Sequence[str]) -> Sequence[Value]:
         """Import nodes in a scope of their own; their problems are those of the node that holds them."""
         before = len(self.problems)
         self.run(nodes, scope)
@@ -174,7 +132,7 @@ def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto])
     found = []
     for node in skipped:
         standard = node.domain in ("", "ai.onnx")
-        if standard and (node.op_type in ("If", "Loop", *EXPANDED) or handler_for(node.op_type)):
+        if standard and (node.op_type in (*CONTROL, *EXPANDED) or handler_for(node.op_type)):
             continue
         name = node.op_type if standard else f"{node.domain}::{node.op_type}"
         told = ", ".join(str(shapes.get(i, "unknown")).replace("'", "") for i in node.input if i)

@@ -43,6 +43,16 @@ class View:
 Tensor = View | Array
 
 
+@dataclass(frozen=True)
+class Parts:
+    """An ONNX sequence of tensors; how many it has is known at compile time."""
+
+    tensors: tuple[Tensor, ...]
+
+
+Value = Tensor | Parts
+
+
 def is_permutation(index: Array, size: int) -> bool:
     """True when the index map visits each of `size` physical elements exactly once."""
     if index.size != size or index.min(initial=0) < 0:

@@ -48,7 +48,7 @@ class Reference:
 
     def trace(self, feeds: Sequence[Array]) -> dict[str, Array]:
         """Every tensor of the main graph of one sample, by name, in topological order; raises like `run`."""
-        names = [one.name for one in self._traced.get_outputs()]
+        names = [one.name for one in self._traced.get_outputs() if one.type.startswith("tensor")]
         return dict(zip(names, self._run(self._traced, names, feeds), strict=True))
 
     @cached_property

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2c.importer import import_graph, load_model
-from bnn2c.importer.tensors import Tensor, View
+from bnn2c.importer.tensors import Value, View
 from bnn2c.ir import Graph
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.bounded import Array
@@ -182,9 +182,9 @@ class Judge:
         return Reference(self._model)
 
     @cached_property
-    def _traced(self) -> tuple[Graph, dict[str, Tensor]]:
+    def _traced(self) -> tuple[Graph, dict[str, Value]]:
         """The imported graph and the ONNX tensors in it."""
-        tensors: dict[str, Tensor] = {}
+        tensors: dict[str, Value] = {}
         graph = import_graph(self._model, self._compiled.options, self._compiled.imported.name, tensors)
         return graph, tensors
 

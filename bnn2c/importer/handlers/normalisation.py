@@ -78,6 +78,16 @@ def _scaled(ctx: Context, call: Call, x: Tensor, rank: int) -> Tensor:
     return x
 
 
+@handles("MeanVarianceNormalization")
+def mean_variance_normalization(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """`(x - mean) / (deviation + 1e-9)`; ONNX's function takes the difference of two squares, which may be negative."""
+    e, x = ctx.elementwise, call.tensor(0)
+    axes = call.attrs.get("axes", [0, 2, 3])
+    centred = e("sub", x, reduce_axes(ctx, ctx.as_view(x), axes, "mean", True))
+    deviation = e("sqrt", reduce_axes(ctx, ctx.as_view(e("mul", centred, centred)), axes, "mean", True))
+    return [e("div", centred, e("add", deviation, 1e-9))]
+
+
 @handles("LpNormalization")
 def lp_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Divide by the L1 or L2 norm along an axis."""

@@ -174,6 +174,11 @@ def _initial(call: Call, position: int, number: int, size: int) -> Tensor:
     batch_first = bool(call.attrs.get("layout"))
     if given is None:
         return np.zeros((1, size), np.float32)
+    if given.shape[-1] != size:
+        # torch's exporter leaves the projection of an LSTM out of the file, and states of two sizes in it.
+        message = f"an initial state has {given.shape[-1]} elements, but {call.op} has {size} (proj_size of torch?)"
+        hint = "ONNX has no projection: export a network that computes the steps with Linear layers"
+        raise call.refuse("BNN003", message, hint=hint)
     return moved(given, elements(given)[:, number] if batch_first else elements(given)[number])
 
 

@@ -224,3 +224,22 @@ def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
     from_end = ctx.elementwise("eq", spread, labels - count)
     hit = ctx.elementwise("or", ctx.elementwise("eq", spread, labels), from_end)
     return [ctx.elementwise("where", hit, np.asarray(values[1]), np.asarray(values[0]), dtype=values.dtype)]
+
+
+@handles("CumSum")
+def running_sum(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Partial sums along an axis, of what comes before or after an element, with or without it."""
+    x, axis = call.tensor(0), call.constant(1, "the axis")
+    if axis is None:
+        raise call.refuse("BNN003", "the axis is missing")
+    place = as_integer(axis)
+    cut = np.moveaxis(elements(x), place, 0)
+    order = cut[::-1] if call.attrs.get("reverse") else cut
+    sums: list[Tensor] = [moved(x, order[0])]
+    for step in order[1:]:
+        sums.append(ctx.elementwise("add", sums[-1], moved(x, step)))
+    if call.attrs.get("exclusive"):
+        sums = [np.zeros(order[0].shape, x.dtype), *sums[:-1]]
+    lifted = [moved(s, elements(s)[None]) for s in sums]
+    found = join(ctx, lifted[::-1] if call.attrs.get("reverse") else lifted, 0)
+    return [moved(found, np.moveaxis(elements(found), 0, place))]
