@@ -238,4 +238,13 @@ CATALOGUE: dict[str, CodeInfo] = {
         "The compiler itself failed: this is a bug in bnn2c and not in your model. No output was written.",
         "Please report it with the model (or a small part of it) and the output of the same command with --debug.",
     ),
+    "BNN031": CodeInfo(
+        "integers too large for float32",
+        "Integers inside of a network are computed in float32, which holds every whole number up to 2^24 = 16777216. "
+        "Results of 8 and 16 bits wrap around as in ONNX; those of 32 and 64 bits do not. As a warning: the ranges of "
+        "inputs and constants do not rule out larger numbers at the named node. As an error: a constant there is "
+        "itself not a float32 number, so that results would differ.",
+        "When the real inputs stay small, nothing has to be done; a Clip in front of the node, or an input of int8, "
+        "uint8, int16 or bool, shows it to the compiler. Otherwise do the integer step in the firmware.",
+    ),
 }

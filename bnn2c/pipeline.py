@@ -16,6 +16,7 @@ from bnn2c.emit import emit
 from bnn2c.emit.files import runtime_files
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
 from bnn2c.emit.stream import stream_facts
+from bnn2c.errors import Diagnostic
 from bnn2c.fitting import first_that_fits
 from bnn2c.fixed_point import number_formats
 from bnn2c.importer import import_graph, load_model
@@ -92,7 +93,8 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     prefix = naming.model_name(source, options.name)
     model = load_model(source, options)
     dump = Dump(options.dump_ir)
-    imported = dump("imported", import_graph(model, options, prefix))
+    told: list[Diagnostic] = []
+    imported = dump("imported", import_graph(model, options, prefix, warnings=told))
     graph = imported
     for before in BEFORE_LOWERING:
         graph = dump(before.__name__, before(graph))
@@ -100,7 +102,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     graph = dump("reshape_late", reshape_late(dump("lower", graph)))
     formats = number_formats(graph, imported, options, target)
     graph = dump("fixed_point", formats.graph)
-    state.warnings += formats.warnings
+    state.warnings = [*told, *state.warnings, *formats.warnings]
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
     stream = None if options.stream is None else make_stream(graph, options.stream)

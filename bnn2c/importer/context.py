@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bnn2c.analysis.intervals import ANY, Interval, interval_of
+from bnn2c.errors import Diagnostic
 from bnn2c.expr import Arg, Expr, apply, compress, const
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.importer.limits import Limits
 from bnn2c.importer.tensors import Array, Tensor, View, is_permutation, shape3
 from bnn2c.ir import Op
 from bnn2c.ir.builder import Builder
+from bnn2c.ops.concat import Concat
 from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 
@@ -20,13 +23,24 @@ FLOAT = np.dtype(np.float32)
 
 
 class Context:
-    """Builds the graph; knows which ONNX node is being imported."""
+    """Builds the graph; knows which ONNX node is being imported.
+
+    Attributes:
+        intervals: of every value, between which numbers its elements lie.
+        held: integer values whose interval was compared with their type.
+        reported: values about which there was a warning, and what is computed from them.
+        warnings: about the import.
+    """
 
     def __init__(self, builder: Builder, limits: Limits) -> None:
         self.builder = builder
         self.limits = limits
         self.origin = ""
         self.hint = ""
+        self.intervals: dict[str, Interval] = {}
+        self.held: set[str] = set()
+        self.reported: set[str] = set()
+        self.warnings: list[Diagnostic] = []
         self._placed: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
 
     def emit(self, op: Op, inputs: Sequence[str]) -> str:
@@ -34,6 +48,12 @@ class Context:
         self.limits.step()
         name = self.builder.emit(op, inputs, self.hint, [self.origin] if self.origin else [])
         self.limits.room(self.shape(name), self.origin or self.hint)
+        known = [self.intervals.get(value, ANY) for value in inputs]
+        self.intervals[name] = interval_of(op, known, [self.shape(value) for value in inputs])
+        if isinstance(op, (Rearrange, Concat)) and self.held.issuperset(inputs):
+            self.held.add(name)
+        if not self.reported.isdisjoint(inputs):
+            self.reported.add(name)
         if 0 in self.shape(name):
             raise ValueError("a tensor has no elements")
         return name

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from bnn2c.analysis.intervals import ANY, Interval
 from bnn2c.errors import CompileError, plural
 from bnn2c.expr import Apply, Arg
 from bnn2c.importer.context import Context
@@ -56,10 +57,20 @@ def declare_input(ctx: Context, info: onnx.ValueInfoProto, options: Options, cou
     value = ctx.builder.fresh(info.name)
     ctx.builder.add_input(Port(info.name, value, shape, outside), TensorType(physical, STORAGE[outside]))
     ctx.hint, ctx.origin = info.name, ""
+    ctx.intervals[value] = _interval(dtype, outside)
+    ctx.held.add(value)
     if scaled:
         expr = Apply("dequant", (Arg(0),), (float(options.input_scale or 0.0), options.input_offset))
         value = ctx.emit(Map(expr, physical), [value])
     return ctx.view(value, shape, dtype)
+
+
+def _interval(dtype: np.dtype[Any], outside: str) -> Interval:
+    """Numbers that the firmware can give: those of both types."""
+    if outside in ("float32", "bool"):
+        return ANY if outside == "float32" else (0.0, 1.0)
+    limits = [np.iinfo(kind) for kind in (dtype, np.dtype(outside)) if kind.kind in "iu"]
+    return float(max(one.min for one in limits)), float(min(one.max for one in limits))
 
 
 def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from bnn2c.importer.inputs import declare_input, declare_output
 from bnn2c.importer.limits import Limits, array_of
 from bnn2c.importer.order import needed_nodes
 from bnn2c.importer.tensors import Parts, Value, View
+from bnn2c.importer.whole_numbers import check_constants, whole_numbers
 from bnn2c.ir import Graph
 from bnn2c.ir.builder import Builder
 from bnn2c.options import Options
@@ -65,7 +66,8 @@ class Interpreter:
             hint = HINTS.get(proto.domain, "")
             raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported", ON_DEVICE, hint)
         try:
-            results = self.outputs(call, scope)
+            check_constants(call)
+            results = whole_numbers(self.ctx, call, self.outputs(call, scope))
             for tensor in results:
                 if not isinstance(tensor, Parts):
                     self.ctx.limits.room(tensor.shape, call.name)
@@ -142,7 +144,13 @@ def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto])
     return found
 
 
-def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Scope | None = None) -> Graph:
+def import_graph(
+    model: onnx.ModelProto,
+    options: Options,
+    name: str,
+    trace: Scope | None = None,
+    warnings: list[Diagnostic] | None = None,
+) -> Graph:
     """Import a checked model.
 
     Args:
@@ -150,6 +158,7 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
         options: input scale and offset are used here.
         name: name of the resulting graph.
         trace: filled with every tensor of the main graph by its ONNX name, for whoever compares intermediate values.
+        warnings: filled with what deserves attention.
 
     Raises:
         CompileError: every problem of the model at once.
@@ -167,6 +176,8 @@ def import_graph(model: onnx.ModelProto, options: Options, name: str, trace: Sco
     walker.run(needed_nodes(model.graph), scope)
     if trace is not None:
         trace.update(scope)
+    if warnings is not None:
+        warnings.extend(ctx.warnings)
     if walker.problems:
         raise CompileError((*walker.problems, *_also_unsupported(model, walker.skipped)))
     for info in model.graph.output:

@@ -19,6 +19,7 @@ from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.tensors import Tensor, View
+from bnn2c.importer.whole_numbers import report
 
 
 @handles("ConvInteger")
@@ -105,6 +106,7 @@ def _rescaled(ctx: Context, call: Call, sums: Tensor, scale: np.ndarray[Any, Any
     zero = call.constant(7, "the output's zero point")
     if zero is None:
         raise call.refuse("BNN003", f"{call.op} needs a zero point of its output")
+    report(ctx, call, sums)
     e = ctx.elementwise
     return _saturated(ctx, e("add", e("round", e("mul", sums, scale)), zero), zero.dtype)
 
