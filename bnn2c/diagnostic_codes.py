@@ -247,4 +247,13 @@ CATALOGUE: dict[str, CodeInfo] = {
         "When the real inputs stay small, nothing has to be done; a Clip in front of the node, or an input of int8, "
         "uint8, int16 or bool, shows it to the compiler. Otherwise do the integer step in the firmware.",
     ),
+    "BNN032": CodeInfo(
+        "float16 computed in float32",
+        "The model holds float16 (or bfloat16) tensors that are computed. The C computes them in float32: nothing is "
+        "rounded to 11 significant bits, and nothing overflows at 65504. onnxruntime on a CPU mostly does the same; "
+        "an executor that rounds every result gives slightly other numbers, and may decide a sign or a maximum that "
+        "lies within that rounding in the other way.",
+        "Nothing has to be done: the C is the more exact one. `bnn2c verify` allows for the rounding, and lists the "
+        "samples whose decisions it changes.",
+    ),
 }

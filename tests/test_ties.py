@@ -132,3 +132,15 @@ def test_the_best_positions_of_a_padded_map(tmp_path: Path) -> None:
     values, places = n.nodes[-1].output
     last = n.cast(places)
     agree(n.model(values, last), IMAGES, tmp_path)
+
+
+def test_scores_of_zero_are_zero_in_every_channel(tmp_path: Path) -> None:
+    """Sums of zeros and ones are centred channel by channel: no rounding in C decides the smallest of equal scores."""
+    n = Net()
+    bits = n.add("Where", n.add("Greater", n.input([1, 2, 4, 5]), 0.0), 1.0, 0.0)
+    weights = TENTH * np.float32([[1, -2], [2, 2], [-1, 0], [3, 1]]).reshape(4, 2, 1, 1)
+    scores = n.add("Div", n.add("Mul", n.add("Conv", bits, weights), np.float32(1 / 7)), np.float32(0.3))
+    n.add("TopK", scores, np.array([1]), count=2, axis=1, largest=0)
+    values, places = n.nodes[-1].output
+    model = n.model(values, n.cast(places))
+    agree(model, [np.full((1, 2, 4, 5), -1, np.float32), np.zeros((1, 2, 4, 5), np.float32)], tmp_path)

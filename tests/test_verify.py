@@ -286,6 +286,57 @@ def test_other_float_types(tmp_path: Path, kind: int) -> None:
     assert Bench(tmp_path, data).verify(input=inputs)["mismatches"] == 0
 
 
+def half_network() -> Net:
+    """float16 layers with weights that need all 11 bits; onnxruntime rounds between some of them."""
+    n, rng = Net(dtype=np.float16), np.random.default_rng(4)
+    x = n.add("Tanh", n.add("MatMul", n.input([1, 24]), rng.standard_normal((24, 30))))
+    x = n.reshape(n.add("Mul", n.reshape(x, 1, 3, 10), 0.3), 1, 30)
+    n.add("MatMul", x, rng.standard_normal((30, 6)))
+    return n
+
+
+def told_of_half(bench: Bench) -> list[str]:
+    return [one.node for one in bench.compiled.report_data["warnings"] if one.code == "BNN032"]
+
+
+def test_float16_is_computed_in_float32_and_told(tmp_path: Path) -> None:
+    n = half_network()
+    bench = Bench(tmp_path, n.model(n.nodes[-1].output[0]).SerializeToString())
+    assert told_of_half(bench) == [n.nodes[0].name], "once"
+    found = bench.verify(samples=10)
+    assert found["mismatches"] == 0, "inputs, outputs and results between are rounded to float16"
+    wrong = bench.verify(lambda i, y: [y[0] * np.float32(1.01)], samples=10)
+    assert wrong["mismatches"] == 9, "all but the sample of zeros"
+
+
+def test_decisions_on_float16_are_listed(tmp_path: Path) -> None:
+    """onnxruntime rounds to float16 between two casts: each number becomes the threshold that it is compared with."""
+    inputs = np.random.default_rng(6).standard_normal((12, 1, 24)).astype(np.float32)
+    n = Net()
+    x = n.cast(n.cast(n.input([1, 24]), TensorProto.FLOAT16))
+    y = n.add("Sign", n.add("Sub", x, inputs[0].astype(np.float16).astype(np.float32)))
+    bench = Bench(tmp_path, n.model(n.add("MatMul", y, np.eye(24))).SerializeToString())
+    found = bench.verify(input=inputs)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    assert found["rounding_samples"][0]["sample"] == 0 and found["rounding_samples"][0]["elements"] > 20
+    assert bench.verify(lambda i, y: [-y[0]] if i else y, input=inputs)["mismatches"] == 11, "clear decisions"
+
+
+def test_float16_that_is_only_stored_is_not_told(tmp_path: Path) -> None:
+    """Weights cast to float32, an input that is moved and compared: nothing is rounded."""
+    n = Net()
+    w = n.cast(n.const(np.random.default_rng(1).standard_normal((8, 3)), np.float16))
+    x = n.add("Relu", n.reshape(n.input([1, 2, 4], element=TensorProto.FLOAT16), 1, 8))
+    bench = Bench(tmp_path, n.model(n.add("MatMul", n.cast(x), w)).SerializeToString())
+    assert not told_of_half(bench) and bench.verify(samples=6)["mismatches"] == 0
+    n = Net()
+    cast = n.cast(n.cast(n.input([1, 8]), TensorProto.FLOAT16))
+    bench = Bench(tmp_path, n.model(cast).SerializeToString())
+    assert len(told_of_half(bench)) == 1
+    found = bench.verify(samples=6)
+    assert found["mismatches"] == 0 and found["rounding"] >= 4
+
+
 def test_on_this_machine(signs: Bench) -> None:
     try:
         found = verify_model(signs.compiled, signs.path, ["host"], None, 20)["results"][0]

@@ -145,15 +145,24 @@ def _short(numbers: Real, digits: int = 4) -> bool:
     return bool((mantissa == np.rint(mantissa)).all())
 
 
-def _spell(part: Affine) -> Expr:
-    """Back to an expression, in float32 constants.
+def _centred_form(part: Affine) -> Affine | None:
+    """The centred form, where it makes equal real numbers equal and the other form does not.
 
-    The centred form is taken where it is exact but for one addition, and the other is not: the shift of the other
-    would be rounded once more, and equal real numbers might become different ones.
+    That is where it has a shift common to all elements, or none; and where all but the addition of the shift is exact.
+    In the other form shifts of their own are rounded once more.
     """
-    if part.centred and _short(part.scale) and not _short(part.shift, _DIGITS):
-        base, further = part.centred
-        part = Affine(base, part.scale, compress((part.shift - part.scale * further).astype(np.float32)))
+    if part.centred is None or (_short(part.scale) and _short(part.shift, _DIGITS)):
+        return None
+    base, further = part.centred
+    shift = part.shift - part.scale * further
+    shift = np.where(np.abs(shift) <= _ROUNDED * np.abs(part.shift), 0.0, shift)
+    found = Affine(base, part.scale, compress(shift.astype(np.float32)))
+    return found if found.shift.size == 1 or _short(part.scale) else None
+
+
+def _spell(part: Affine) -> Expr:
+    """Back to an expression, in float32 constants."""
+    part = _centred_form(part) or part
     if part.base is None:
         return const(part.shift.astype(np.float32))
     found = part.base

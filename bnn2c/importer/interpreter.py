@@ -12,6 +12,7 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.control import CONTROL
 from bnn2c.importer.folding import fold
 from bnn2c.importer.functions import EXPANDED, function_of, operands_of
+from bnn2c.importer.half import note_half
 from bnn2c.importer.handlers import handler_for
 from bnn2c.importer.handlers.sequences import SEQUENCE
 from bnn2c.importer.inputs import declare_input, declare_output
@@ -67,6 +68,7 @@ class Interpreter:
             raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported", ON_DEVICE, hint)
         try:
             check_constants(call)
+            note_half(self.ctx, call)
             results = whole_numbers(self.ctx, call, self.outputs(call, scope))
             for tensor in results:
                 if not isinstance(tensor, Parts):

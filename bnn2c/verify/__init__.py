@@ -15,7 +15,7 @@ from bnn2c.verify.fixed import compared_fixed
 from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.rounding import Judge
 from bnn2c.verify.runner import measurements, run_target
-from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors
+from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors, representable
 
 if TYPE_CHECKING:
     from bnn2c.options import Options
@@ -60,6 +60,7 @@ def verify_model(
     tell = progress or (lambda text: None)
     given = load_vectors(vectors, compiled.manifest, compiled.options) if vectors else None
     given = given or random_vectors(samples, compiled.imported, compiled.options)
+    given = representable(given, load_model(model_path, compiled.options))
     tell("running the reference")
     meant = compiled.options.sign_zero is not None  # stored outputs hold ONNX's sign(0) = 0
     stored = None if meant else given.outputs

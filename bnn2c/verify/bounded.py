@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Bounded", "UNIT", "ZERO", "exact_sum", "inexact", "summation"]
+__all__ = ["Array", "Bounded", "HALF_UNIT", "UNIT", "ZERO", "exact_sum", "half_rounding", "inexact", "summation"]
 
 Array = npt.NDArray[Any]
 UNIT = 2.0**-24
+HALF_UNIT = 2.0**-11
+_HALF_LEAST = 2.0**-25
 ZERO: Array = np.zeros(1)
 _EXACT = 2.0**24
 
@@ -40,6 +42,14 @@ def inexact(rounded: Array, real: Array) -> Array:
     """One rounding of each element where the float32 result is not the real one, [same shape] float64."""
     with np.errstate(all="ignore"):
         return np.where(rounded.astype(np.float64) == real, 0.0, UNIT * np.abs(np.nan_to_num(real)))
+
+
+def half_rounding(value: Array) -> Array:
+    """What rounding to float16 may change, [same shape] float64; 0 where the number is one."""
+    real = value.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = real.astype(np.float16) == real
+        return np.where(same, 0.0, np.maximum(HALF_UNIT * np.abs(np.nan_to_num(real)), _HALF_LEAST))
 
 
 def summation(terms: int) -> float:

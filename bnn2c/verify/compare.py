@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnn2c.verify.bounded import HALF_UNIT
+
 __all__ = ["RELATIVE", "Tolerance", "tolerances"]
 
 Array = npt.NDArray[Any]
@@ -31,10 +33,16 @@ class Tolerance:
     limit: float
 
     def differs(self, got: Array, reference: Array) -> Array:
-        """Which elements differ, flat; equal infinities and two NaN are equal."""
+        """Which elements differ, flat; equal infinities and two NaN are equal.
+
+        A float16 reference was rounded to that type when it was stored, which is no difference.
+        """
         a, b = (np.asarray(x).astype(np.float64).ravel() for x in (got, reference))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             near = a == b if self.exact else np.abs(a - b) <= self.limit
+            if np.asarray(reference).dtype == np.float16:
+                near |= np.abs(a - b) <= self.limit + HALF_UNIT * np.abs(b)
+                near |= np.isinf(b) & (a.astype(np.float16) == b)
         return np.asarray(~(near | (a == b) | (np.isnan(a) & np.isnan(b))))
 
     def error(self, got: Array, reference: Array) -> float:

@@ -14,7 +14,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.mapped_conv2d import MappedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
-from bnn2c.verify.bounded import ZERO, Array, Bounded
+from bnn2c.verify.bounded import ZERO, Array, Bounded, half_rounding
 from bnn2c.verify.decisions import Decider, Step
 from bnn2c.verify.expressions import evaluate_bounded
 from bnn2c.verify.op_errors import error_of, full_error
@@ -24,14 +24,22 @@ __all__ = ["Values", "evaluate", "results"]
 Values = dict[str, Bounded]
 
 
-def evaluate(graph: Graph, feeds: Sequence[Array], decide: Decider) -> Values:
-    """All values of the graph on one sample; the numbers of `ir.execute` when nothing is decided differently."""
+def evaluate(graph: Graph, feeds: Sequence[Array], decide: Decider, half: bool = False) -> Values:
+    """All values of the graph on one sample; the numbers of `ir.execute` when nothing is decided differently.
+
+    Args:
+        graph: what is executed.
+        feeds: its inputs.
+        decide: takes the decisions.
+        half: another execution may round every real result to float16.
+    """
     values: Values = {}
     for port, feed in zip(graph.inputs, feeds, strict=True):
         kind = graph.types[port.value]
-        values[port.value] = Bounded(np.asarray(feed).reshape(kind.shape).astype(NUMPY_TYPES[kind.storage]), ZERO)
+        value = np.asarray(feed).reshape(kind.shape).astype(NUMPY_TYPES[kind.storage])
+        values[port.value] = Bounded(value, half_rounding(value) if half and value.dtype.kind == "f" else ZERO)
     for node in graph.nodes:
-        values[node.output] = _node(node, [values[name] for name in node.inputs], decide)
+        values[node.output] = _node(node, [values[name] for name in node.inputs], decide, half)
     return values
 
 
@@ -40,23 +48,24 @@ def results(graph: Graph, values: Values) -> list[Array]:
     return [values[port.value].value for port in graph.outputs]
 
 
-def _node(node: Node, inputs: Sequence[Bounded], decide: Decider) -> Bounded:
+def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool) -> Bounded:
     op = node.op
     if isinstance(op, Map):
-        found = evaluate_bounded(op.expr, inputs, node.output, decide)
+        found = evaluate_bounded(op.expr, inputs, node.output, decide, half)
         value = np.broadcast_to(found.value, op.shape).astype(NUMPY_TYPES[op.storage])
         unsure = None if found.unsure is None else np.broadcast_to(found.unsure, op.shape)
         return Bounded(value, np.broadcast_to(found.error, op.shape), unsure)
     if isinstance(op, MappedConv2d):
         exact = Bounded(op.conv.reference(inputs[0].value), ZERO)
-        return _node(replace(node, op=op.map), op.operands(inputs[1:], exact), decide)
+        return _node(replace(node, op=op.map), op.operands(inputs[1:], exact), decide, half)
     if isinstance(op, QuantizedConv2d):
         sums = op.conv.reference(*(x.value for x in inputs))
         return _decided(node.output, op.step, Bounded(sums, _error(op.conv, inputs, sums)), decide)
     if isinstance(op, (Quantize, ArgMax)):
         return _decided(node.output, op, inputs[0], decide)
     value = op.reference(*(x.value for x in inputs))
-    return Bounded(value, _error(op, inputs, value))
+    error = _error(op, inputs, value)
+    return Bounded(value, error + half_rounding(value) if half and value.dtype.kind == "f" else error)
 
 
 def _error(op: Op, inputs: Sequence[Bounded], value: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from bnn2c.expr import Apply, Arg, Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import fold
-from bnn2c.verify.bounded import UNIT, Array, Bounded, inexact
+from bnn2c.verify.bounded import UNIT, Array, Bounded, half_rounding, inexact
 from bnn2c.verify.decisions import Decider, Step
 
 __all__ = ["DECISIONS", "evaluate_bounded"]
@@ -24,7 +24,9 @@ _ROUNDED = frozenset(("add", "sub", "mul", "div", "sqrt", "dequant", "descend"))
 Numbers = tuple[Array, ...]
 
 
-def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider) -> Bounded:
+def evaluate_bounded(
+    expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider, half: bool = False
+) -> Bounded:
     """Evaluate an expression in float32, as `expr.evaluate` does, together with its error bound.
 
     Args:
@@ -32,6 +34,7 @@ def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: De
         roots: its arguments.
         site: name for the decisions in it; `#1`, `#2`, … is added from the second function on.
         decide: takes the decisions.
+        half: another execution may round every result to float16.
     """
     count = 0
 
@@ -45,7 +48,10 @@ def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: De
         nonlocal count
         label = f"{site}#{count}" if count else site
         count += 1
-        return _applied(e, [a for a in args if isinstance(a, Bounded)], label, decide)
+        found = _applied(e, [a for a in args if isinstance(a, Bounded)], label, decide)
+        if half and e.fn not in DECISIONS:
+            return Bounded(found.value, found.error + half_rounding(found.value), found.unsure)
+        return found
 
     found = fold(expr, leaf, node)
     assert isinstance(found, Bounded)

@@ -48,7 +48,7 @@ class Finding:
     Attributes:
         rounding: only decisions within the rounding error differ; otherwise it is a mismatch.
         stage: the link that breaks: `c`, `lowering` or `reference`; or `precision`: no decision differs, and float32
-            rounding alone takes the outputs further apart than the tolerance allows.
+            rounding alone takes the outputs further apart than the tolerance allows (a mismatch, but for float16).
         tensor: the ONNX tensor (or node) of the first difference; empty when a link holds exactly.
         reference: value there in the reference (of that link), `got`: value there on the other side.
         elements: number of decisions that were taken as the other side took them.
@@ -109,7 +109,7 @@ class Judge:
         broken = next((link for link in links if not link.rounding), None)
         if broken is not None:
             return broken
-        decided = next((link for link in links if link.elements), None)
+        decided = next((link for link in links if link.elements or link.stage == "precision"), None)
         return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
 
     def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
@@ -124,21 +124,22 @@ class Judge:
     def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
         """Compare a graph with the target, flipping near ties if need be."""
         gap = partial(distance, reference=target, allowed=self._allowed)
-        flips = search(graph, inputs, gap, visible(graph, target))
+        half = self._half and stage == "reference"
+        flips = search(graph, inputs, gap, visible(graph, target), half)
         if flips is None:
-            return self._unexplained(stage, graph, evaluate(graph, inputs, Flips()), target)
+            return self._unexplained(stage, graph, evaluate(graph, inputs, Flips(), half), target)
         return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))
 
     def _reference_link(self, sample: int) -> Finding:
         """Replay the reference's decisions where they can be seen; search otherwise."""
         graph, inputs, expected = self._traced[0], self._vectors.inputs[sample], self._expected[sample]
-        oracle = evaluate(graph, inputs, Flips())
+        oracle = evaluate(graph, inputs, Flips(), self._half)
         if close(results(graph, oracle), expected, self._allowed):
             return Finding(True, "reference")
         seen = self._seen(sample)
         if seen is not None:
             follow = Follow(self._observed(seen))
-            followed = results(graph, evaluate(graph, inputs, follow))
+            followed = results(graph, evaluate(graph, inputs, follow, self._half))
             if follow.refused is not None:
                 site, _, reference, got = follow.refused
                 return Finding(False, "reference", self._tensor(graph, site), reference, got)
@@ -151,13 +152,17 @@ class Judge:
         return self._first_tensor(seen, oracle) or found
 
     def _unexplained(self, stage: str, graph: Graph, values: Values, target: Sequence[Array]) -> Finding:
-        """A mismatch; whether the float32 error bound of the outputs covers it is said, and changes nothing."""
+        """A mismatch; whether the error bound of the outputs covers it is said, and changes nothing in float32.
+
+        A float16 reference may have rounded any result: there the bound is all that can be asked for.
+        """
         covered = True
         for port, other in zip(graph.outputs, target, strict=True):
             value, error = values[port.value].value.astype(np.float64), values[port.value].error
             gap = np.abs(value.ravel() - np.ravel(other))
             covered &= bool((gap <= np.broadcast_to(error, value.shape).ravel()).all())
-        return self._output_difference("precision" if covered else stage, target, results(graph, values))
+        found = self._output_difference("precision" if covered else stage, target, results(graph, values))
+        return replace(found, rounding=covered and self._half and stage == "reference")
 
     def _output_difference(self, stage: str, got: Sequence[Array], reference: Sequence[Array]) -> Finding:
         """The first differing element of the outputs (the largest difference when all are within tolerance)."""
@@ -187,6 +192,11 @@ class Judge:
         tensors: dict[str, Value] = {}
         graph = import_graph(self._model, self._compiled.options, self._compiled.imported.name, tensors)
         return graph, tensors
+
+    @cached_property
+    def _half(self) -> bool:
+        """Whether the model computes float16 tensors, which executors round where they like (docs/exactness.md)."""
+        return any(one.code == "BNN032" for one in self._compiled.report_data["warnings"])
 
     def _seen(self, sample: int) -> dict[str, Array] | None:
         """All tensors of the reference; None when it cannot be run here or does not repeat the expected outputs."""

@@ -21,6 +21,7 @@ def search(
     feeds: Sequence[Array],
     distance: Callable[[list[Array]], int],
     wanted: Mapping[str, Array] | None = None,
+    half: bool = False,
 ) -> tuple[Flip, ...] | None:
     """Flips with which the graph's outputs have the distance 0; () when none is needed, None when none was found.
 
@@ -33,6 +34,7 @@ def search(
         feeds: its inputs.
         distance: how many elements of the outputs differ from what is looked for.
         wanted: decisions that are known (`visible`): taken in every set wherever they are possible.
+        half: see `evaluate`.
     """
     waiting: list[tuple[int, int, int, Flips]] = []
     untried: deque[tuple[Flip, ...]] = deque([()])
@@ -45,7 +47,7 @@ def search(
             break
         decide = Flips(untried.popleft(), wanted or {})
         known.add(frozenset(decide.chosen))
-        gap = distance(results(graph, evaluate(graph, feeds, decide)))
+        gap = distance(results(graph, evaluate(graph, feeds, decide, half)))
         if not decide.void and gap == 0:
             return (*decide.chosen, *decide.followed)
         if not decide.void:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from bnn2c.errors import CompileError, Diagnostic
 from bnn2c.ir import Graph
@@ -18,7 +19,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.options import Options
 
-__all__ = ["Vectors", "load_vectors", "random_vectors"]
+__all__ = ["Vectors", "load_vectors", "random_vectors", "representable"]
 
 Array = npt.NDArray[Any]
 _SEED = 20_240_229
@@ -81,6 +82,21 @@ def random_vectors(samples: int, graph: Graph, options: Options) -> Vectors:
         inputs.append(drawn)
     feeds = [_real(x, options.input_scale, options.input_offset) for x in inputs] if options.input_scale else inputs
     return Vectors(_rows(inputs), _rows(feeds))
+
+
+def representable(vectors: Vectors, model: onnx.ModelProto) -> Vectors:
+    """The samples with numbers that the inputs of the ONNX graph hold: those for float16 are rounded to it."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    kinds = [i.type.tensor_type.elem_type for i in model.graph.input if i.name not in constants]
+    half = [kind == onnx.TensorProto.FLOAT16 for kind in kinds]
+
+    def held(x: Array, narrow: bool) -> Array:
+        return x.astype(np.float16).astype(x.dtype) if narrow and x.dtype.kind == "f" else x
+
+    def rounded(rows: list[list[Array]]) -> list[list[Array]]:
+        return [[held(x, narrow) for x, narrow in zip(row, half, strict=True)] for row in rows]
+
+    return replace(vectors, inputs=rounded(vectors.inputs), feeds=rounded(vectors.feeds)) if any(half) else vectors
 
 
 def _key(kind: str, position: int) -> str:
