@@ -29,8 +29,9 @@ test: setup-test lint ## lint and all tests; installs toolchains through apt whe
 test-quick: setup-test lint ## without the tests that take long, for while you write code
 	$(PY) -m pytest -q -n $(JOBS) -m "not slow and not fuzz and not corpus and not prove"
 
-lint: setup-test ## ruff and mypy
+lint: setup-test ## ruff (rules and format) and mypy
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
 corpus: setup-test ## every exported model of CORPUS: verified, refused or mismatch

@@ -31,7 +31,7 @@ CATALOGUE: dict[str, CodeInfo] = {
     "BNN002": CodeInfo(
         "not an ONNX model",
         "The file could be read but its bytes are not an ONNX ModelProto: it is empty, truncated (an interrupted "
-        "download, a Git LFS pointer), compressed, or in another format.",
+        "download, a Git LFS pointer), compressed other than by gzip, or in another format.",
         "Compare its size with the original, fetch it again, or export again with torch.onnx.export, tf2onnx or "
         "qonnx. Weights and checkpoints (.pt, .h5, .tflite) have to be exported to ONNX first.",
     ),
@@ -48,8 +48,8 @@ CATALOGUE: dict[str, CodeInfo] = {
         "The model needs an operator set that this version does not know: an opset older than 7 or newer than the "
         "installed onnx package, or an operator domain that is not ai.onnx, qonnx.custom_op.general, onnx.brevitas or "
         "finn.custom_op.general and comes without a function body.",
-        "Export with opset_version=17, or convert with onnx.version_converter. For a custom domain, export the "
-        "operator as an ONNX function so that its body is in the file.",
+        "Export with opset_version=17, convert with onnx.version_converter, or install a newer onnx package. For a "
+        "custom domain, export the operator as an ONNX function so that its body is in the file.",
     ),
     "BNN005": CodeInfo(
         "operator not supported",
@@ -60,10 +60,10 @@ CATALOGUE: dict[str, CodeInfo] = {
     ),
     "BNN006": CodeInfo(
         "form of a supported operator not supported",
-        "The operator is supported, but not with these attributes, element types or ranks: for instance Pad with "
-        "mode=reflect, a three-dimensional convolution, or a second operand that is not a constant.",
-        "The 'why' line names the attribute. `bnn2c ops` shows the supported forms; most exporters can be told to "
-        "write another one.",
+        "The operator is supported, but not with these attributes, element types or ranks: for instance "
+        "MaxPool with indices, a three-dimensional convolution, or an operand that has to be a constant and is not.",
+        "The message names what it is; `bnn2c ops` lists the operators, docs/onnx-operators.md the forms that are "
+        "refused. Most exporters can be told to write another one.",
     ),
     "BNN007": CodeInfo(
         "dynamic or unknown shape",
@@ -77,14 +77,15 @@ CATALOGUE: dict[str, CodeInfo] = {
         "The size of a tensor depends on the values that flow through the network (NonZero, Unique, "
         "NonMaxSuppression, a Loop without a constant trip count). Its memory cannot be planned, and the time it "
         "takes would depend on the input.",
-        "Cut the graph before that operator and do the step in the firmware.",
+        "Cut the graph before that operator and do the step in the firmware. For the boxes of a detector there is a "
+        "function in C for that: `bnn2c compile --nms` (docs/detection.md).",
     ),
     "BNN009": CodeInfo(
         "size limit exceeded",
         "A tensor, or the number of nodes, is larger than anything that a microcontroller could hold. The limits "
         "keep a damaged or hostile file from using all memory of the machine that compiles.",
-        "Check the named shape: it is usually a mistake of the export. There is no way to run such a tensor on the "
-        "targets of this compiler.",
+        "Check the named shape: it is usually a mistake of the export, and no target of this compiler could hold such "
+        "a tensor. If it is meant to be so, raise --max-tensor-bytes or --max-nodes.",
     ),
     "BNN010": CodeInfo(
         "external data missing or outside the model's folder",
@@ -104,7 +105,7 @@ CATALOGUE: dict[str, CodeInfo] = {
         "layer stays real: values not limited to two",
         "A dense or convolutional layer becomes XNOR and popcount only when both operands provably take at most two "
         "values (or small integers). The value analysis could not show it for one operand, so the layer is "
-        "computed in float32. The result is still exact, but larger and slower.",
+        "computed in float32. It is the same function, but larger and slower.",
         "`bnn2c inspect --why` prints the chain of facts. For first and last layers this is usually intended. "
         "Otherwise binarise the named operand in the model (Sign, Where(x>=0,1,-1), BipolarQuant), or check that the "
         "exporter did not drop the quantiser.",
@@ -121,7 +122,7 @@ CATALOGUE: dict[str, CodeInfo] = {
         "exact tie in a fused float form",
         "The exporter fused a scale or BatchNormalization into the weights. For some reachable sum the real value "
         "is exactly zero, and the order of the float summation decides the sign that a runtime sees. The compiler "
-        "follows real arithmetic there.",
+        "follows real arithmetic there, and this version does so without a message.",
         "Export without fusing (do_constant_folding=False, or model.train(False) with BatchNormalization kept "
         "separate) if a particular runtime has to be matched at ties.",
     ),
@@ -163,7 +164,8 @@ CATALOGUE: dict[str, CodeInfo] = {
         "does not fit",
         "The network needs more flash or RAM than the target has, or than --max-flash and --max-ram allow.",
         "Look at the layer table of the report for what takes the room. --optimize size shares kernels; "
-        "--input-scale removes float code; binarising a real layer makes its weights 32 times smaller.",
+        "--input-scale removes float code; --real int16 or int8 makes real weights two or four times smaller, "
+        "binarising a layer 32 times.",
     ),
     "BNN021": CodeInfo(
         "toolchain missing",
@@ -190,7 +192,8 @@ CATALOGUE: dict[str, CodeInfo] = {
         "Some layers compute in float32 and the target has no floating-point unit, so every operation becomes a call "
         "of a software routine, which is 10 to 50 times slower and needs about 4 KB of flash.",
         "Use --input-scale when the first layer reads 8-bit pixels and has binary weights; or choose a target with an "
-        "FPU; or accept it when the real layers are small (see the instruction column of the report).",
+        "FPU; or compute in integers, --real int16 with --calibrate; or accept it when the real layers are small (see "
+        "the instruction column of the report).",
     ),
     "BNN025": CodeInfo(
         "building or running the generated C failed",
@@ -198,14 +201,6 @@ CATALOGUE: dict[str, CodeInfo] = {
         "C is meant to build without a warning everywhere, so this is a bug of bnn2c or of the toolchain's setup.",
         "The 'why' line has the tool's own words. Try --on host; if that works, compare the toolchain's version with "
         "the one in docs/targets.md, and please report it.",
-    ),
-    "BNN028": CodeInfo(
-        "cannot be streamed",
-        "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that "
-        "treats frames differently by their position in the window (position embeddings, attention over time, a "
-        "backward direction, a gate computed from the whole window) has no streaming form.",
-        "Use convolutions, pools, forward recurrent layers, and means, maxima or dense layers over the whole window; "
-        "the window network then gives the same numbers. Without --stream the network compiles as it is.",
     ),
     "BNN026": CodeInfo(
         "operation stays in float32",
@@ -223,6 +218,14 @@ CATALOGUE: dict[str, CodeInfo] = {
         "random inputs are used, and real inputs may saturate or use few of the bits.",
         "Give --calibrate with a few dozen inputs as the device will see them; `input` in an .npz file, one sample "
         "a row.",
+    ),
+    "BNN028": CodeInfo(
+        "cannot be streamed",
+        "--stream makes a network that takes one frame at a time. Frames have no position there, so a layer that "
+        "treats frames differently by their position in the window (position embeddings, attention over time, a "
+        "backward direction, a gate computed from the whole window) has no streaming form.",
+        "Use convolutions, pools, forward recurrent layers, and means, maxima or dense layers over the whole window; "
+        "the window network then gives the same numbers. Without --stream the network compiles as it is.",
     ),
     "BNN029": CodeInfo(
         "fixed point agrees too rarely with float32",

@@ -64,9 +64,7 @@ def _files(compiled: Compiled, inputs: Sequence[Sequence[Array]], outputs: Seque
         "outputs": [{**row, "limit": limit} for row, limit in zip(table, limits, strict=True)],
     }
     names = ("model_selftest.h", "model_selftest.c")
-    return {
-        name.replace("model", prefix): environment().get_template(f"{name}.j2").render(context) for name in names
-    }
+    return {name.replace("model", prefix): environment().get_template(f"{name}.j2").render(context) for name in names}
 
 
 def _arrays(values: Sequence[Array], ports: Sequence[dict[str, Any]]) -> list[CArray]:

@@ -87,6 +87,12 @@ def test_ruff() -> None:
     _clean("ruff", "check", ".")
 
 
+def test_format() -> None:
+    """`ruff format .` makes it so."""
+    pytest.importorskip("ruff")
+    _clean("ruff", "format", "--check", ".")
+
+
 def test_mypy_strict() -> None:
     pytest.importorskip("mypy")
     _clean("mypy")

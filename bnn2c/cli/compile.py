@@ -41,9 +41,7 @@ _DumpIr = Annotated[
 _Integrity = Annotated[
     bool, typer.Option("--integrity", help="Add NAME_check(), which finds damaged weights by their CRC-32.")
 ]
-_Nms = Annotated[
-    bool, typer.Option("--nms", help="Add bnn2c_nms.h, non-maximum suppression of the network's boxes.")
-]
+_Nms = Annotated[bool, typer.Option("--nms", help="Add bnn2c_nms.h, non-maximum suppression of the network's boxes.")]
 _MaxNodes = Annotated[
     int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
 ]

@@ -82,7 +82,7 @@ def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
         size = dim.dim_value if dim.HasField("dim_value") else 0
         if size < 1 and axis > 0:
             label = dim.dim_param or "unknown"
-            hint = "export with fixed sizes, or fix them with onnx's make_dim_param_fixed"
+            hint = "export with fixed sizes, or fix them with onnxruntime.tools.make_dynamic_shape_fixed"
             raise CompileError.single(
                 "BNN007", f"axis {axis} of input {info.name} is '{label}'", node=info.name, hint=hint
             )

@@ -141,8 +141,8 @@ def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto])
         name = node.op_type if standard else f"{node.domain}::{node.op_type}"
         told = ", ".join(str(shapes.get(i, "unknown")).replace("'", "") for i in node.input if i)
         where = node.name or next((o for o in node.output if o), node.op_type)
-        message = f"operator {name} is not supported"
-        found.append(Diagnostic("BNN005", message, node=where, op=node.op_type, shapes=told, why=ON_DEVICE))
+        message, hint = f"operator {name} is not supported", HINTS.get(node.domain, "")
+        found.append(Diagnostic("BNN005", message, node=where, op=node.op_type, shapes=told, why=ON_DEVICE, hint=hint))
     return found
 
 

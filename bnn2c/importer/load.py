@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import inliner
 
-from bnn2c.errors import CompileError
+from bnn2c.errors import CompileError, plural
 from bnn2c.importer.custom import expand_custom, replace_sign
 from bnn2c.importer.external_data import load_external
 from bnn2c.importer.limits import check_limits, check_text
@@ -43,7 +43,8 @@ def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | 
     if isinstance(source, onnx.ModelProto):
         model.CopyFrom(source)
     else:
-        _parse(model, source if isinstance(source, bytes) else _read(Path(source)))
+        file = "the file" if isinstance(source, bytes) else Path(source).name
+        _parse(model, source if isinstance(source, bytes) else _read(Path(source)), file)
     options = options or Options()
     check_text(model)
     check_limits(model, options)
@@ -81,18 +82,24 @@ def _unpacked(path: Path) -> bytes:
     return data
 
 
-def _parse(model: onnx.ModelProto, data: bytes) -> None:
+def _parse(model: onnx.ModelProto, data: bytes, file: str) -> None:
+    """Decode the bytes of `file`.
+
+    Raises:
+        CompileError: BNN002 with what they are instead, as far as that can be seen.
+    """
     for start, kind, hint in FOREIGN:
         if data.startswith(start):
-            raise CompileError.single("BNN002", f"the file is {kind}, not an ONNX model", hint=hint)
+            raise CompileError.single("BNN002", f"{file} is {kind}, not an ONNX model", hint=hint)
+    if not data:
+        raise CompileError.single("BNN002", f"{file} is empty")
     try:
         model.ParseFromString(data)
     except DecodeError as error:
-        raise CompileError.single("BNN002", "the file is not an ONNX model, or it is cut off") from error
-    if not data:
-        raise CompileError.single("BNN002", "the file is empty")
+        message = f"{file} ({plural(len(data), 'byte')}) is not an ONNX model, or it is cut off"
+        raise CompileError.single("BNN002", message) from error
     if not model.ir_version or not model.HasField("graph"):
-        raise CompileError.single("BNN002", "the file holds no ONNX graph")
+        raise CompileError.single("BNN002", f"{file} holds no ONNX graph")
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -160,4 +167,5 @@ def check_opset(model: onnx.ModelProto) -> None:
     newest = onnx.defs.onnx_opset_version()
     for version in {o.version for o in model.opset_import if o.domain in ("", "ai.onnx")}:
         if not OLDEST_OPSET <= version <= newest:
-            raise CompileError.single("BNN004", f"opset {version}; versions {OLDEST_OPSET} to {newest} are understood")
+            message = f"the model needs opset {version}; versions {OLDEST_OPSET} to {newest} are understood"
+            raise CompileError.single("BNN004", message)

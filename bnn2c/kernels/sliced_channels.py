@@ -40,9 +40,7 @@ def planes_of(shape: ConvShape, thresholded: bool) -> int:
     return max(6, digits_of(shape.taps) + int(thresholded))
 
 
-def pack(
-    shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1
-) -> dict[str, Array]:
+def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> dict[str, Array]:
     """Constant arrays of a layer.
 
     weight_bits: uint8 [out_c, kernel_h, kernel_w, in_c]; thresholds: int32 [classes, out_c] (output bit = m > t; -1:

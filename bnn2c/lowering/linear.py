@@ -34,8 +34,6 @@ from bnn2c.ops.sign_conv2d import SignConv2d
 MAX_SIGN_PLANES = 2
 
 
-
-
 def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     """Binary, integer, addition-only or real convolution."""
     lazy = state.lazies[node.inputs[0]]

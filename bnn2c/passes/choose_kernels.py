@@ -142,9 +142,7 @@ def _instructions(one: Alternative | None) -> int:
     return one.cost.instructions if one is not None and one.cost is not None else 0
 
 
-def _shared(
-    graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str], lane_words: int
-) -> set[str]:
+def _shared(graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str], lane_words: int) -> set[str]:
     """The layers that gain from bit planes, conversions included."""
     chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)} - unshared
     while True:

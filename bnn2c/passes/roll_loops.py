@@ -103,9 +103,7 @@ def _replaced(graph: Graph, found: Repetition, wiring: Wiring) -> Graph | None:
     return _inserted(graph, found, wiring, loop, used)
 
 
-def _inserted(
-    graph: Graph, found: Repetition, wiring: Wiring, loop: Loop, used: set[tuple[int, int]]
-) -> Graph | None:
+def _inserted(graph: Graph, found: Repetition, wiring: Wiring, loop: Loop, used: set[tuple[int, int]]) -> Graph | None:
     """Put the loop in the groups' place; values that are read outside become parts of its result."""
     groups = graph.nodes[found.start : found.end]
     origin = tuple(dict.fromkeys(name for node in groups for name in node.origin))

@@ -24,9 +24,7 @@ _ROUNDED = frozenset(("add", "sub", "mul", "div", "sqrt", "dequant", "descend"))
 Numbers = tuple[Array, ...]
 
 
-def evaluate_bounded(
-    expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider, half: bool = False
-) -> Bounded:
+def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider, half: bool = False) -> Bounded:
     """Evaluate an expression in float32, as `expr.evaluate` does, together with its error bound.
 
     Args:
