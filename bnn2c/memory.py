@@ -98,10 +98,14 @@ def _last_uses(graph: Graph) -> dict[str, int]:
 def _part_of_source(graph: Graph, node: Node) -> int | None:
     """First byte of a reshape or contiguous slice within its source, which needs no copy; None for other operations.
 
+    Packed pixels that are read as planes, or the other way round, are the same words.
+
     One padded element (-1) in front of the elements 0, 1, … looks like a slice and is none.
     """
     if not isinstance(node.op, Rearrange):
         return None
+    if node.op.keeps_words(graph.types[node.inputs[0]]):
+        return 0
     first = int(node.op.index.flat[0])
     if first < 0 or not np.array_equal(node.op.index.ravel(), np.arange(first, first + node.op.index.size)):
         return None

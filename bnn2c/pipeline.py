@@ -39,9 +39,11 @@ from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
+from bnn2c.passes.join_rows import join_rows
 from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.reshape_late import reshape_late
 from bnn2c.passes.roll_loops import roll_loops
+from bnn2c.passes.tabulate_maps import tabulate_maps
 from bnn2c.selftest import with_selftest
 from bnn2c.streaming import Stream, make_stream
 from bnn2c.targets import Target, load_target
@@ -52,6 +54,8 @@ FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_thresholds),
     in_bodies(fuse_pixels),
     in_bodies(fuse_maps),
+    in_bodies(tabulate_maps),
+    join_rows,
 )
 LAST = in_bodies(fuse_sums)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from bnn2c.lowering.arg_max import lower_arg_max
 from bnn2c.lowering.levels import MAX_LEVELS, Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
 from bnn2c.lowering.products import lower_mat_mul, lower_reduce
-from bnn2c.lowering.state import Lazy, Pool, State, integer_domain, rearranged
+from bnn2c.lowering.state import INTEGER_DOMAINS, Lazy, Pool, State, integer_domain, rearranged
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.conv2d import Conv2d
@@ -91,7 +92,7 @@ def _decision(state: State, node: Node, op: Map, lazy: Lazy) -> Lazy | None:
     levels = find_levels(state, whole, node) if lazy.shape == op.shape else None
     if levels is None or levels.values.shape[0] > 1 or (levels.values % 1).any():
         return None
-    values = LevelValues(levels.values[0].astype(np.int64), op.storage)
+    values = LevelValues(levels.values.astype(np.int64), op.storage)
     return _root(state, state.builder.emit(values, [levels.code], node.output, node.origin))
 
 
@@ -124,14 +125,28 @@ def _deferred(state: State, node: Node, op: MaxPool, lazy: Lazy) -> Lazy:
 
 
 def _rearrange(state: State, node: Node, op: Rearrange) -> Lazy:
-    """Move the root (bits, bytes, accumulators) instead of the real tensor; constants move along."""
+    """Move the root (bits, bytes, sums) or the level codes, not the real tensor; constants move along."""
     lazy = state.lazies[node.inputs[0]]
-    if lazy.root in state.pools:
+    if lazy.root in state.pools or _decided(state, lazy, op):
         levels = find_levels(state, lazy, node)
-        lazy = lazy_levels(state, levels) if levels else Lazy(state.real(lazy, node), Arg(0), lazy.shape)
+        if levels is not None:
+            lazy = lazy_levels(state, levels)
+        elif lazy.root in state.pools:
+            lazy = Lazy(state.real(lazy, node), Arg(0), lazy.shape)
     if (op.index < 0).any():
         return _filled(state, node, op, lazy)
     return rearranged(state, node, lazy, op.index)
+
+
+def _decided(state: State, lazy: Lazy, op: Rearrange) -> bool:
+    """Whether codes, if there are few levels, move instead of the root.
+
+    The sums of a binary layer are then never stored, and real numbers are not copied. Bytes are moved as they are.
+    """
+    storage = state.builder.types[lazy.root].storage
+    if lazy.bare or storage in ("bits", *INTEGER_DOMAINS):
+        return False
+    return lazy.root in state.domains or op.index.size >= prod(lazy.shape)
 
 
 def _filled(state: State, node: Node, op: Rearrange, lazy: Lazy) -> Lazy:

@@ -12,7 +12,7 @@ least BALANCED_GAIN instructions per extra byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, TensorType
@@ -24,6 +24,7 @@ from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
+from bnn2c.ops.rearrange import Rearrange
 from bnn2c.targets import Target
 
 BALANCED_GAIN = 100
@@ -165,9 +166,18 @@ def _worth_its_flash(chosen: list[Candidates]) -> bool:
 def _conversions(graph: Graph, name: str, chosen: set[str], lane_words: int) -> int:
     """Instructions of the conversions that a layer needs given its neighbours."""
     node = next(n for n in graph.nodes if n.output == name)
-    before = 0 if node.inputs[0] in chosen else _conversion(graph.types[node.inputs[0]], lane_words)
-    after = any(n.output not in chosen for n in graph.nodes if name in n.inputs)
+    turned = {n.output for n in graph.nodes if _is_turned(n, graph.types)}
+    before = 0 if node.inputs[0] in chosen | turned else _conversion(graph.types[node.inputs[0]], lane_words)
+    after = any(n.output not in chosen | turned for n in graph.nodes if name in n.inputs)
     return before + (_conversion(graph.types[name], lane_words) if after else 0)
+
+
+def _is_turned(node: Node, types: Mapping[str, TensorType]) -> bool:
+    """Whether a node is a transposition that planes spare."""
+    if not isinstance(node.op, Rearrange):
+        return False
+    kind = types[node.inputs[0]]
+    return (kind.storage, kind.planes) == ("bits", 1) and node.op.transposes(kind.shape)
 
 
 def _conversion(kind: TensorType, lane_words: int) -> int:
@@ -185,16 +195,19 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     converted: dict[tuple[str, str], str] = {}
     for node in graph.nodes:
         family = choice.families.get(node.output, "")
+        turned = _is_turned(node, types)
         wanted = "planes" if family in PLANE_FAMILIES else "pixels"
         inputs = []
         for name in node.inputs:
             kind = types[name]
-            if kind.storage == "bits" and kind.layout != wanted:
+            if not turned and kind.storage == "bits" and kind.layout != wanted:
                 name = _converted(nodes, types, converted, (name, wanted), node)
             inputs.append(name)
         op = node.op
         if isinstance(op, BinaryConv2d):
             op = with_family(op, family, target, choice.lane_words)
+        elif isinstance(op, Rearrange) and turned:
+            op = replace(op, layout="planes" if types[inputs[0]].layout == "pixels" else "pixels")
         elif isinstance(op, PairedConv2d):
             op = replace(op, lane_words=choice.lane_words)
         nodes.append(replace(node, op=op, inputs=tuple(inputs)))

@@ -153,7 +153,10 @@ def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) 
 def _kinds(op: Quantize | Map | FixedMap, axis: int, frames: int) -> Array:
     """Equal numbers for frames with equal constants."""
     if isinstance(op, Quantize):
-        return np.asarray(op.row_class if axis == 0 else op.col_class)
+        if axis < 2:
+            return np.asarray((op.row_class, op.col_class)[axis])
+        channels = np.moveaxis(np.concatenate([op.breaks, op.codes], axis=3), 2, 0).reshape(frames, -1)
+        return np.unique(channels, axis=0, return_inverse=True)[1].ravel()
     if isinstance(op, FixedMap):
         return np.asarray((op.program.classes.rows, op.program.classes.cols, np.zeros(frames))[axis])
     found: list[Array] = [np.zeros((frames, 1))]
@@ -170,10 +173,11 @@ def _kinds(op: Quantize | Map | FixedMap, axis: int, frames: int) -> Array:
 def _at(op: Quantize | Map | FixedMap, axis: int, frame: int) -> Op:
     """The operation of one frame."""
     if isinstance(op, Quantize):
-        kept = [int((op.row_class if axis == 0 else op.col_class)[frame])]
-        op = replace(op, breaks=op.breaks.take(kept, axis), codes=op.codes.take(kept, axis))
+        kept = [frame if axis == 2 else int((op.row_class, op.col_class)[axis][frame])]
         alone = np.zeros(1, np.int64)
-        return replace(op, row_class=alone) if axis == 0 else replace(op, col_class=alone)
+        rows, cols = (alone if axis == k else found for k, found in enumerate((op.row_class, op.col_class)))
+        breaks, codes = op.breaks.take(kept, axis), op.codes.take(kept, axis)
+        return replace(op, breaks=breaks, codes=codes, row_class=rows, col_class=cols)
     shape = tuple(1 if k == axis else n for k, n in enumerate(op.shape))
     if isinstance(op, FixedMap):
         return replace(op, program=_program_at(op.program, axis, frame), shape=(shape[0], shape[1], shape[2]))
