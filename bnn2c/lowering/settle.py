@@ -25,11 +25,15 @@ MOST_BREAKS = 15
 
 
 def settled(state: State, lazy: Lazy, node: Node) -> Lazy:
-    """The tensor with its decisions on the root as comparisons with integers; for borders they become level codes."""
+    """The tensor with its decisions on the root as comparisons with integers.
+
+    Of the sums of a binary layer, and where the borders differ, they become level codes when there are few levels.
+    """
     domain = state.domains.get(lazy.root)
     if domain is None or not _decides(lazy.expr):
         return lazy
-    if classes_of(lazy.expr, lazy.shape).shape[:2] != (1, 1):
+    sums = state.builder.types[lazy.root].storage in ("i16", "i32")
+    if sums or classes_of(lazy.expr, lazy.shape).shape[:2] != (1, 1):
         levels = find_levels(state, lazy, node)
         if levels is not None:
             return lazy_levels(state, levels)
