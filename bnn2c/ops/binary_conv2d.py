@@ -106,9 +106,10 @@ class BinaryConv2d(Op):
         return choose(self, inputs[0]).scratch_bytes()
 
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
-        """Vertical counters are as wide as the vectors of lanes."""
+        """Vertical counters are as wide as the vectors of lanes; for several planes there are two sets of them."""
         wide = self.family in PLANE_FAMILIES or self.lane_words > 1
-        return 1280 + 1024 * self.lane_words if wide else super().stack_bytes(inputs)
+        several = 512 if len(self.weights) * len(self.coefficients[0]) > 1 else 0
+        return 1280 + 1024 * self.lane_words if wide else super().stack_bytes(inputs) + several
 
     def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
         """Whether the patch may take the input's place."""
