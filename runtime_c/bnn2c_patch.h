@@ -32,6 +32,16 @@ BNN2C_INLINE void bnn2c_append_bits(bnn2c_bit_stream *stream, uint32_t word, uin
   }
 }
 
+/* Fills up the last word: the next bits begin one. */
+BNN2C_INLINE void bnn2c_end_bits(bnn2c_bit_stream *stream) {
+  if (stream->fill != 0u) {
+    *stream->to = stream->word;
+    stream->to++;
+  }
+  stream->fill = 0u;
+  stream->word = 0u;
+}
+
 /* The activations of one pixel's patch as one bit stream; returns its words. */
 BNN2C_NOINLINE uint32_t bnn2c_gather_patch(const bnn2c_conv_shape *s, const uint32_t *in, uint32_t y, uint32_t x,
                                            uint32_t *patch) {
@@ -59,10 +69,7 @@ BNN2C_NOINLINE uint32_t bnn2c_gather_patch(const bnn2c_conv_shape *s, const uint
       }
     }
   }
-  if (stream.fill != 0u) {
-    *stream.to = stream.word;
-    stream.to++;
-  }
+  bnn2c_end_bits(&stream);
   return (uint32_t)(stream.to - patch);
 }
 

@@ -51,10 +51,7 @@ BNN2C_NOINLINE uint32_t bnn2c_gather_plane(const bnn2c_sliced_planes *p, const u
       }
     }
   }
-  if (stream.fill != 0u) {
-    *stream.to = stream.word;
-    stream.to++;
-  }
+  bnn2c_end_bits(&stream);
   return (uint32_t)(stream.to - patch);
 }
 

@@ -139,7 +139,7 @@ def test_dorefa_activations(bits: int) -> None:
 )
 def test_weights_are_classified_by_value(values: Sequence[float], planes: int) -> None:
     model = after_activation(TWO_VALUED["where"], weights=values)
-    found, run = compiled(model), ort_session(model)
+    found, run = compiled(model, optimize="size"), ort_session(model)
     assert len(binary(found)[0].coefficients) == planes and macs(found)[1] == 0
     x = rng_of(5).standard_normal((1, 40)).astype(np.float32)
     np.testing.assert_allclose(found.reference([x])[0], run([x])[0], rtol=1e-6, atol=1e-5)
@@ -148,7 +148,7 @@ def test_weights_are_classified_by_value(values: Sequence[float], planes: int) -
 def test_an_exact_zero_is_never_a_sign() -> None:
     n, weights = Net(), dense(rng_of(6), 4, 20)
     weights[3, 2] = 0.0
-    found = check(n.model(n.add("MatMul", TWO_VALUED["where"](n, n.input([1, 20])), weights)))
+    found = check(n.model(n.add("MatMul", TWO_VALUED["where"](n, n.input([1, 20])), weights)), optimize="size")
     assert len(binary(found)[0].coefficients) == 2
 
 

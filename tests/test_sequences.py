@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import sequence_models
+from models import cnn
 
 from bnn2c.ir.graph import outputs
 from bnn2c.options import Options
@@ -167,7 +168,7 @@ def test_steps_with_different_weights_stay_apart(tmp_path: Path) -> None:
 
 
 def test_rolling_a_graph_without_repetition_changes_nothing() -> None:
-    final = compile_model(sequence_models.attention(), Options(name="net")).final
+    final = compile_model(cnn(), Options(name="net")).final
     assert roll_loops(final) is final
 
 

@@ -25,9 +25,9 @@ from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.ops.rearrange import Rearrange
+from bnn2c.passes.spread_planes import BALANCED_GAIN, spread_planes
 from bnn2c.targets import Target
 
-BALANCED_GAIN = 100
 CODE_BYTES = 13_000
 # Instructions of transposing as many blocks of 32 x 32 bits at once as a vector has words: counted in layer C, on the
 # kind of core where it takes most (runtime_c/bnn2c_bit_layouts.h).
@@ -91,6 +91,8 @@ def choose_kernels(graph: Graph, target: Target, optimize: str, unshared: frozen
     """Set the family of every binary layer, and insert layout conversions; no class sharing in layers `unshared`."""
     if optimize == "size":
         graph = replace(graph, nodes=tuple(map(_single_pixels, graph.nodes)))
+    else:
+        graph = spread_planes(graph, target, optimize)
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
     choices = [_choice(graph, target, optimize, lanes, unshared) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]

@@ -1,0 +1,108 @@
+"""Run layers of codes with several bits in the kernels for single bits.
+
+`acc = sum_ij c_ij * mismatches(weight plane i, activation plane j)` with small factors is one count of mismatches over
+more channels, in which the pair (i, j) occurs c_ij times: codes p0 + 2*p1 are the channels p0, p1, p1. The accumulator
+is the same integer. Three levels 0, 1, 2 need two channels only, (p0 OR p1) and p1, whose bits are as many as the code
+says; the count then is smaller by the number of weights -1 of an output, and so are its thresholds.
+
+The fast families take single bits and one threshold at most, and cost more flash than bit-sliced planes: this is done
+where it saves enough instructions, never for `--optimize size`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bnn2c.ir import Graph, Node, TensorType
+from bnn2c.kernels.alternatives import alternatives, cost_of, widest_lanes
+from bnn2c.kernels.binary import WIDE_FAMILIES, Sliced
+from bnn2c.kernels.shape import Cost
+from bnn2c.ops.binary_conv2d import BinaryConv2d
+from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.quantize import Quantize
+from bnn2c.ops.rearrange import Rearrange
+from bnn2c.ops.spread_planes import SpreadPlanes
+from bnn2c.targets import Target
+
+MOST_COPIES = 3
+SPEED_GAIN = 1.25
+BALANCED_GAIN = 100  # instructions per byte of flash
+
+
+def spread_planes(graph: Graph, target: Target, optimize: str) -> Graph:
+    """Rewrite the layers in which it pays."""
+    producers = {node.output: node for node in graph.nodes}
+    types = dict(graph.types)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        found = _spread(node, types, producers)
+        if found is None or not _pays(node.op, types[node.inputs[0]], found[1], found[0], target, optimize):
+            nodes.append(node)
+            continue
+        spread, conv = found
+        name = f"{node.output}_spread"
+        types[name] = spread.infer([types[node.inputs[0]]])
+        nodes += [Node(name, spread, node.inputs, node.origin), replace(node, op=conv, inputs=(name,))]
+    return replace(graph, nodes=tuple(nodes), types=types)
+
+
+def _spread(
+    node: Node, types: Mapping[str, TensorType], producers: Mapping[str, Node]
+) -> tuple[SpreadPlanes, BinaryConv2d] | None:
+    """The copies of the channels, and the layer that reads them."""
+    conv = node.op
+    if not isinstance(conv, BinaryConv2d) or conv.groups > 1 or conv.coefficients == ((1,),):
+        return None
+    if conv.coefficients == ((1, 2),) and conv.thresholds is not None and _three_levels(node.inputs[0], producers):
+        negative = conv.weights[0].sum(axis=(1, 2, 3), dtype=np.int32)
+        lower = np.clip(conv.thresholds - negative[:, None], 0, 2 * conv.taps + 1)
+        return SpreadPlanes((3, 2)), replace(_with_copies(conv, [0, 0]), thresholds=lower.astype(np.int32))
+    pairs = [(i, j) for i, row in enumerate(conv.coefficients) for j, c in enumerate(row) for _ in range(c)]
+    if len(pairs) > MOST_COPIES:
+        return None
+    return SpreadPlanes(tuple(1 << j for _, j in pairs)), _with_copies(conv, [i for i, _ in pairs])
+
+
+def _with_copies(conv: BinaryConv2d, planes: Sequence[int]) -> BinaryConv2d:
+    weights = np.concatenate([conv.weights[i] for i in planes], axis=3)[None]
+    return replace(conv, weights=weights, coefficients=((1,),))
+
+
+def _three_levels(name: str, producers: Mapping[str, Node]) -> bool:
+    """Whether the code 3 never occurs, as far as the operations that make the codes tell."""
+    node = producers.get(name)
+    while node is not None and isinstance(node.op, (MaxPool, Rearrange)):
+        node = producers.get(node.inputs[0])
+    if node is None:
+        return False
+    if isinstance(node.op, BinaryConv2d) and node.op.thresholds is not None:
+        return bool(node.op.thresholds.shape[3] == 2)
+    return isinstance(node.op, Quantize) and int(node.op.codes.max()) <= 2
+
+
+def _pays(
+    conv: object, kind: TensorType, spread: BinaryConv2d, copies: SpreadPlanes, target: Target, optimize: str
+) -> bool:
+    """Against bit-sliced planes, which take as long per pair as bit-sliced channels."""
+    assert isinstance(conv, BinaryConv2d)
+    now = cost_of(Sliced.name, conv, kind, target, 1)
+    assert now is not None
+    before = now.instructions * len(conv.weights) * len(conv.coefficients[0])
+    best = min(_costs(spread, copies.infer([kind]), target, optimize), key=lambda c: c.instructions, default=None)
+    if best is None:
+        return False
+    if optimize == "speed":
+        return before > SPEED_GAIN * best.instructions
+    extra = best.flash_bytes - now.flash_bytes * len(conv.weights)
+    return before - best.instructions > BALANCED_GAIN * max(1, extra)
+
+
+def _costs(conv: BinaryConv2d, kind: TensorType, target: Target, optimize: str) -> list[Cost]:
+    """Predictions for the families that may run the layer; on planes for speed only, where flash does not count."""
+    found = [one for lanes in {1, widest_lanes(target)} for one in alternatives(conv, kind, target, lanes)]
+    if optimize != "speed":
+        found = [one for one in found if one.layout == "pixels" and one.family not in WIDE_FAMILIES]
+    return [one.cost for one in found if one.cost is not None and not one.refused]
