@@ -49,12 +49,14 @@ class Onnx:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def unrolled_gru(steps: int, features: int = 20, hidden: int = 32, every_step: bool = False) -> onnx.ModelProto:
-    """A binary GRU whose steps are written out; `state` is an input, so that all steps are alike."""
+def unrolled_gru(
+    steps: int, features: int = 20, hidden: int = 32, every_step: bool = False, state: np.ndarray | None = None
+) -> onnx.ModelProto:
+    """A binary GRU whose steps are written out; `state` is an input, so that all steps are alike, or a constant."""
     g = Onnx()
     wx, wh = g.constant(g.signs(features, 3 * hidden)), g.constant(g.signs(hidden, 3 * hidden))
     bias, sizes, one = g.constant(g.normal(3 * hidden)), g.constant(np.array([hidden] * 3)), g.constant(1.0)
-    h, states = "state", []
+    h, states = "state" if state is None else g.constant(state), []
     for t in range(steps):
         row = g("Slice", "x", g.constant(np.array([t])), g.constant(np.array([t + 1])), g.constant(np.array([1])))
         x = g("Add", g("MatMul", g.sign_of(g("Squeeze", row, g.constant(np.array([1])))), wx), bias)
@@ -71,7 +73,8 @@ def unrolled_gru(steps: int, features: int = 20, hidden: int = 32, every_step: b
         h = g("Concat", *states, axis=1)
     g("MatMul", h, g.constant(g.normal(hidden, 5)), name="y")
     shape = [1, steps, 5] if every_step else [1, 5]
-    return g.model({"x": [1, steps, features], "state": [1, hidden]}, {"y": shape})
+    inputs = {"x": [1, steps, features]} | ({"state": [1, hidden]} if state is None else {})
+    return g.model(inputs, {"y": shape})
 
 
 def recurrent_with_states(op: str, direction: str, length: int = 7, activations: str = "") -> onnx.ModelProto:

@@ -31,7 +31,7 @@ class Repetition:
 
 def repetitions(graph: Graph) -> Iterator[Repetition]:
     """Candidates, those that save most nodes first; every alignment of the groups to the repeated run is one."""
-    prints = [_node_print(graph, node) for node in graph.nodes]
+    prints = [node_print(graph, node) for node in graph.nodes]
     numbers = np.unique(np.array(prints), return_inverse=True)[1].ravel()
     runs = sorted(_runs(numbers), key=lambda run: (-(run[1] - run[2]), run[2], run[0]))
     for start, size, length in runs:
@@ -53,7 +53,7 @@ def _runs(numbers: Sequence[int] | np.ndarray) -> Iterator[tuple[int, int, int]]
                 yield first, last - first + period, period
 
 
-def _node_print(graph: Graph, node: Node) -> str:
+def node_print(graph: Graph, node: Node) -> str:
     """Equal for operations that differ only in which values, or which part of a value, they read."""
     digest = hashlib.sha256(str((node.op.kind, graph.types[node.output])).encode())
     for kind in graph.input_types(node):

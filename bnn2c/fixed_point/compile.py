@@ -21,7 +21,7 @@ from bnn2c.ir import Graph
 from bnn2c.ir.graph import execute
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.narrow_copies import narrow_copies
-from bnn2c.passes.roll_loops import alike_values
+from bnn2c.passes.roll_loops import alike_values, write_first_steps
 
 JUDGED = 64
 
@@ -50,6 +50,7 @@ def to_fixed_point(graph: Graph, samples: Sequence[Sequence[Array]], real: str, 
         real: int16 or int8.
         method: how a scale is found (calibrate.METHODS).
     """
+    graph = write_first_steps(graph)
     calibration = calibrate(graph, samples)
     alike = alike_values(narrow_copies(graph))
     join_steps(graph, calibration, alike)

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
-from bnn2c.analysis.repetition import fingerprint
+from bnn2c.analysis.repetition import MIN_STEPS, fingerprint, node_print
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ops.rearrange import Rearrange
 
 
-def copied_from(name: str) -> str:
-    """The value that `copies_at_readers` gave this name to."""
-    return name.rpartition("<")[2]
+def copied_from(name: str, known: Container[str]) -> str:
+    """The value among `known` that `copies_at_readers` gave this name to, which ends with its own; else the name."""
+    parts = name.split("<")
+    return next((end for k in range(len(parts)) if (end := "<".join(parts[k:])) in known), name)
 
 
 def copies_at_readers(graph: Graph) -> Graph:
-    """Every rearrangement just before each of its readers, as often as needed; the positions of outputs stay."""
+    """Every rearrangement just before each of its readers, as often as needed; the positions of outputs stay.
+
+    Parts of the inputs that no steps can have in common, such as the initial states of layers, stand in front.
+    """
     copies = {node.output: node for node in graph.nodes if isinstance(node.op, Rearrange)}
     outputs = {port.value for port in graph.outputs}
+    rare = _rare_reads(graph, copies)
     types = dict(graph.types)
-    nodes: list[Node] = []
+    nodes = [copies[name] for name in dict.fromkeys(name for _, name in rare) if name not in outputs]
     for node in graph.nodes:
         if node.output in copies and node.output not in outputs:
             continue
         inputs = []
         for name in node.inputs:
-            inputs.append(_copied(name, f"{node.output}<{name}", copies, types, nodes) if name in copies else name)
+            apart = name in copies and (node.output, name) not in rare
+            inputs.append(_copied(name, f"{node.output}<{name}", copies, types, nodes) if apart else name)
         nodes.append(replace(node, inputs=tuple(inputs)))
     return replace(graph, nodes=tuple(nodes), types=types)
+
+
+def _rare_reads(graph: Graph, copies: Mapping[str, Node]) -> set[tuple[str, str]]:
+    """(reader, part of a graph input) where fewer operations than a loop has steps read such a part in such a way.
+
+    Where that is so of a part's first reader, it is taken to be so of the others: the steps read a state as they like.
+    """
+    given = {port.value for port in graph.inputs}
+    parts = {name: node_print(graph, node) for name, node in copies.items() if node.inputs[0] in given}
+    reads: dict[tuple[str, str], str] = {}
+    for node in graph.nodes:
+        for name in dict.fromkeys(node.inputs):
+            if name in parts:
+                reads[node.output, name] = f"{copies[name].inputs[0]} {parts[name]} {node_print(graph, node)}"
+    often = Counter(reads.values())
+    first = {name: found for (_, name), found in reversed(reads.items())}
+    return {(node, name) for (node, name), found in reads.items() if min(often[found], often[first[name]]) < MIN_STEPS}
 
 
 def _copied(name: str, fresh: str, copies: dict[str, Node], types: dict[str, TensorType], nodes: list[Node]) -> str:

@@ -15,7 +15,9 @@ parts. Concatenations of such parts are parts themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -28,16 +30,25 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.join_parts import join_parts
 from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once
+from bnn2c.passes.unroll_loops import unroll_loops
+from bnn2c.passes.whole_first_steps import with_whole_first_step
 from bnn2c.passes.wiring import Wiring
 
 COPIES = (Rearrange, Concat)
 MAX_CANDIDATES = 2000
+WHOLE_TRIED = 2
 
 
 def roll_loops(graph: Graph) -> Graph:
     """Roll until nothing repeats, from that order of the operations which leaves fewest of them."""
     rolled, loops = _best(graph)
     return equal_copies_once(rolled) if loops else graph
+
+
+def write_first_steps(graph: Graph) -> Graph:
+    """The graph without loops, whose simplified first steps are written like the steps that they become a loop with."""
+    rolled, loops = _best(graph)
+    return unroll_loops(rolled) if any(wiring.whole for wiring in loops) else graph
 
 
 def alike_values(graph: Graph) -> list[set[str]]:
@@ -47,7 +58,7 @@ def alike_values(graph: Graph) -> list[set[str]]:
         places = [{wiring.node(step, place).output for step in range(wiring.found.steps)} for place in wiring.places]
         for number, place in wiring.states.items():
             places[place].add(wiring.inputs[number].value)
-        found += [{copied_from(name) for name in values} & graph.types.keys() for values in places]
+        found += [{copied_from(name, graph.types) for name in values} & graph.types.keys() for values in places]
     return found
 
 
@@ -73,17 +84,26 @@ def _size(graph: Graph) -> int:
 
 
 def _rolled_once(graph: Graph) -> tuple[Graph, Wiring] | None:
-    for number, found in enumerate(repetitions(graph)):
-        if number >= MAX_CANDIDATES:
-            return None
-        group = graph.nodes[found.start : found.start + found.length]
-        if all(isinstance(node.op, (*COPIES, Loop)) for node in group):
-            continue
-        wiring = Wiring(graph, found)
-        rolled = _replaced(graph, found, wiring) if wiring.connect() else None
-        if rolled is not None:
-            return rolled, wiring
+    tried = islice(repetitions(graph), MAX_CANDIDATES)
+    for _, alignments in groupby(tried, lambda found: (found.length, found.steps)):
+        for wiring in _connected(graph, alignments):
+            rolled = _replaced(wiring.graph, wiring.found, wiring)
+            if rolled is not None:
+                return rolled, wiring
     return None
+
+
+def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
+    """Alignments of groups that are connected alike, those that carry fewest states first; a whole first step leads."""
+    found = []
+    for repetition in alignments:
+        group = graph.nodes[repetition.start : repetition.start + repetition.length]
+        wiring = Wiring(graph, repetition)
+        if not all(isinstance(node.op, (*COPIES, Loop)) for node in group) and wiring.connect():
+            found.append(wiring)
+    found.sort(key=lambda wiring: len(wiring.states))
+    whole = (with_whole_first_step(wiring) for wiring in found[:WHOLE_TRIED])
+    return [*islice((wiring for wiring in whole if wiring), 1), *found]
 
 
 def _replaced(graph: Graph, found: Repetition, wiring: Wiring) -> Graph | None:

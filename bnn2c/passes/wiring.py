@@ -33,6 +33,7 @@ class Wiring:
         inputs: what the body reads.
         states: input number -> place, within the group, of the operation that it is carried from.
         body: the operations of one group, reading `inputs`.
+        whole: the first group was written by `whole_first_steps`.
     """
 
     graph: Graph
@@ -40,6 +41,7 @@ class Wiring:
     inputs: list[Input] = field(default_factory=list)
     states: dict[int, int] = field(default_factory=dict)
     body: list[Node] = field(default_factory=list)
+    whole: bool = False
     _numbers: dict[object, int] = field(default_factory=dict)
     _home: dict[str, tuple[int, int]] = field(default_factory=dict)
 
