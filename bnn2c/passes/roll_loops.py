@@ -29,6 +29,7 @@ from bnn2c.ops.loop import Feed, Loop, Result
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.join_parts import join_parts
+from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.passes.whole_first_steps import with_whole_first_step
@@ -47,7 +48,7 @@ def roll_loops(graph: Graph) -> Graph:
 
 def write_first_steps(graph: Graph) -> Graph:
     """The graph without loops, whose simplified first steps are written like the steps that they become a loop with."""
-    rolled, loops = _best(graph)
+    rolled, loops = _best(narrow_copies(graph))
     return unroll_loops(rolled) if any(wiring.whole for wiring in loops) else graph
 
 
