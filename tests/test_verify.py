@@ -16,14 +16,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bnn2c.api import options_for
 from bnn2c.errors import CompileError
+from bnn2c.expr import Arg, apply, const
 from bnn2c.ir.graph import outputs
 from bnn2c.ops.map import Map
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
 from bnn2c.verify import verify_model
+from bnn2c.verify.bounded import Bounded
 from bnn2c.verify.compare import Tolerance, distance
 from bnn2c.verify.decisions import Flips
 from bnn2c.verify.evaluate import evaluate, results
+from bnn2c.verify.expressions import evaluate_bounded
 from bnn2c.verify.search import search
 from bnn2c.verify.vectors import Vectors
 from bnn2c.verify.visible import decision_site
@@ -284,6 +287,22 @@ def test_other_float_types(tmp_path: Path, kind: int) -> None:
     data = model_of(nodes, {"c": np.full(4, 2, dtype)}, [4], ["y"], kind=kind, out=kind)
     inputs = np.arange(-4, 4, dtype=np.float32).reshape(2, 4)
     assert Bench(tmp_path, data).verify(input=inputs)["mismatches"] == 0
+
+
+@pytest.mark.parametrize(("fn", "near"), [("fmod", {0, 3}), ("mod", {0, 2, 3}), ("bool", {2}), ("not", {2})])
+def test_jumps_are_decided_within_rounding_only(fn: str, near: set[int]) -> None:
+    """Remainders next to a multiple of the divisor, truth values next to 0."""
+    numbers, divisor = np.float32([0.6, 0.5, 0.0, -0.9]).reshape(1, 1, 4), np.float32(0.3)
+    expr = apply(fn, Arg(0), const(divisor)) if fn in ("mod", "fmod") else apply(fn, Arg(0))
+    exact, decide = Flips(), Flips()
+    evaluate_bounded(expr, [Bounded(numbers, np.zeros(1))], "y", exact)
+    own = evaluate_bounded(expr, [Bounded(numbers, np.full(1, 1e-7))], "y", decide)
+    assert not exact.ties and {tie.position for tie in decide.ties} == near
+    flips = {tie.position: tie for tie in decide.ties}
+    other = evaluate_bounded(expr, [Bounded(numbers, np.full(1, 1e-7))], "y", Flips(tuple(flips.values())))
+    jumps = np.abs(other.value - own.value).ravel()
+    wanted = np.where([k in near for k in range(4)], divisor if "mod" in fn else 1, 0)
+    np.testing.assert_allclose(jumps, wanted, atol=2e-7)
 
 
 def half_network() -> Net:

@@ -17,8 +17,10 @@ __all__ = ["DECISIONS", "evaluate_bounded"]
 _LIBRARY = 4 * UNIT  # mathematical library functions differ by a few units in the last place
 _STEPS = frozenset(("sign", "round", "floor", "ceil", "trunc", "idiv"))
 _COMPARE = frozenset(("ge", "gt", "le", "lt", "eq"))
-DECISIONS = _STEPS | _COMPARE
-_TESTS = frozenset(("not", "bool", "isnan", "and", "or", "xor"))
+_TRUTH = frozenset(("bool", "not"))
+_WHOLE = {"mod": np.floor, "fmod": np.trunc}
+DECISIONS = _STEPS | _COMPARE | _TRUTH
+_TESTS = frozenset(("isnan", "and", "or", "xor"))
 _SUMS = {"add": 1, "sub": 1, "descend": 3}  # units of rounding, relative to the magnitudes of the operands
 _ROUNDED = frozenset(("add", "sub", "mul", "div", "sqrt", "dequant", "descend"))
 Numbers = tuple[Array, ...]
@@ -66,6 +68,8 @@ def _applied(e: Apply, args: Sequence[Bounded], site: str, decide: Decider) -> B
             return Bounded(value, np.zeros(1))
         if e.fn in DECISIONS:
             return _decided(e.fn, value, real, errors, site, decide)
+        if e.fn in _WHOLE:
+            return _remainder(e.fn, value, real, errors, site, decide)
         if e.fn == "where":
             return _chosen(value, args, errors)
         error = PROPAGATE[e.fn](real, errors) if e.fn in PROPAGATE else _by_ends(fn, real, errors)
@@ -92,6 +96,10 @@ def _decided(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, d
         zero = np.zeros(1)
         ends = [numpy(gap - error, zero), numpy(gap, zero), numpy(gap + error, zero)]
         ends.append(np.where(np.abs(gap) <= error, numpy(zero, zero), ends[1]))
+    elif fn in _TRUTH:
+        nothing = np.where(np.abs(real[0]) <= errors[0], 0.0, real[0])
+        something = np.where((real[0] == 0) & (errors[0] > 0), 1.0, real[0])
+        ends = [numpy(nothing), numpy(something)]
     elif fn == "idiv":
         ends = [value.astype(np.float64)]
     else:
@@ -100,6 +108,17 @@ def _decided(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, d
     low, high = np.minimum.reduce([value, *stack]), np.maximum.reduce([value, *stack])
     chosen, unsure = decide(Step(site, value, low, high))
     return Bounded(chosen, np.zeros(1), unsure)
+
+
+def _remainder(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, decide: Decider) -> Bounded:
+    """`a - b * q`, where the whole quotient q is decided: next to a multiple of b the remainder jumps by b."""
+    whole, (a, b) = _WHOLE[fn], real
+    ends = [whole((a + x * errors[0]) / (b + y * errors[1])) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    quotients = np.stack([np.broadcast_to(np.nan_to_num(q, posinf=0.0, neginf=0.0), value.shape) for q in ends])
+    own = quotients[len(ends) // 2]
+    chosen, unsure = decide(Step(site, own, quotients.min(axis=0), quotients.max(axis=0)))
+    found = np.where(chosen == own, value, (a - chosen * b).astype(np.float32))
+    return Bounded(found, np.broadcast_to(errors[0] + np.abs(chosen) * errors[1], value.shape), unsure)
 
 
 def _chosen(value: Array, args: Sequence[Bounded], errors: Numbers) -> Bounded:
@@ -153,8 +172,6 @@ PROPAGATE: dict[str, Callable[[Numbers, Numbers], Array]] = {
     "abs": _same,
     "relu": _same,
     "dequant": _same,
-    "mod": _sum,
-    "fmod": _sum,
     "descend": lambda x, e: np.asarray(e[0] * np.abs(x[2])),
     "sin": _same,
     "cos": _same,
