@@ -96,7 +96,7 @@ def _leaf(e: Expr) -> object:
 def _node(e: Apply, args: list[object]) -> object:
     parts: list[Affine] = args  # type: ignore[assignment]
     if e.fn == "neg":
-        return Affine(parts[0].base, -parts[0].scale, -parts[0].shift)
+        return _scaled(parts[0], np.full((1, 1, 1), -1.0), np.zeros((1, 1, 1)))
     if e.fn == "dequant":
         return _scaled(parts[0], np.full((1, 1, 1), e.params[0]), np.full((1, 1, 1), e.params[1]))
     if e.fn == "descend":
