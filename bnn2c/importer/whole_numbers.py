@@ -88,7 +88,10 @@ def report(ctx: Context, call: Call, x: Tensor) -> None:
     real = call.op in ("Cast", "CastLike") and call.tensor(0).dtype.kind == "f"
     if not isinstance(x, View) or real or x.value in ctx.reported or max(map(abs, ctx.intervals[x.value])) <= EXACT:
         return
-    low, high = (f"{end:.0f}" if abs(end) <= EXACT else f"{end:.3g}" for end in ctx.intervals[x.value])
+    ends = np.array(ctx.intervals[x.value])
+    if x.dtype.kind in "iu":
+        ends = np.clip(ends, np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+    low, high = (f"{end:.0f}" if abs(end) <= EXACT else f"{end:.3g}" for end in ends)
     message = f"integers between {low} and {high} are possible here; beyond 2^24 they are rounded"
     why = "integers are computed in float32, which holds every whole number up to 2^24 = 16777216 and does not wrap"
     warning = Diagnostic("BNN031", message, node=call.name, op=call.op, why=why, hint=_CURE, severity="warning")
