@@ -11,7 +11,9 @@ from models import Array, Net, compiled, ort_session
 from qonnx.custom_op.registry import getCustomOp
 
 from bnn2c.errors import CompileError
+from bnn2c.importer import load_model
 from bnn2c.ir.graph import outputs
+from bnn2c.verify.reference import Reference
 
 GENERAL = "qonnx.custom_op.general"
 LAST = "qonnx.custom_op.channels_last"
@@ -195,3 +197,14 @@ def test_outputs_without_a_shape() -> None:
     model.graph.output[0].type.tensor_type.ClearField("shape")
     found = compiled(model)
     assert found.manifest["outputs"][0]["shape"] == [1, 4]
+
+
+def test_onnxruntime_executes_what_follows_a_multi_threshold() -> None:
+    """Its shape inference knows the rank behind thresholds per channel where the model states none."""
+    n = Net()
+    x = n.add("Flatten", n.input([1, 4, 2, 2]))
+    steps = np.arange(32, dtype=np.float32).reshape(16, 2) / 8 - 2
+    x = n.add("MultiThreshold", x, steps, domain="qonnx.custom_op.general")
+    y = n.add("Gemm", x, rng_of(1).choice(np.float32([-1, 1]), (3, 16)), np.zeros(3, np.float32), transB=1)
+    reference = Reference(load_model(n.model(y, shape=[1, 3])))
+    assert reference.run([np.zeros((1, 4, 2, 2), np.float32)])[0].shape == (1, 3)

@@ -389,3 +389,23 @@ def test_several_ties_at_once_are_found() -> None:
         wrong = [target[0] + np.where(np.arange(5) == 2, 2, 0)]
         assert search(found.imported, feeds, partial(distance, reference=wrong, allowed=allowed)) is None
     assert max(counts) > 1
+
+
+def test_a_gate_that_the_reference_rounds_to_zero(tmp_path: Path) -> None:
+    """onnxruntime's Sigmoid is 0 from -18 on, where the function is not; a sign after it is a matter of rounding."""
+    nodes = [
+        helper.make_node("Mul", ["x", "steep"], ["m"]),
+        helper.make_node("Sigmoid", ["m"], ["gate"]),
+        helper.make_node("Sign", ["gate"], ["y"]),
+    ]
+    bench = Bench(tmp_path, model_of(nodes, {"steep": np.float32(-20)}, [2], ["y"]))
+    found = bench.verify(input=np.array([[1, 2], [0.5, 0.25]], np.float32))
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+
+
+def test_small_probabilities_are_compared_with_the_range_of_probabilities(tmp_path: Path) -> None:
+    """Sigmoid(-15) is 3.1e-7, onnxruntime's 2.7e-7."""
+    nodes = [helper.make_node("Sub", ["x", "far"], ["m"]), helper.make_node("Sigmoid", ["m"], ["y"])]
+    bench = Bench(tmp_path, model_of(nodes, {"far": np.float32(15)}, [2], ["y"]))
+    assert bench.compiled.manifest["outputs"][0]["range"] == 1.0
+    assert bench.verify()["mismatches"] == 0

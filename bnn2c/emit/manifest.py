@@ -14,10 +14,13 @@ from bnn2c.emit.files import stack_bytes
 from bnn2c.emit.layers import Layer
 from bnn2c.emit.ports import ports_table
 from bnn2c.errors import Diagnostic
-from bnn2c.ir import Graph, Port
+from bnn2c.expr import Apply
+from bnn2c.ir import Graph, Op, Port
 from bnn2c.kernels.alternatives import kernel_table, lane_words_of
 from bnn2c.lowering.state import State
 from bnn2c.memory import ALIGNMENT, Plan
+from bnn2c.ops.map import Map
+from bnn2c.ops.mapped_conv2d import MappedConv2d
 from bnn2c.ops.softmax import Softmax
 from bnn2c.options import Options
 from bnn2c.targets import Target
@@ -92,7 +95,15 @@ def _interface(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
 def _range(graph: Graph, port: Port) -> dict[str, float]:
     """The range of the function that ends the network, where it is known: probabilities lie in 0 … 1."""
     node = next((n for n in graph.nodes if n.output == port.value), None)
-    return {"range": 1.0} if node is not None and isinstance(node.op, Softmax) and not node.op.logarithm else {}
+    return {"range": 1.0} if node is not None and _ends_in_probabilities(node.op) else {}
+
+
+def _ends_in_probabilities(op: Op) -> bool:
+    """Whether the last thing that an operation does is a softmax or a sigmoid."""
+    if isinstance(op, Softmax):
+        return not op.logarithm
+    last = op.map if isinstance(op, MappedConv2d) else op
+    return isinstance(last, Map) and isinstance(last.expr, Apply) and last.expr.fn == "sigmoid"
 
 
 def _layer(layer: Layer) -> dict[str, Any]:

@@ -95,6 +95,15 @@ def _leaf(e: Expr) -> object:
 
 def _node(e: Apply, args: list[object]) -> object:
     parts: list[Affine] = args  # type: ignore[assignment]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        found = _merged(e, parts)
+        if found is not None and all(np.isfinite(n.astype(np.float32)).all() for n in (found.scale, found.shift)):
+            return found
+    return Affine(apply(e.fn, *map(_spell, parts), params=e.params), np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+
+
+def _merged(e: Apply, parts: list[Affine]) -> Affine | None:
+    """The operation as an affine image of what its operands are images of, in float64; None where it is none."""
     if e.fn == "neg":
         return _scaled(parts[0], np.full((1, 1, 1), -1.0), np.zeros((1, 1, 1)))
     if e.fn == "dequant":
@@ -102,16 +111,14 @@ def _node(e: Apply, args: list[object]) -> object:
     if e.fn == "descend":
         return _centred(e, parts[1].shift, parts[2].shift)
     if e.fn in ("add", "sub"):
-        joined = _sum(parts[0], parts[1], -1.0 if e.fn == "sub" else 1.0)
-        if joined is not None:
-            return joined
+        return _sum(parts[0], parts[1], -1.0 if e.fn == "sub" else 1.0)
     if e.fn == "mul":
         for one, two in ((parts[0], parts[1]), (parts[1], parts[0])):
             if two.base is None:
                 return _scaled(one, two.shift, np.zeros((1, 1, 1)))
     if e.fn == "div" and parts[1].base is None:
         return _scaled(parts[0], 1.0 / parts[1].shift, np.zeros((1, 1, 1)))
-    return Affine(apply(e.fn, *map(_spell, parts), params=e.params), np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+    return None
 
 
 def _centred(e: Apply, base: Real, step: Real) -> Affine:

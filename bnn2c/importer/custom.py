@@ -33,7 +33,7 @@ REWRITES: dict[str, Rewrite] = {
     "QuantAvgPool2d": finn.quant_avg_pool,
     "Im2Col": finn.im2col,
 }
-FUSED = {"FusedConv": fused.fused, "FusedGemm": fused.fused, "FusedMatMul": fused.fused}
+FUSED = {"FusedConv": fused.fused, "FusedGemm": fused.fused, "FusedMatMul": fused.fused_mat_mul}
 CHANNELS_LAST = dict.fromkeys(("Conv", "MaxPool", "BatchNormalization"), finn.channels_last)
 
 

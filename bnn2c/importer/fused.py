@@ -17,6 +17,20 @@ def fused(r: Rewriter) -> None:
     _activation(r, out)
 
 
+def fused_mat_mul(r: Rewriter) -> None:
+    """`alpha * A' B'`, where a prime exchanges the last two axes if `transA` or `transB` says so."""
+    left, right = ("ji" if r.attrs.get("transA") else "ij"), ("kj" if r.attrs.get("transB") else "jk")
+    if r.attrs.get("transBatchA") or r.attrs.get("transBatchB"):
+        raise r.refuse("FusedMatMul that exchanges batch axes is not supported")
+    if (left, right) == ("ij", "jk"):
+        out = r.add("MatMul", *r.node.input[:2])
+    elif r.opset < 12:
+        raise r.refuse("FusedMatMul that transposes is understood from opset 12 on")
+    else:
+        out = r.add("Einsum", *r.node.input[:2], equation=f"...{left},...{right}->...ik")
+    r.add("Mul", out, r.const(r.attrs.get("alpha", 1.0)), output=r.node.output[0])
+
+
 def _activation(r: Rewriter, x: str) -> None:
     kind = r.attrs.get("activation", "")
     given = r.attrs.get("activation_params", [])

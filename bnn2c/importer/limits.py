@@ -158,10 +158,14 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _tensors(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.TensorProto]:
     if isinstance(graph, onnx.GraphProto):
         yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
     for node in graph.node:
         for item in node.attribute:
             if item.HasField("t"):
                 yield item.t
+            if item.HasField("sparse_tensor"):
+                yield from (item.sparse_tensor.values, item.sparse_tensor.indices)
             yield from item.tensors
         for inner in subgraphs(node):
             yield from _tensors(inner)

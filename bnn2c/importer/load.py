@@ -15,6 +15,7 @@ from bnn2c.importer.custom import expand_custom, replace_sign
 from bnn2c.importer.external_data import load_external
 from bnn2c.importer.limits import check_limits, check_text
 from bnn2c.importer.order import check_order
+from bnn2c.importer.sparse import make_dense
 from bnn2c.options import Options
 
 MAX_FILE_BYTES = 1 << 31
@@ -49,6 +50,7 @@ def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | 
     check_text(model)
     check_limits(model, options)
     load_external(model, folder, options.max_tensor_bytes)
+    make_dense(model, options)
     expand_custom(model)
     model = _inlined(model)
     if options.sign_zero is not None:

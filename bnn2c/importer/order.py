@@ -21,7 +21,6 @@ def check_order(graph: onnx.GraphProto) -> None:
         CompileError: BNN003 for a cycle, for each tensor that nothing computes, or for the first node out of order.
     """
     known = {"", *(i.name for i in graph.input), *(t.name for t in graph.initializer)}
-    known |= {t.values.name for t in graph.sparse_initializer}
     writers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         absent = [name for name in node.input if name not in known]

@@ -90,7 +90,7 @@ def _channel_shape(r: Rewriter, x: str) -> str:
     Without a layout QONNX takes three axes as N, W, C and the channels of all other ranks to be on axis 1.
     """
     layout = str(r.attrs.get("data_layout", ""))
-    rank = r.add("Size", r.add("Shape", x))
+    rank = r.add("Shape", r.add("Shape", x))  # onnxruntime infers another value for Size(Shape(x))
     if layout.endswith("C"):
         axis = r.add("Sub", rank, r.const([1], np.int64))
     elif "C" in layout:

@@ -18,6 +18,9 @@ from bnn2c.ir.window import Window
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.mat_mul import MatMul
 
+ELLIPSIS = "..."
+FIRST_IMPLIED = 0x100
+
 
 @handles("Conv")
 def conv(ctx: Context, call: Call) -> Sequence[Tensor]:
@@ -207,14 +210,27 @@ def _subscripts(call: Call) -> tuple[list[str], str]:
     equation = str(call.attrs["equation"]).replace(" ", "")
     operands, arrow, out = equation.partition("->")
     if not arrow:
-        out = "".join(sorted(s for s in set(operands) - {","} if operands.count(s) == 1))
-    parts = operands.split(",")
-    letters = set(operands) - {","}
+        once = sorted(s for s in set(operands) - {*",."} if operands.count(s) == 1)
+        out = "".join([ELLIPSIS if ELLIPSIS in operands else "", *once])
+    given = list(zip(operands.split(","), (len(x.shape) for x in call.inputs if x is not None), strict=False))
+    parts = [_spelled(part, _implied(part, rank)) for part, rank in given]
+    out = _spelled(out, max(_implied(part, rank) for part, rank in given))
+    letters = set("".join(parts))
     repeated = any(len(set(p)) != len(p) for p in (*parts, out))
     known = bool(letters) and set(out) <= letters and "." not in letters
     if len(parts) != len(call.inputs) or len(parts) > 2 or repeated or not known:
         raise call.refuse("BNN006", f"Einsum '{equation}' is not a sum of one tensor or a product of two")
     return parts, out
+
+
+def _implied(part: str, rank: int) -> int:
+    """Number of axes that the ellipsis of an operand stands for."""
+    return rank - len(part.replace(ELLIPSIS, "")) if ELLIPSIS in part else 0
+
+
+def _spelled(part: str, count: int) -> str:
+    """The ellipsis as `count` subscripts of its own, numbered from its last axis, where those of all operands meet."""
+    return part.replace(ELLIPSIS, "".join(chr(FIRST_IMPLIED + i) for i in reversed(range(count))))
 
 
 def _grouped(tensor: Tensor, names: str, groups: Sequence[Sequence[str]], sizes: dict[str, int]) -> Tensor:
