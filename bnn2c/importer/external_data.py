@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import onnx
@@ -10,6 +11,7 @@ from bnn2c.errors import CompileError
 from bnn2c.importer.limits import all_tensors, too_large
 
 EXTERNAL = onnx.TensorProto.EXTERNAL
+DIGITS = re.compile(r"-?[0-9]{1,40}")
 
 
 def load_external(model: onnx.ModelProto, folder: Path | None, max_bytes: int) -> None:
@@ -55,8 +57,8 @@ def _inside(location: str, folder: Path | None) -> Path:
 def _read(path: Path, facts: dict[str, str], max_bytes: int) -> bytes:
     """The range of the file that `offset` and `length` name."""
     size = path.stat().st_size
-    offset = int(facts.get("offset", "0"))
-    length = int(facts.get("length", str(size - offset)))
+    offset = _number(facts.get("offset", "0"))
+    length = _number(facts.get("length", str(size - offset)))
     if offset < 0 or length < 0 or offset + length > size:
         raise ValueError(f"it has {size} bytes, not {length} from {offset} on")
     if length > max_bytes:
@@ -64,3 +66,10 @@ def _read(path: Path, facts: dict[str, str], max_bytes: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(length)
+
+
+def _number(text: str) -> int:
+    """A count of bytes, as ONNX writes it."""
+    if not DIGITS.fullmatch(text):
+        raise ValueError(f"{text[:20]!r} is not a number of bytes")
+    return int(text)

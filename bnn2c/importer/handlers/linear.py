@@ -212,7 +212,8 @@ def _subscripts(call: Call) -> tuple[list[str], str]:
     if not arrow:
         once = sorted(s for s in set(operands) - {*",."} if operands.count(s) == 1)
         out = "".join([ELLIPSIS if ELLIPSIS in operands else "", *once])
-    given = list(zip(operands.split(","), (len(x.shape) for x in call.inputs if x is not None), strict=False))
+    ranks = [len(call.tensor(position).shape) for position in range(len(call.inputs))]
+    given = list(zip(operands.split(","), ranks, strict=False))
     parts = [_spelled(part, _implied(part, rank)) for part, rank in given]
     out = _spelled(out, max(_implied(part, rank) for part, rank in given))
     letters = set("".join(parts))
