@@ -7,18 +7,28 @@ user sees every problem at once instead of one per run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from bnn2c.diagnostic_codes import CATALOGUE, CodeInfo
 
-__all__ = ["CATALOGUE", "CodeInfo", "CompileError", "Diagnostic", "Severity", "plural"]
+__all__ = ["CATALOGUE", "CodeInfo", "CompileError", "Diagnostic", "Severity", "plural", "reason"]
 
 Severity = Literal["error", "warning"]
 
 _DETAILS = (("node", "node"), ("op", "operator"), ("shapes", "shapes"), ("why", "why"), ("hint", "what to do"))
 _LABEL_WIDTH = 12
+_PYTHON_SAYS = re.compile(r"values to unpack|invalid literal|could not convert|zip\(\)")
+
+
+def reason(error: Exception) -> str:
+    """What an exception says that was raised on purpose; Python's own words on a wrong operand become a sentence."""
+    said = str(error)
+    if isinstance(error, ValueError) and not _PYTHON_SAYS.search(said):
+        return said
+    return "an operand or attribute has another type, rank or number of elements than the operator takes"
 
 
 def plural(count: int, noun: str) -> str:

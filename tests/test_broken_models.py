@@ -108,3 +108,16 @@ def test_scales_may_be_fractions(text: str, code: int, tmp_path: pytest.TempPath
     onnx.save(n.model(n.add("MatMul", n.input([1, 4]), np.ones((4, 2), np.float32))), path)
     result = CliRunner().invoke(app, ["inspect", path, "-q", "--input-scale", text])
     assert result.exit_code == code, result.output
+
+
+@pytest.mark.parametrize("case", ["weights of rank 1", "Quant without a bit width"])
+def test_operands_that_do_not_fit_are_told_in_words(case: str) -> None:
+    """Python's own words, such as "tuple index out of range", tell a user nothing."""
+    n = Net()
+    x = n.input([1, 3, 4, 4])
+    if case == "Quant without a bit width":
+        y = n.add("Quant", x, 1.0, 0.0, domain="qonnx.custom_op.general")
+    else:
+        y = n.add("Conv", x, np.ones(3, np.float32))
+    (found,) = problems(n.model(y, shape=[1, 3, 4, 4]))
+    assert found.code in ("BNN003", "BNN006") and "another type, rank or number" in found.message

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx
 
-from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.errors import CompileError, Diagnostic, reason
 from bnn2c.importer import finn, fused, quantisers
 from bnn2c.importer.limits import array_of
 from bnn2c.importer.rewriter import Rewriter
@@ -121,7 +121,7 @@ def _rewritten(rewrite: Rewrite, rewriter: Rewriter) -> list[onnx.NodeProto]:
     try:
         rewrite(rewriter)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        message = f"{node.op_type} is not what its definition says: {error}"
+        message = f"{node.op_type} is not what its definition says: {reason(error)}"
         raise CompileError.single("BNN003", message, node=node.name, op=node.op_type) from error
     return rewriter.nodes
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.errors import CompileError, Diagnostic, reason
 from bnn2c.importer.call import Call, attributes
 from bnn2c.importer.context import Context
 from bnn2c.importer.control import CONTROL
@@ -74,7 +74,7 @@ class Interpreter:
                 if not isinstance(tensor, Parts):
                     self.ctx.limits.room(tensor.shape, call.name)
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
-            raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {error}") from error
+            raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {reason(error)}") from error
         return results
 
     def outputs(self, call: Call, scope: Scope) -> Sequence[Value]:
