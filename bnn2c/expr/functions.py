@@ -44,6 +44,10 @@ def _sigmoid(x: Array) -> Array:
         return np.asarray((1 / (1 + np.exp(-x))).astype(x.dtype))
 
 
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.logaddexp(x.dtype.type(0), x))
+
+
 def _erf(x: Array) -> Array:
     from math import erf
 
@@ -82,6 +86,7 @@ FUNCTIONS: dict[str, Function] = {
     "log": Function(_quiet(np.log), "logf({0})", 60, 1, libm=True),
     "tanh": Function(np.tanh, "tanhf({0})", 70, 1, libm=True),
     "sigmoid": Function(_sigmoid, "bnn2c_sigmoidf({0})", 80, 1, libm=True),
+    "softplus": Function(_softplus, "bnn2c_softplusf({0})", 130, 1, libm=True),
     "erf": Function(_erf, "erff({0})", 80, 1, libm=True),
     "sin": Function(np.sin, "sinf({0})", 70, libm=True),
     "cos": Function(np.cos, "cosf({0})", 70, libm=True),

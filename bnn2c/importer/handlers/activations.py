@@ -40,7 +40,7 @@ def smooth(ctx: Context, call: Call) -> Sequence[Tensor]:
     if call.op == "Reciprocal":
         return [e("div", 1.0, x)]
     if call.op == "Softplus":
-        return [e("log", e("add", e("exp", x), 1.0))]
+        return [e("softplus", x)]
     if call.op == "Softsign":
         return [e("div", x, e("add", e("abs", x), 1.0))]
     if call.op == "ThresholdedRelu":
@@ -66,7 +66,7 @@ def gated(ctx: Context, call: Call) -> Sequence[Tensor]:
     if call.op == "Swish":
         return [e("mul", x, e("sigmoid", e("mul", x, call.attrs.get("alpha", 1.0))))]
     if call.op == "Mish":
-        return [e("mul", x, e("tanh", e("log", e("add", e("exp", x), 1.0))))]
+        return [e("mul", x, e("tanh", e("softplus", x)))]
     if call.attrs.get("approximate") == "tanh":
         cubic = e("add", x, e("mul", e("mul", e("mul", x, x), x), 0.044715))
         gate = e("tanh", e("mul", cubic, float(np.sqrt(2 / np.pi))))

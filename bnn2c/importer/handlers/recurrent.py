@@ -21,7 +21,7 @@ from bnn2c.importer.tensors import Array, Tensor
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-SIMPLE = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu"}
+SIMPLE = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softplus": "softplus"}
 ALPHA = ("Affine", "Elu", "HardSigmoid", "LeakyRelu", "ScaledTanh", "ThresholdedRelu")
 BETA = ("Affine", "HardSigmoid", "ScaledTanh")
 Activation = Callable[[Tensor], Tensor]
@@ -212,7 +212,6 @@ def _activation(ctx: Context, call: Call, names: Sequence[str]) -> Activation:
         "HardSigmoid": lambda x: e("max", e("min", e("add", e("mul", x, alpha), beta), 1.0), 0.0),
         "ScaledTanh": lambda x: e("mul", e("tanh", e("mul", x, beta)), alpha),
         "Elu": lambda x: e("where", e("lt", x, 0.0), e("mul", e("sub", e("exp", x), 1.0), alpha), x),
-        "Softplus": lambda x: e("log", e("add", e("exp", x), 1.0)),
         "ThresholdedRelu": lambda x: e("where", e("gt", x, alpha), x, 0.0),
         "Softsign": lambda x: e("div", x, e("add", e("abs", x), 1.0)),
     }
