@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +124,25 @@ def test_operands_that_do_not_fit_are_told_in_words(case: str) -> None:
         y = n.add("Conv", x, np.ones(3, np.float32))
     (found,) = problems(n.model(y, shape=[1, 3, 4, 4]))
     assert found.code in ("BNN003", "BNN006") and "another type, rank or number" in found.message
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_slice_of_nothing_does_not_end_the_process(step: int) -> None:
+    """ONNX's shape inference aborts there; in a process of its own, so that the abort would be seen."""
+    code = f"""
+import numpy as np
+from models import Net, compiled
+from bnn2c.errors import CompileError
+n = Net()
+empty = n.const(np.zeros((1, 0), np.float32))
+rest = n.add("Slice", empty, np.array([0]), np.array([5]), np.array([1]), np.array([{step}]))
+n.nodes.append(__import__("onnx").helper.make_node("Concat", [n.input([1, 4]), rest], ["y"], axis=1))
+try:
+    compiled(n.model("y", shape=[1, 4]))
+except CompileError as error:
+    assert error.diagnostics[0].code.startswith("BNN")
+"""
+    here = Path(__file__).resolve().parent
+    paths = os.pathsep.join(map(str, (here, here.parent)))
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()

@@ -15,6 +15,7 @@ from bnn2c.importer.functions import EXPANDED, function_of, operands_of
 from bnn2c.importer.half import note_half
 from bnn2c.importer.handlers import handler_for
 from bnn2c.importer.handlers.sequences import SEQUENCE
+from bnn2c.importer.inference import infer_shapes
 from bnn2c.importer.inputs import declare_input, declare_output
 from bnn2c.importer.limits import Limits, array_of
 from bnn2c.importer.order import needed_nodes
@@ -127,7 +128,7 @@ def initialisers(graph: onnx.GraphProto) -> Scope:
 def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto]) -> list[Diagnostic]:
     """Unsupported operators behind another problem, which hid them; shapes as ONNX infers them."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(model).graph
+        inferred = infer_shapes(model).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         inferred = model.graph
     infos = (*inferred.input, *inferred.value_info, *inferred.output)

@@ -13,6 +13,7 @@ from onnx import inliner
 from bnn2c.errors import CompileError, plural
 from bnn2c.importer.custom import expand_custom, replace_sign
 from bnn2c.importer.external_data import load_external
+from bnn2c.importer.inference import infer_shapes
 from bnn2c.importer.limits import check_limits, check_text
 from bnn2c.importer.order import check_order
 from bnn2c.importer.sparse import make_dense
@@ -122,7 +123,7 @@ def _state_output_shapes(model: onnx.ModelProto) -> None:
     if not open_outputs:
         return
     try:
-        found = {o.name: o.type.tensor_type for o in onnx.shape_inference.infer_shapes(model).graph.output}
+        found = {o.name: o.type.tensor_type for o in infer_shapes(model).graph.output}
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         found = {}  # the checker or the importer names the node
     for output in open_outputs:
