@@ -17,6 +17,7 @@ from bnn2c.toolchain import ToolchainMissing, build_shared
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits"
 OK, DAMAGED = 0, 4
+CHECK = '#include "kws_check.h"\nint main(void) { return (int)kws_check(); }\n'
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +106,33 @@ def test_check_and_selftest_under_qemu(
         answers.append([int(word) for word in done.stdout.split()])
     assert answers[0] == [OK, 0]
     assert answers[1][0] == DAMAGED
+
+
+def last_flipped(files: dict[str, str], place: int) -> str:
+    """kws_weights.c with the lowest bit of the last element of one array flipped."""
+    source = files["kws_weights.c"]
+    arrays = list(re.finditer(r"= \{([^}]*?)(0x[0-9A-F]+|\d+)(u?)\s*\};", source))
+    found = arrays[place % len(arrays)]
+    number = int(found[2], 0) ^ 1
+    return source[: found.start(2)] + (f"0x{number:08X}" if "x" in found[2] else str(number)) + source[found.end(2) :]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_the_last_element_of_an_array_counts(compiled: Compiled, tmp_path: Path, place: int) -> None:
+    files = {**compiled.files, "kws_weights.c": last_flipped(compiled.files, place)}
+    for name, text in {**files, "main.c": CHECK}.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    parts = [str(tmp_path / name) for name in ("kws_check.c", "kws_weights.c", "main.c")]
+    subprocess.run(["gcc", "-std=c99", *parts, "-o", str(tmp_path / "run")], check=True, timeout=120)
+    assert subprocess.run([str(tmp_path / "run")], check=False, timeout=60).returncode == DAMAGED
+
+
+def test_the_header_of_the_check_is_cpp(compiled: Compiled, tmp_path: Path) -> None:
+    for name, text in {**compiled.files, "main.cpp": CHECK}.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    for name in ("kws_check", "kws_weights"):
+        command = ["gcc", "-std=c99", "-c", str(tmp_path / f"{name}.c"), "-o", str(tmp_path / f"{name}.o")]
+        subprocess.run(command, check=True, timeout=120)
+    parts = [str(tmp_path / name) for name in ("main.cpp", "kws_check.o", "kws_weights.o")]
+    subprocess.run(["g++", *parts, "-o", str(tmp_path / "run")], check=True, timeout=120)
+    assert subprocess.run([str(tmp_path / "run")], check=False, timeout=60).returncode == OK
