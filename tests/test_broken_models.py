@@ -126,23 +126,25 @@ def test_operands_that_do_not_fit_are_told_in_words(case: str) -> None:
     assert found.code in ("BNN003", "BNN006") and "another type, rank or number" in found.message
 
 
-@pytest.mark.parametrize("step", [1, -1])
-def test_a_slice_of_nothing_does_not_end_the_process(step: int) -> None:
+def test_a_slice_of_a_size_below_zero_does_not_end_the_process() -> None:
     """ONNX's shape inference aborts there; in a process of its own, so that the abort would be seen."""
-    code = f"""
+    code = """
 import numpy as np
+import onnx
 from models import Net, compiled
 from bnn2c.errors import CompileError
 n = Net()
-empty = n.const(np.zeros((1, 0), np.float32))
-rest = n.add("Slice", empty, np.array([0]), np.array([5]), np.array([1]), np.array([{step}]))
-n.nodes.append(__import__("onnx").helper.make_node("Concat", [n.input([1, 4]), rest], ["y"], axis=1))
+y = n.add("Conv", np.zeros((8, 3, 3, 3), np.float32), n.input([1, 3, 7, 2]))
+y = n.add("Slice", y, np.array([0]), np.array([4]), np.array([2]))
+model = n.model(shape=[])
+model.graph.output.append(onnx.helper.make_tensor_value_info(y, onnx.TensorProto.FLOAT, None))
 try:
-    compiled(n.model("y", shape=[1, 4]))
+    compiled(model)
 except CompileError as error:
-    assert error.diagnostics[0].code.startswith("BNN")
+    print(error.diagnostics[0].code)
 """
     here = Path(__file__).resolve().parent
     paths = os.pathsep.join(map(str, (here, here.parent)))
-    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True)
-    assert run.returncode == 0, run.stderr.decode()
+    environment = {**os.environ, "PYTHONPATH": paths}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "BNN006\n"), run.stderr

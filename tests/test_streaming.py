@@ -264,6 +264,9 @@ def test_a_stream_may_end_after_any_number_of_frames(tmp_path: Path) -> None:
         window = compile_model(same_stack(length, "frames"), Options(name="net"))
         expected = window.reference([frames.T[None]])[0][0].T
         np.testing.assert_allclose(np.array(found), expected, rtol=0, atol=1e-5)
+        before = bytes(state)
+        assert library.net_flush(ctypes.c_uint32(stream.manifest["stream"]["flush_steps"]), state, target) == 3
+        assert bytes(state) == before, "there is nothing to flush any more"
 
 
 @pytest.mark.parametrize(
