@@ -271,3 +271,13 @@ def test_too_many_winners_are_refused() -> None:
     model = n.model(n.add("TopK", n.input([1, 100]), np.array([50]), count=2), shape=[1, 50])
     with pytest.raises(CompileError, match="k from 1 to 16"):
         compiled(model)
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+def test_channels_that_are_constants_of_their_own(pads: list[int], agree: Callable[..., Compiled]) -> None:
+    """A quantiser behind a Relu, as some exporters write it, is +scale everywhere: one level in each channel."""
+    n = Net()
+    x = n.add("Relu", n.input([1, 40, 4, 4]))
+    x = n.add("Where", n.add("GreaterOrEqual", x, 0.0), 1.0, -1.0)
+    x = n.add("Mul", x, (np.arange(40, dtype=np.float32) / 8 + 0.5).reshape(1, 40, 1, 1))
+    agree(n.model(n.add("Conv", x, signs(5, 40, 3, 3), pads=pads)))

@@ -11,7 +11,9 @@ from models import Array, Net, compiled, ort_session
 from onnx import helper, numpy_helper
 
 from bnn2c.errors import CompileError
+from bnn2c.importer import load_model
 from bnn2c.toolchain import build_shared
+from bnn2c.verify.reference import Reference
 
 SHAPE = [4, 8]
 WEIGHTS = np.random.default_rng(1).choice(np.float32([-1, 0, 1]), SHAPE)
@@ -52,6 +54,16 @@ def test_sparse_weights(kind: str, flat: bool, tmp_path: Path) -> None:
     for seed in range(4):
         x = np.random.default_rng(seed).standard_normal([1, 4]).astype(np.float32)
         np.testing.assert_array_equal(library.run([x])[0], reference([x])[0])
+
+
+def test_types_that_shape_inference_stated() -> None:
+    """Behind an Identity it says that the tensor is sparse, which it is no longer."""
+    model = network("initializer", flat=True)
+    model.graph.node[-1].input[1] = "same"
+    model.graph.node.insert(0, helper.make_node("Identity", ["w"], ["same"]))
+    stated = model.graph.value_info.add(name="same")
+    stated.type.sparse_tensor_type.elem_type = onnx.TensorProto.FLOAT
+    assert Reference(load_model(model)).run([np.ones((1, 4), np.float32)])[0].shape == (1, 8)
 
 
 @pytest.mark.parametrize(

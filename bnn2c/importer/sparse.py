@@ -32,6 +32,14 @@ def make_dense(model: onnx.ModelProto, options: Options) -> None:
         if isinstance(graph, onnx.GraphProto):
             graph.initializer.extend(_dense(one, options) for one in graph.sparse_initializer)
             del graph.sparse_initializer[:]
+            _forget_types(graph)
+
+
+def _forget_types(graph: onnx.GraphProto) -> None:
+    """Drop stated types that were those of sparse tensors."""
+    kept = [info for info in graph.value_info if info.type.WhichOneof("value") != "sparse_tensor_type"]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

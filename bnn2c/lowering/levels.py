@@ -114,10 +114,10 @@ def level_table(steps: Steps) -> tuple[Array, Array] | None:
 
 
 def _per_channel(steps: Steps) -> tuple[Array, Array] | None:
-    """Levels that differ between channels: equally many in all, ranked within each."""
+    """Levels that differ between channels: equally many in all, at least two, ranked within each."""
     channels = steps.values.shape[2]
     sets = [np.unique(steps.values[:, :, c])[::-1] for c in range(channels)]
-    count = max(map(len, sets))
+    count = max(2, *map(len, sets))
     if count > MAX_LEVELS:
         return None
     values = np.zeros((channels, count))
