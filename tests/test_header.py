@@ -1,0 +1,61 @@
+"""What the generated header says is what the network has: sizes, hash, layers, whose the files are."""
+
+from __future__ import annotations
+
+import re
+from math import prod
+
+import numpy as np
+import pytest
+from models import Net, compiled
+
+from bnn2c.pipeline import Compiled
+from bnn2c.targets import list_targets
+
+
+def network(weight: float = 1.0, target: str = "portable") -> Compiled:
+    n = Net()
+    x = n.add("Sign", n.add("Sub", n.input([1, 3, 5, 5]), 0.5))
+    x = n.add("Conv", x, np.where(np.arange(270).reshape(10, 3, 3, 3) % 7 > 2, weight, -1.0).astype(np.float32))
+    x = n.add("Sign", n.add("Add", x, 0.5))
+    return compiled(n.model(x, n.add("Flatten", x)), name="kws", target=target)
+
+
+def macros(found: Compiled) -> dict[str, str]:
+    """Name without the prefix -> value without the suffix u."""
+    return {name: value.rstrip("u") for name, value in re.findall(r"#define KWS_(\w+) (\S+)", found.files["kws.h"])}
+
+
+def test_the_sizes_of_inputs_outputs_and_layers() -> None:
+    found = network()
+    told, manifest = macros(found), found.manifest
+    for kind in ("input", "output"):
+        for port in manifest[f"{kind}s"]:
+            assert int(told[f"{kind.upper()}_{port['c_name'].upper()}_COUNT"]) == prod(port["shape"])
+            assert f" {port['c_name']}[{prod(port['shape'])}];" in found.files["kws.h"]
+    numbers = [str(number) for number in range(len(manifest["layers"]))]
+    assert told["LAYER_COUNT"] == str(len(numbers))
+    for hook in ("BEGIN", "END"):
+        assert re.findall(rf"BNN2C_LAYER_{hook}\((\d+)\);", found.files["kws.c"]) == numbers
+
+
+@pytest.mark.parametrize("target", list_targets())
+def test_memory_is_that_of_the_manifest_on_every_target(target: str) -> None:
+    found = network(target=target)
+    told = macros(found)
+    for name in ("arena_bytes", "arena_align", "stack_bytes"):
+        assert int(told[name.upper()]) == found.manifest[name]
+
+
+def test_the_hash_is_that_of_the_model() -> None:
+    first, same, other = (network(), network(), network(weight=0.5))
+    hashes = [macros(found)["MODEL_SHA256"].strip('"') for found in (first, same, other)]
+    assert hashes[0] == hashes[1] != hashes[2] and re.fullmatch("[0-9a-f]{64}", hashes[0])
+    assert hashes[0] == first.manifest["model_sha256"]
+
+
+def test_whose_the_files_are() -> None:
+    files = network().files
+    assert "others that carry the model's name belong to you" in " ".join(files["kws.h"].replace("*", " ").split())
+    assert "MIT licence" in files["kws.h"]
+    assert "SPDX-License-Identifier: MIT" in files["bnn2c.h"]
