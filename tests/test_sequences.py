@@ -99,6 +99,21 @@ def test_a_real_embedding_that_is_binarised_is_packed(shift: float, tmp_path: Pa
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
+def test_a_table_of_signs_stays_packed_when_its_rows_are_scaled(tmp_path: Path) -> None:
+    """`rows * scale + bias` has as many values as elements: a table of them would take 32 bits for each sign."""
+    g = sequence_models.Onnx(22)
+    rows = g("Mul", g("Gather", g.constant(g.signs(50, 32)), "x"), g.constant(g.normal(32)))
+    g("Tanh", g("Add", rows, g.constant(g.normal(32))), name="y")
+    model = g.model({"x": [1, 9]}, {"y": [1, 9, 32]})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
+    compiled = compile_model(model, Options(name="net"))
+    assert compiled.manifest["weights_bytes"] < 50 * 4 + 32 * 4 * 3
+    ids = np.random.default_rng(0).integers(0, 50, (1, 9)).astype(np.int32)
+    expected = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": ids})[0]
+    found = build_shared(compiled.files, compiled.manifest, tmp_path).run([ids])[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
 def test_kept_states_are_one_tensor_without_copies(tmp_path: Path) -> None:
     compiled = check(sequence_models.unrolled_gru(8, every_step=True), tmp_path)
     assert kinds(compiled)[0] == "loop"

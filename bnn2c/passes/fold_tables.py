@@ -4,8 +4,8 @@
 constants for all of them: it computes each element from that element alone. Exact: the same float32 operations, at
 compile time. A real embedding that a network binarises becomes a table of signs, a bit per element.
 
-Done where the results take few values (such a table is packed), or where nothing else reads the rows, so that no
-second table of real numbers appears.
+Done where the results take few values (such a table is packed), or where the rows are real numbers already that
+nothing else reads, so that neither a second table of real numbers appears nor one instead of a packed table.
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ def fold_tables(graph: Graph) -> Graph:
             alone = all(
                 made[name] is tables[name] and len(readers[name]) == 1 for name in node.inputs if name in tables
             )
-            if alone or len(np.unique(folded.op.table)) <= MAX_LEVELS:
+            if _few(folded) or (alone and not all(map(_few, known))):
                 made[node.output] = folded
     return drop_dead(replace(graph, nodes=tuple(made.values())))
+
+
+def _few(node: Node) -> bool:
+    return isinstance(node.op, Embedding) and len(np.unique(node.op.table)) <= MAX_LEVELS
 
 
 def _folded(node: Node, tables: list[Node]) -> Node | None:
