@@ -48,7 +48,9 @@ class Core:
 
     def shapes(self) -> dict[str, networks.Conv]:
         """What it is fitted on."""
-        more = TABLES if self.family in ("table_rows", "popcount_lanes") else MORE
+        if self.key == "avx512":
+            return VECTORS
+        more = TABLES if self.family == "table_rows" else MORE
         return STEPS if self.family == "channel_steps" else {**networks.LAYERS, **more}
 
 
@@ -82,6 +84,14 @@ TABLES = {
     "256->256": networks.Conv(256, 256, size=3, pad=0),
     "256->512": networks.Conv(256, 512, dense=True),
     "512->512": networks.Conv(512, 512, dense=True),
+}
+VECTORS = {  # none of them is a row of bench.md, which checks the result
+    **TABLES,
+    "1x1 of 128": networks.Conv(128, 64, size=7, kernel=1, pad=0),
+    "5x5 32->96": networks.Conv(32, 96, size=9, kernel=5, pad=2),
+    "96->64 stride 2": networks.Conv(96, 64, size=11, stride=2),
+    "12x12": networks.Conv(size=12, pad=0),
+    "64->32": networks.Conv(64, 32, size=12),
 }
 MORE = {"narrow": networks.Conv(32, 32, size=8), "dense 256": networks.Conv(256, 256, dense=True)}
 

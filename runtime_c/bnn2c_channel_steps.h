@@ -47,7 +47,7 @@ BNN2C_INLINE const bnn2c_lanes *bnn2c_step_window(const bnn2c_lanes *patch, cons
 
 /* c[3..digits-1] += a carry. */
 BNN2C_INLINE void bnn2c_add_step_carry(bnn2c_lanes *c, bnn2c_lanes carry, uint32_t digits) {
-  BNN2C_UNROLL(10)
+  BNN2C_FLAT
   for (uint32_t d = 3u; d < digits; d++) {
     carry = bnn2c_add_lanes(&c[d], carry);
   }
@@ -87,7 +87,7 @@ BNN2C_INLINE bnn2c_lanes bnn2c_lane_bit(uint32_t word, unsigned index) {
 BNN2C_INLINE bnn2c_lanes bnn2c_step_reaches(bnn2c_lanes lowest, const bnn2c_lanes *c, uint32_t bound,
                                             uint32_t digits) {
   bnn2c_lanes carry = bnn2c_lane_bit(bound, 0u) & ~lowest;
-  BNN2C_UNROLL(10)
+  BNN2C_FLAT
   for (unsigned d = 1u; d + 1u < digits; d++) {
     const bnn2c_lanes k = bnn2c_lane_bit(bound, d);
     carry ^= (k ^ c[d - 1u]) & (carry ^ k);
@@ -103,13 +103,13 @@ BNN2C_INLINE void bnn2c_run_steps(const bnn2c_channel_steps *p, const bnn2c_lane
   const uint32_t *const end = order + p->shape.out_c;
   bnn2c_lanes lowest;
   bnn2c_lanes c[10];
-  BNN2C_UNROLL(10)
+  BNN2C_FLAT
   for (uint32_t d = 0u; d < digits; d++) {
     c[d] = BNN2C_NO_LANES;
   }
   step = bnn2c_add_step(step, patch, c, digits, near); /* counts ones, the others twos */
   lowest = c[0];
-  BNN2C_UNROLL(10)
+  BNN2C_FLAT
   for (uint32_t d = 1u; d < digits; d++) {
     c[d - 1u] = c[d];
   }

@@ -53,7 +53,7 @@ BNN2C_INLINE bnn2c_lane_pair bnn2c_add_mixed8(bnn2c_lanes *c, const bnn2c_lanes 
   bnn2c_lanes x[8];
   bnn2c_lane_pair low;
   bnn2c_lane_pair high;
-  BNN2C_UNROLL(8)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < 8u; i++) {
     x[i] = bnn2c_listed(window, entry[i]) ^ bnn2c_broadcast(signs, i);
   }

@@ -6,6 +6,7 @@
  * BNN2C_STEADY     -O2 even at -Os, and no scheduling before register allocation: it spills the counters (4.94 -> 4.39
  *                  instructions per 32 products of one kernel on Cortex-M4)
  * BNN2C_UNROLL(n)  unroll the following loop of at most n rounds, at any optimisation level
+ * BNN2C_FLAT       unroll the following loop completely; its number of rounds is a constant up to 16
  * BNN2C_KEEP(x)    the value of x is computed here, into one register: no re-association with its uses, and
  *                  on a loop's counter: no call of memset or memcpy in place of the loop
  */
@@ -39,10 +40,13 @@
 #define BNN2C_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define BNN2C_UNROLL(n) BNN2C_PRAGMA(clang loop unroll_count(n))
+#define BNN2C_FLAT BNN2C_PRAGMA(clang loop unroll(full))
 #elif defined(__GNUC__)
 #define BNN2C_UNROLL(n) BNN2C_PRAGMA(GCC unroll n)
+#define BNN2C_FLAT BNN2C_PRAGMA(GCC unroll 16)
 #else
 #define BNN2C_UNROLL(n)
+#define BNN2C_FLAT
 #endif
 
 #endif /* BNN2C_COMPILER_H */

@@ -93,7 +93,7 @@ BNN2C_INLINE bnn2c_lanes bnn2c_gather_words(const uint32_t *words, bnn2c_lanes o
   return words[offsets];
 #else
   bnn2c_lanes found = BNN2C_NO_LANES;
-  BNN2C_UNROLL(8)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < (unsigned)BNN2C_LANE_WORDS; i++) {
     found[i] = words[offsets[i]];
   }
@@ -108,7 +108,7 @@ BNN2C_INLINE void bnn2c_scatter_words(uint32_t *to, bnn2c_lanes offsets, bnn2c_l
 #elif BNN2C_LANE_WORDS == 1
   to[offsets] = words;
 #else
-  BNN2C_UNROLL(8)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < (unsigned)BNN2C_LANE_WORDS; i++) {
     to[offsets[i]] = words[i];
   }

@@ -108,7 +108,7 @@ BNN2C_INLINE void bnn2c_paired_table(const bnn2c_lanes *four, bnn2c_lanes *table
   table[5] = high_minus - minus;
   table[6] = high_minus + minus;
   table[7] = high_minus - plus;
-  BNN2C_UNROLL(8)
+  BNN2C_FLAT
   for (uint32_t i = 0u; i < 8u; i++) {
     table[15u - i] = BNN2C_NO_LANES - table[i];
   }

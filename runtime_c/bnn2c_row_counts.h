@@ -1,8 +1,8 @@
 /* bnn2c_row_counts.h - mismatches of a patch with BNN2C_ROWS weight rows, by what counts bits on the machine.
  *
  * NEON (vcnt on 16 bytes), AVX-512 (vpopcntd) or a scalar instruction (Zbb cpop, x86 popcnt). The order of the words is
- * that of bnn2c_popcount_rows.h: the same word of eight rows, then the next. A vector holds a word of four rows (of eight
- * with AVX-512), so every row has lanes of its own and nothing is added across a vector until the end.
+ * that of bnn2c_popcount_rows.h: the same word of eight rows, then the next. A vector holds a word of four rows (eight
+ * with AVX-512), so every row has lanes of its own; nothing is added across a vector until the end.
  */
 #ifndef BNN2C_ROW_COUNTS_H
 #define BNN2C_ROW_COUNTS_H
@@ -29,8 +29,12 @@
 
 #if defined(__ARM_NEON)
 
-/* The values are computed here, in the order of the source: gcc would move them on the stack, or from place to place. */
+/* The values are computed here, in the order of the source: gcc would move them about, and clang load all first. */
+#if defined(__clang__)
+#define BNN2C_KEEP_VECTORS(a, b) __asm__ volatile("" : "+w"(a), "+w"(b) : : "memory")
+#else
 #define BNN2C_KEEP_VECTORS(a, b) __asm__("" : "+w"(a), "+w"(b))
+#endif
 
 typedef uint16x8_t bnn2c_row_counts;
 
@@ -59,7 +63,8 @@ BNN2C_INLINE uint32x4x2_t bnn2c_load8(const uint32_t **from) {
   } eight_words; /* gcc before 14 has no intrinsic for this instruction */
   __asm__("vld1.32 %h0, [%1]!" : "=w"(value), "+r"(*from) : "m"(*(const eight_words *)*from));
 #else
-  value = vld1q_u32_x2(*from);
+  value.val[0] = vld1q_u32(*from); /* vld1q_u32_x2 of clang 14 wants an address that is a multiple of 32 */
+  value.val[1] = vld1q_u32(*from + 4);
   *from += 8;
 #endif
   return value;
@@ -111,7 +116,7 @@ BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weigh
   const uint32_t *w[BNN2C_ROW_BLOCKS];
   uint16x8_t half[2u * BNN2C_ROW_BLOCKS];
   const uint32_t *const fours = patch + words / 4u * 4u;
-  BNN2C_UNROLL(4)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < blocks; i++) {
     w[i] = *weights + i * BNN2C_ROWS * words;
     half[2u * i] = vdupq_n_u16(0u);
@@ -119,13 +124,13 @@ BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weigh
   }
   while (patch != fours) {
     uint32x4_t act[4];
-    BNN2C_UNROLL(4)
+    BNN2C_FLAT
     for (unsigned i = 0u; i < 4u; i++) {
       act[i] = vld1q_dup_u32(patch);
       patch++;
       BNN2C_KEEP(patch);
     }
-    BNN2C_UNROLL(4)
+    BNN2C_FLAT
     for (unsigned i = 0u; i < blocks; i++) {
       bnn2c_count_words4(act, &w[i], half + 2u * i);
     }
@@ -137,20 +142,20 @@ BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weigh
     BNN2C_KEEP(patch);
     act[1] = vld1q_dup_u32(patch);
     patch++;
-    BNN2C_UNROLL(4)
+    BNN2C_FLAT
     for (unsigned i = 0u; i < blocks; i++) {
       bnn2c_count_words2(act, &w[i], half + 2u * i);
     }
   }
   if ((words & 1u) != 0u) {
     const uint32x4_t act = vld1q_dup_u32(patch);
-    BNN2C_UNROLL(8)
+    BNN2C_FLAT
     for (unsigned i = 0u; i < 2u * blocks; i++) {
       half[i] = vpadalq_u8(half[i], bnn2c_differ(act, vld1q_u32(w[i / 2u] + 4u * (i % 2u))));
     }
   }
   *weights += blocks * BNN2C_ROWS * words;
-  BNN2C_UNROLL(4)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < blocks; i++) {
     counts[i] = bnn2c_join_halves(half[2u * i], half[2u * i + 1u]);
   }
@@ -173,7 +178,7 @@ BNN2C_INLINE uint32_t bnn2c_rows_above(const bnn2c_row_counts *counts, unsigned 
   const uint16x8_t low = vld1q_u16(bit);
   const uint16x8_t high = vshlq_n_u16(low, 8);
   uint32_t bits = 0u;
-  BNN2C_UNROLL(2)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < blocks; i += 2u) {
     uint16x8_t set = vandq_u16(vcgtq_s16(vreinterpretq_s16_u16(counts[i]), vld1q_s16(t + BNN2C_ROWS * i)), low);
     if (i + 1u < blocks) {
@@ -227,7 +232,7 @@ typedef struct {
   uint32_t row[BNN2C_ROWS];
 } bnn2c_row_counts;
 
-/* Always inline, unlike bnn2c_popcount32, which functions with attributes of their own call: 1.5 times the instructions. */
+/* Always inline, unlike bnn2c_popcount32, which functions with attributes of their own call. */
 BNN2C_INLINE uint32_t bnn2c_popcount(uint32_t x) {
 #if defined(__GNUC__)
   return (uint32_t)__builtin_popcount(x);
@@ -246,7 +251,7 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_block(const uint32_t *patch, const uin
   BNN2C_UNROLL(4)
   while (patch != end) {
     const uint32_t act = *patch;
-    BNN2C_UNROLL(8)
+    BNN2C_FLAT
     for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
       counts.row[r] += bnn2c_popcount(act ^ w[r]);
     }
@@ -259,22 +264,23 @@ BNN2C_INLINE bnn2c_row_counts bnn2c_count_block(const uint32_t *patch, const uin
 
 BNN2C_INLINE uint32_t bnn2c_block_above(bnn2c_row_counts counts, const int16_t *t) {
   uint32_t bits = 0u;
-  BNN2C_UNROLL(8)
+  BNN2C_FLAT
   for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
-    bits |= (((int32_t)counts.row[r] > t[r]) ? 1u : 0u) << r;
+    uint32_t above = ((int32_t)counts.row[r] > t[r]) ? 1u : 0u; /* clang would branch without BNN2C_KEEP */
+    BNN2C_KEEP(above);
+    bits |= above << r;
   }
   return bits;
 }
 
 BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) { return counts.row[row]; }
-
 #endif
 
 #if !defined(__ARM_NEON)
 /* Mismatches of `blocks` blocks of eight rows; moves on behind them. */
 BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weights, uint32_t words, unsigned blocks,
                                    bnn2c_row_counts *counts) {
-  BNN2C_UNROLL(4)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < blocks; i++) {
     counts[i] = bnn2c_count_block(patch, weights, words);
   }
@@ -283,7 +289,7 @@ BNN2C_INLINE void bnn2c_count_rows(const uint32_t *patch, const uint32_t **weigh
 /* Bit r is set where row r of the blocks has more than t[r] mismatches. */
 BNN2C_INLINE uint32_t bnn2c_rows_above(const bnn2c_row_counts *counts, unsigned blocks, const int16_t *t) {
   uint32_t bits = 0u;
-  BNN2C_UNROLL(4)
+  BNN2C_FLAT
   for (unsigned i = 0u; i < blocks; i++) {
     bits |= bnn2c_block_above(counts[i], t + BNN2C_ROWS * i) << (BNN2C_ROWS * i);
   }

@@ -114,7 +114,7 @@ BNN2C_INLINE void bnn2c_table_set(const bnn2c_table_rows *p, unsigned vectors, u
         nibbles = bnn2c_table_nibbles(source + *offset);
         offset++;
       }
-      BNN2C_UNROLL(16)
+      BNN2C_FLAT
       for (unsigned byte = 0u; byte < 8u * step; byte++) {
         const __m256i row = (made != 0u) ? bnn2c_table_row(nibbles, choices, counts, byte)
                                          : bnn2c_table_load(source + 32u * byte);
@@ -173,7 +173,7 @@ BNN2C_NOINLINE void bnn2c_table_patch(const bnn2c_table_rows *p, const uint8_t *
   for (uint32_t block = 0u; block < p->blocks; block++) {
     const __m256i nibbles = bnn2c_table_nibbles(window + p->offsets[block]);
     BNN2C_KEEP(choices);
-    BNN2C_UNROLL(8)
+    BNN2C_FLAT
     for (unsigned byte = 0u; byte < 8u; byte++) {
       _mm256_storeu_si256((__m256i_u *)rows, bnn2c_table_row(nibbles, choices, counts, byte));
       rows += 32;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from bnn2c.pipeline import compile_model
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
 
+import compilers  # noqa: E402
 import diff  # noqa: E402
 import goals  # noqa: E402
 import measure  # noqa: E402
@@ -64,6 +66,18 @@ def test_command_counts_layers(small: Path) -> None:
     assert layer["i32"] == pytest.approx(32 * layer["instructions"] / layer["binary_macs"], abs=1e-3)
     assert found["cycles_estimate"] > found["instructions"]
     assert found["flash_bytes"] == found["code_bytes"] + found["constant_bytes"]
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("target", ["cortex-m4", "rv32imc", "cortex-a7"])
+def test_command_counts_what_clang_makes(small: Path, target: str) -> None:
+    if not shutil.which("clang"):
+        pytest.skip("clang is not installed")
+    result = bench(str(small), "--target", target, "--compiler", "clang", "--opt", "-O2", "--json")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["results"]
+    assert (found["compiler"], found["flag"]) == ("clang", "-O2")
+    assert 0 < max(layer["instructions"] for layer in found["layers"]) <= found["instructions"]
 
 
 @pytest.mark.cross
@@ -163,6 +177,13 @@ def test_page_and_picture_are_those_of_the_results() -> None:
     assert page.PAGE.read_text("utf-8") == page.page(ROWS)
     assert (BENCH / "results.svg").read_text("utf-8") == plot.plot(ROWS)
     assert ElementTree.fromstring(plot.plot(ROWS)).tag.endswith("svg")
+
+
+def test_table_of_compilers_is_that_of_the_counts() -> None:
+    text = compilers.PAGE.read_text("utf-8")
+    assert compilers.with_table(text, compilers.stored()) == text
+    layers = {f"{layer}, {target}" for layer in ("C", "F") for target in compilers.TARGETS}
+    assert layers <= {row["key"] for row in compilers.stored()}
 
 
 def test_every_benchmarked_target_has_goals() -> None:

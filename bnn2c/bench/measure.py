@@ -25,14 +25,15 @@ _SAMPLES = 2
 _LAYER_KEYS = ("index", "name", "op", "kernel", "output_shape", "binary_macs", "real_macs", "weight_bytes")
 
 
-def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
+def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | None = None) -> Json:
     """Measure a compiled network on the target that it was compiled for.
 
     Two random samples are run, so that a count that depends on data shows.
 
     Args:
         compiled: the network.
-        compiler: instead of the target's own.
+        compiler: instead of the target's own, such as clang.
+        opt: optimisation flag instead of the one that belongs to `--optimize`.
 
     Returns:
         `target`, `optimize`, `compiler`, `instructions` (None on native targets, which are not emulated), `i32`
@@ -47,7 +48,7 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None) -> Json:
     options = compiled.options
     target = load_target(options.target)
     samples = random_vectors(_SAMPLES, compiled.imported, options).inputs
-    flag = OPTIMIZE_FLAGS[options.optimize]
+    flag = opt or OPTIMIZE_FLAGS[options.optimize]
     with tempfile.TemporaryDirectory(prefix="bnn2c-bench-") as folder:
         run = run_on_target(
             compiled.files, compiled.manifest, target, samples, Path(folder), opt=flag, compiler=compiler

@@ -40,6 +40,8 @@ def bench(
         typer.Option("--target", "-t", help="Targets: names separated by commas, or all.", show_default="cortex-m4"),
     ] = None,
     optimize: Annotated[str, typer.Option("--optimize", help="size, balanced, speed, or all.")] = "speed",
+    compiler: Annotated[str | None, typer.Option(help="Compiler instead of the target's own, such as clang.")] = None,
+    opt: Annotated[str | None, typer.Option(help="Its optimisation flag, such as -O2.")] = None,
     input_scale: InputScale = None,
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
@@ -69,7 +71,7 @@ def bench(
             for name in chosen_targets(target or ["cortex-m4"])
             for how in _levels(optimize)
         ]
-        results, missing = _measure(model, jobs, quiet)
+        results, missing = _measure(model, jobs, {"compiler": compiler, "opt": opt}, quiet)
         if json:
             print_json({"schema": 1, "model": str(model), "results": results})
         else:
@@ -89,7 +91,9 @@ def _levels(optimize: str) -> list[Any]:
     return [OptimizeFor(name) for name in names]
 
 
-def _measure(model: Path, jobs: list[Options], quiet: bool) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
+def _measure(
+    model: Path, jobs: list[Options], build: dict[str, str | None], quiet: bool
+) -> tuple[list[dict[str, Any]], list[Diagnostic]]:
     from bnn2c.bench import bench_model
     from bnn2c.cli.progress import progress
     from bnn2c.pipeline import compile_model
@@ -100,7 +104,7 @@ def _measure(model: Path, jobs: list[Options], quiet: bool) -> tuple[list[dict[s
         for options in jobs:
             step(f"{options.target}, {options.optimize}: counting")
             try:
-                results.append(bench_model(compile_model(model, options)))
+                results.append(bench_model(compile_model(model, options), **build))
             except ToolchainMissing as error:
                 missing.append(Diagnostic("BNN021", str(error)))
     return results, missing

@@ -14,12 +14,12 @@ STRUCT = "bnn2c_popcount_lanes"
 IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
 RESULTS = ("bits",)
 
-UNIT, BLOCK, TOGETHER = 32, 64, 4
+UNIT, LANES = 32, 16  # channels of an output word, of a vector
+TOGETHER = {2: 8, 4: 4, 6: 2, 8: 2, 10: 1, 12: 1, 14: 1, 16: 1}  # vectors of a block, and pixels
 
-# Instructions per vector of channels and word, of four pixels and of one, per word and block, per run and block, per
-# output vector, per block and per group of pixels, per word of the image; fitted to the layers of bench/networks.py
-# (within 2 %).
-_COSTS = (12.64, 3.22, 3.83, 19.09, 2.87, 36.3, 17.61, 2.57)
+# Instructions per one that counts, compares or broadcasts, per run and group of pixels, per group of pixels and block,
+# per word of the image that is copied; fitted by bench/fit_costs.py to layers that are not in bench/networks.py.
+_COSTS = (1.04, 32.64, -23.36, 3.88)
 
 
 def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:
@@ -35,49 +35,55 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     """Constants and C text; weight_bits uint8 [out_c, kernel_h, kernel_w, in_c], thresholds int32 [classes, out_c]."""
     if thresholds is None:
         raise ValueError("popcount_lanes has no raw output")
-    units, pixel = -(-shape.out_c // UNIT), _pixel_bytes(shape)
+    units, pixel, vectors = -(-shape.out_c // UNIT), _pixel_bytes(shape), block_vectors(shape)
     table = np.full((len(thresholds), units * UNIT), 2**31 - 1, np.int32)  # spare channels are always 0
     table[:, : shape.out_c] = np.clip(thresholds, -1, shape.taps)
     offsets, length = runs(shape, pixel)
     arrays: dict[str, Array] = {
         "offsets": np.array(offsets, np.uint16),
-        "weights": _interleave(lanes(weight_bits).reshape(shape.out_c, -1)),
+        "weights": _interleave(lanes(weight_bits).reshape(shape.out_c, -1), vectors * LANES),
         "thresholds": table,
         "row_class": shape.row_classes(),
         "col_class": shape.col_classes(),
     }
     numbers = f"{initializer(shape, pixel)}, {len(offsets)}u, {length // 4}u"
     template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $offsets, $weights, $thresholds}}"
-    return Layer(arrays, template, image_words(shape, pixel), "bnn2c_popcount_lanes")
+    return Layer(arrays, template, image_words(shape, pixel), f"{STRUCT}{vectors}")
 
 
 def _pixel_bytes(shape: ConvShape) -> int:
     return 4 * -(-shape.in_c // 32)
 
 
-def _interleave(rows: Array) -> Array:
-    """Words [out_c, words] in the order of the header: [blocks][words][channels], the last block of 32 or 64."""
-    padded = np.zeros((-(-len(rows) // UNIT) * UNIT, rows.shape[1]), np.uint32)
+def block_vectors(shape: ConvShape) -> int:
+    """Vectors of 16 channels that are counted together: as many as divide all of them evenly."""
+    vectors = -(-shape.out_c // UNIT) * UNIT // LANES
+    return max(n for n in TOGETHER if vectors % n == 0)
+
+
+def _interleave(rows: Array, block: int) -> Array:
+    """Words [out_c, words] in the order of the header: [blocks][words][channels of a block]."""
+    padded = np.zeros((-(-len(rows) // block) * block, rows.shape[1]), np.uint32)
     padded[: len(rows)] = rows
-    return np.concatenate([padded[at : at + BLOCK].T.reshape(-1) for at in range(0, len(padded), BLOCK)])
+    return padded.reshape(-1, block, rows.shape[1]).transpose(0, 2, 1)
 
 
 def work(shape: ConvShape) -> tuple[float, ...]:
     """What the coefficients of `_COSTS` are multiplied with."""
-    units, pixel = -(-shape.out_c // UNIT), _pixel_bytes(shape)
-    (offsets, length), (height, width) = runs(shape, pixel), image_size(shape)
-    words, blocks, vectors = len(offsets) * length // 4, -(-units // 2), 2 * units
-    fours, ones = shape.out_h * (shape.out_w // TOGETHER), shape.out_h * (shape.out_w % TOGETHER)
-    return (
-        fours * words * vectors,
-        ones * words * vectors,
-        (fours + ones) * words * blocks,
-        (fours + ones) * len(offsets) * blocks,
-        (4 * fours + ones) * vectors,
-        (fours + ones) * blocks,
-        fours + ones,
-        height * width * pixel / 4,
-    )
+    pixel, vectors = _pixel_bytes(shape), block_vectors(shape)
+    offsets, length = runs(shape, pixel)
+    words, blocks = len(offsets) * length // 4, -(-shape.out_c // UNIT) * UNIT // LANES // vectors
+    together, alone = divmod(shape.out_w, TOGETHER[vectors])
+    groups = shape.out_h * (together + alone) * blocks
+    counted = 3 * vectors * words + vectors + words  # XOR, count, add; compare and store; broadcast
+    return (shape.out_h * shape.out_w * blocks * counted, groups * len(offsets), groups, _copied_words(shape))
+
+
+def _copied_words(shape: ConvShape) -> float:
+    """Words of the image, if the input itself is none."""
+    (height, width), pixel = image_size(shape), _pixel_bytes(shape)
+    whole = width == shape.in_w and height <= shape.in_h and shape.in_c % 32 == 0
+    return 0 if whole and not (shape.pad_top or shape.pad_left) else height * width * pixel / 4
 
 
 def cost(shape: ConvShape) -> Cost:

@@ -16,13 +16,13 @@ ROWS = 8  # BNN2C_ROWS
 COUNTING = {"neon", "zbb", "popcnt"}
 
 # Instructions per row and word (with NEON of whole fours, and of the rest), per row, per patch word when channels fill
-# words and when not, and per pixel; fitted to QEMU counts by bench/fit_costs.py, but for avx512, which is reckoned.
+# words and when not, and per pixel (per tap with AVX-512); fitted to counts by bench/fit_costs.py.
 _COSTS: dict[str, tuple[float, ...]] = {
     "zbb": (4.27, 0, 6.4, 17.5, 24, 217),
     "aarch64": (0.87, 0.28, 0.98, 6, 39.8, 143),
     "armv7": (0.99, 0.32, 2.26, 9.7, 49.7, 177),
     "x86": (4.19, 0, 9.3, 28.5, 42, 265),
-    "avx512": (0.55, 0, 4, 25, 40, 200),
+    "avx512": (0.60, 2.35, 9.94, 34.41, 47.33),
 }
 
 
@@ -65,6 +65,8 @@ def work(shape: ConvShape, target: str) -> tuple[float, ...]:
     together = words // 4 * 4 if target in ("aarch64", "armv7") else words
     pixels = shape.out_h * shape.out_w
     rows, gathered = pixels * channels, (pixels * words, 0) if shape.in_c % 32 == 0 else (0, pixels * words)
+    if target == "avx512":
+        return (rows * words, rows, *gathered, pixels * shape.kernel_h * shape.kernel_w)
     return (rows * together, rows * (words - together), rows, *gathered, pixels)
 
 

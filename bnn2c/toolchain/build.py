@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from bnn2c.targets import Target
+from bnn2c.toolchain.clang import cross_clang
 from bnn2c.toolchain.errors import BuildFailed, DoesNotFit
 from bnn2c.toolchain.tools import find_compiler, missing, run_tool
 
@@ -28,22 +29,26 @@ class Builder:
 
     Attributes:
         target: whose compiler and flags are used.
-        compiler: command of the compiler.
+        compiler: command of the compiler, with the target's flags.
+        linker: command that links; the compiler itself, but for a clang in place of a cross gcc.
         opt: optimisation flag.
         cflags: further flags, for compiling and linking.
     """
 
     target: Target
     compiler: tuple[str, ...]
+    linker: tuple[str, ...]
     opt: str
     cflags: tuple[str, ...] = ()
 
     @classmethod
     def for_target(cls, target: Target, opt: str | None, cflags: Sequence[str], compiler: str | None) -> Builder:
         """The builder for a target; `opt` None takes the target's own. Raises ToolchainMissing."""
-        return cls(
-            target, tuple(find_compiler(target, compiler)), opt or OPTIMIZE_FLAGS[target.optimize], tuple(cflags)
-        )
+        found, level = find_compiler(target, compiler), opt or OPTIMIZE_FLAGS[target.optimize]
+        own = (*found, *target.flags)
+        clang = cross_clang(target, found)
+        linker = (*find_compiler(target), *target.flags) if clang else own
+        return cls(target, clang or own, linker, level, tuple(cflags))
 
     def compile(self, sources: Sequence[Path], folder: Path, flags: Sequence[str]) -> list[Path]:
         """Compile each source to an object file in `folder`.
@@ -55,7 +60,7 @@ class Builder:
         folder.mkdir(parents=True, exist_ok=True)
         objects = [folder / f"{source.stem}.o" for source in sources]
         for source, made in zip(sources, objects, strict=True):
-            command = [*self.compiler, *self.target.flags, self.opt, *flags, "-c", str(source), "-o", str(made)]
+            command = [*self.compiler, self.opt, *flags, "-c", str(source), "-o", str(made)]
             self._checked(run_tool(command, folder), f"compiling {source.name}")
         return objects
 
@@ -67,9 +72,13 @@ class Builder:
             BuildFailed: with the linker's messages.
         """
         inputs = [str(path) for path in objects]
-        fixed = [*self.target.flags, *self.target.link_flags, *self.cflags]
-        command = [*self.compiler, *fixed, *inputs, *flags, "-lm", "-o", str(program)]
+        fixed = [*self.target.link_flags, *self.cflags]
+        command = [*self.linker, *fixed, *inputs, *flags, "-lm", "-o", str(program)]
         self._checked(run_tool(command, program.parent), f"linking {program.name}")
+
+    def own(self) -> Builder:
+        """The builder with the target's own compiler, for what belongs to the target and not to the model."""
+        return replace(self, compiler=self.linker)
 
     def _checked(self, done: CompletedProcess[str], step: str) -> None:
         if done.returncode == 0:

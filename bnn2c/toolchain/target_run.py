@@ -145,7 +145,7 @@ def _build_program(
         parts.append(harness / "boards" / f"{runner.startup}.c")
     if stepping:
         parts.append(harness / "step" / "count.c")
-    own = builder.compile(parts, workdir / "harness", ["-std=c99", f"-I{workdir / 'src'}", f"-I{harness}"])
+    own = builder.own().compile(parts, workdir / "harness", ["-std=c99", f"-I{workdir / 'src'}", f"-I{harness}"])
     boards = harness / "boards"
     board = ["-nostartfiles", f"-L{boards}", f"-T{boards / runner.board}.ld"] if system else []
     builder.link([*own, *objects], workdir / _PROGRAM, board)

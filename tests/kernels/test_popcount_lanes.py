@@ -25,6 +25,8 @@ SHAPES += [
     conv((7, 6), (9, 17), (5, 5), pad=(2, 2, 2, 2)),
     conv((2, 9), (65, 3), (1, 4), pad=(0, 3, 0, 3), stride=(1, 3)),
 ]
+BLOCKS = [32 * n for n in range(1, 11)] + [512, 544]  # every number of vectors in a block, one block and several
+SHAPES += [conv((2, 9), (33 * words, out), (1, 1)) for out in BLOCKS for words in (1, 2)]
 CASES = [Case(shape, seed=i) for i, shape in enumerate(SHAPES)]
 TARGET = load_target("x86_64_avx512")
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wcast-qual", "-Werror")
@@ -64,6 +66,11 @@ def test_avx512_equals_reference(compiler: str, tmp_path: Path) -> None:
         pytest.skip(f"{compiler} is not installed")
     command = (compiler, "-std=c99", "-O2", *TARGET.flags, *TARGET.link_flags)
     assert run_cases(popcount_lanes, CASES, tmp_path, command) == []
+
+
+def test_every_block_is_among_the_cases() -> None:
+    """One C function for each number of vectors that are counted together."""
+    assert {popcount_lanes.block_vectors(shape) for shape in SHAPES} == popcount_lanes.TOGETHER.keys()
 
 
 def test_refuses_what_it_cannot_run() -> None:

@@ -28,14 +28,16 @@ def test_equals_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.cross
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("machine", ["aarch64-linux-gnu", "arm-linux-gnueabihf"])
-def test_neon_equals_reference(machine: str, tmp_path: Path) -> None:
+def test_neon_equals_reference(machine: str, compiler: str, tmp_path: Path) -> None:
     """The NEON form in user-mode emulation."""
     emulator = "qemu-aarch64" if machine.startswith("aarch64") else "qemu-arm"
-    if not shutil.which(f"{machine}-gcc") or not shutil.which(emulator):
+    if not all(map(shutil.which, (f"{machine}-gcc", emulator, compiler))):
         pytest.skip("no cross compiler or emulator")
     flags = () if emulator == "qemu-aarch64" else ("-mfpu=neon", "-march=armv7-a")
-    command = (f"{machine}-gcc", "-std=c99", "-O2", "-static", *flags)
+    clang = ("clang", f"--target={machine}", f"-isystem/usr/{machine}/include")
+    command = (*((f"{machine}-gcc",) if compiler == "gcc" else clang), "-std=c99", "-O2", "-static", *flags)
     assert run_cases(popcount_rows, CASES, tmp_path, command, 1, (emulator,)) == []
 
 
