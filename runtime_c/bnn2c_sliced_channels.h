@@ -96,6 +96,9 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_sliced_channels_count(const bnn2c_lanes *
     const bnn2c_lane_pair high = bnn2c_add_inputs16(c, weights, act, 16u);
     *carries = bnn2c_add_lane_pair(&c[4], bnn2c_add_lane_pairs(&c[3], low, high));
     weights += 32;
+#if defined(__clang__)
+    BNN2C_KEEP(weights); /* else offsets are negative: two more instructions a load on Cortex-M0 */
+#endif
     carries++;
   } while (carries != end);
   digits[0] = c[0];
