@@ -197,7 +197,6 @@ BNN2C_INLINE uint32_t bnn2c_row_count(bnn2c_row_counts counts, unsigned row) {
 }
 
 #elif defined(__AVX512VPOPCNTDQ__) && defined(__AVX512VL__)
-
 typedef __m256i bnn2c_row_counts;
 
 /* Mismatches of the eight rows of a block, one per 32-bit lane; moves on to the next block. */
@@ -266,8 +265,8 @@ BNN2C_INLINE uint32_t bnn2c_block_above(bnn2c_row_counts counts, const int16_t *
   uint32_t bits = 0u;
   BNN2C_FLAT
   for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
-    uint32_t above = ((int32_t)counts.row[r] > t[r]) ? 1u : 0u; /* clang would branch without BNN2C_KEEP */
-    BNN2C_KEEP(above);
+    uint32_t above = ((int32_t)counts.row[r] > t[r]) ? 1u : 0u;
+    BNN2C_KEEP(above); /* clang would branch */
     bits |= above << r;
   }
   return bits;
