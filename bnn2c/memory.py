@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Plan:
         elided: values that share the bytes of their source (reshapes), so that no code is emitted for them.
         buffers: the arena's buffers, for the report.
         size: bytes of the arena.
+        counter: byte offset of the number of steps that a stream has made; None where it is not counted.
     """
 
     places: dict[str, tuple[str, int, int]]
@@ -42,6 +43,14 @@ class Plan:
     elided: frozenset[str]
     buffers: tuple[Buffer, ...]
     size: int
+    counter: int | None = None
+
+
+def with_counter(plan: Plan) -> Plan:
+    """Room for the number of steps, behind everything else."""
+    place = _rounded_up(plan.size, ALIGNMENT)
+    steps = Buffer("number of steps", WORD, 0, max((b.last for b in plan.buffers), default=0), place)
+    return replace(plan, buffers=(*plan.buffers, steps), size=place + WORD, counter=place)
 
 
 def plan_memory(graph: Graph) -> Plan:

@@ -61,6 +61,7 @@ class Options:
         min_agreement: `check` and `verify` fail when fixed point agrees with the reference on fewer of the samples.
         calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
         stream: axis of the inputs that is time: the code takes one frame at a time; None takes the whole window.
+        stream_frames: frames that a step of a stream takes at a time.
         dump_ir: folder for the text form of the graph after each pass; None writes none.
         max_flash: bytes of flash on the device; kernels are chosen so that the network fits, where it can.
         max_ram: bytes of RAM for arena, stack, input and output; see max_flash.
@@ -78,6 +79,7 @@ class Options:
     selftest: Path | None = None
     sign_zero: int | None = None
     stream: int | None = None
+    stream_frames: int = 1
     real: Real = "auto"
     calibrate: Path | None = None
     calibrate_method: str = "minmax"
@@ -133,6 +135,8 @@ class Options:
             yield Diagnostic("BNN019", f"--calibrate-method {self.calibrate_method!r} is not one of {known}")
         if self.sign_zero not in (None, 1, -1):
             yield Diagnostic("BNN019", f"--sign-zero {self.sign_zero} is neither +1 nor -1")
-        for option in ("max_tensor_bytes", "max_nodes"):
+        if self.stream_frames != 1 and self.stream is None:
+            yield Diagnostic("BNN019", "--stream-frames has no meaning without --stream", hint="name the axis of time")
+        for option in ("max_tensor_bytes", "max_nodes", "stream_frames"):
             if getattr(self, option) <= 0:
                 yield Diagnostic("BNN019", f"{option} must be positive")

@@ -29,11 +29,12 @@ from bnn2c.ir.op import Array
 from bnn2c.ir.text import to_text
 from bnn2c.lowering import lower
 from bnn2c.lowering.state import State
-from bnn2c.memory import plan_memory
+from bnn2c.memory import plan_memory, with_counter
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import kernel_choices
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fold_tables import fold_tables
+from bnn2c.passes.frames_in_rows import frames_in_rows
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_sums import fuse_sums
@@ -109,14 +110,16 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     state.warnings = [*told, *state.warnings, *formats.warnings]
     for after in AFTER_LOWERING:
         graph = dump(after.__name__, after(graph))
-    stream = None if options.stream is None else make_stream(graph, options.stream)
+    stream = None if options.stream is None else make_stream(graph, options.stream, options.stream_frames)
     step = dump("stream", stream.graph) if stream else graph
     for fuse in FUSING:
         step = dump(fuse.__name__, fuse(step))
         graph = fuse(graph) if stream else step
+    step = dump("frames_in_rows", frames_in_rows(step)) if stream else step
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     lowered = Lowered(graph, stream, imported, state, formats.summary, options, target, prefix, digest)
-    choices = map(LAST, kernel_choices(step, target, options.optimize))
+    runs = stream.inputs[0].count / stream.step if stream else 1.0
+    choices = map(LAST, kernel_choices(step, target, options.optimize, runs))
     chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
     dump("choose_kernels", chosen)
     return with_selftest(compiled)
@@ -142,6 +145,7 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     prefix, digest, target, options, stream = source.prefix, source.digest, source.target, source.options, source.stream
     window = source.graph if stream else graph
     plan = plan_memory(graph)
+    plan = with_counter(plan) if stream and stream.step > 1 else plan
     files, layers, pool = emit(graph, plan, prefix, facts_of(graph, prefix, digest, target, options), stream)
     if options.integrity:
         files |= check_files(pool, prefix)

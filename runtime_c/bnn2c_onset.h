@@ -10,17 +10,33 @@
 #include "bnn2c_compiler.h"
 
 /* Number of the frame since the reset, up to frames - 1. */
-BNN2C_KERNEL uint32_t bnn2c_next_frame(uint32_t *number, uint32_t frames) {
+BNN2C_KERNEL int32_t bnn2c_next_frame(uint32_t *number, uint32_t frames) {
   const uint32_t now = *number;
   *number += (now + 1u < frames) ? 1u : 0u;
-  return now;
+  return (int32_t)now;
 }
 
-BNN2C_KERNEL void bnn2c_frame_class(const uint8_t *order, uint32_t number, uint8_t *out) { *out = order[number]; }
+/* Classes of a step's frames, of which the first has the number `number` (below 0: before the first of the stream). */
+BNN2C_KERNEL void bnn2c_frame_classes(const uint8_t *order, int32_t frames, int32_t number, uint32_t count,
+                                      uint8_t *out) {
+  int32_t at = number;
+  for (uint32_t i = 0u; i < count; i++) {
+    const int32_t known = (at < frames) ? at : (frames - 1);
+    out[i] = order[(known < 0) ? 0 : known];
+    at++;
+  }
+}
 
-BNN2C_KERNEL void bnn2c_frame_class_and_end(const uint8_t *order, uint32_t number, const uint8_t *ending, int32_t last,
-                                            int32_t end, uint8_t *out) {
-  *out = ((end >= 0) && (end < last)) ? ending[end] : order[number];
+/* The classes of the last frames instead, of which `end` are still to come after the first one of the step. */
+BNN2C_KERNEL void bnn2c_frame_classes_at_end(const uint8_t *ending, int32_t last, int32_t end, uint32_t count,
+                                             uint8_t *out) {
+  int32_t left = end;
+  for (uint32_t i = 0u; i < count; i++) {
+    if ((left >= 0) && (left < last)) {
+      out[i] = ending[left];
+    }
+    left--;
+  }
 }
 
 /* Copies the parameters of a layer, in which the classes of this step are then set. */

@@ -13,7 +13,9 @@ from sequence_models import Onnx, recurrent_operator
 from bnn2c.errors import CompileError
 from bnn2c.options import Options
 from bnn2c.pipeline import Compiled, compile_model
-from bnn2c.toolchain import build_shared
+from bnn2c.targets import load_target
+from bnn2c.toolchain import build_shared, run_on_target
+from bnn2c.toolchain.build import OPTIMIZE_FLAGS
 
 
 def conv_stack(frames: int, head: str = "frames", pad: int = 0) -> onnx.ModelProto:
@@ -97,9 +99,35 @@ def picture_stack() -> onnx.ModelProto:
     return g.model({"x": [1, 1, 13, 20]}, {"y": [1, 7]})
 
 
-def both(model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2, **more: str) -> Compiled:
+def spectrum_stack(frames: int, pad: int) -> onnx.ModelProto:
+    """Binary 2-D convolutions over time and 40 frequencies."""
+    g = Onnx(16)
+    x = g.sign_of("x")
+    for channels, out in ((1, 20), (20, 36), (36, 33)):
+        y = g("Conv", x, g.constant(g.signs(out, channels, 3, 3)), pads=[pad, 1, pad, 1])
+        x = g.sign_of(g("Add", y, g.constant(g.normal(1, out, 1, 1))))
+    left = frames - (0 if pad else 6)
+    g("Conv", x, g.constant(g.signs(4, 33, 1, 40)), name="y")
+    return g.model({"x": [1, 1, frames, 40]}, {"y": [1, 4, left, 1]})
+
+
+def channel_stack(frames: int, pad: int) -> onnx.ModelProto:
+    """Binary convolutions over time, of 64 channels."""
+    g = Onnx(17)
+    x = g.sign_of("x")
+    for channels in (24, 64, 64):
+        y = g("Conv", x, g.constant(g.signs(64, channels, 3)), pads=[pad, pad])
+        x = g.sign_of(g("Add", y, g.constant(g.normal(1, 64, 1))))
+    g("Conv", x, g.constant(g.signs(5, 64, 1)), name="y")
+    return g.model({"x": [1, 24, frames]}, {"y": [1, 5, frames - (0 if pad else 6)]})
+
+
+def both(
+    model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2, step: int = 1, **more: str
+) -> Compiled:
     """The outputs of the window code and of the stream code are equal bit for bit."""
-    window, stream = (compile_model(model, Options(name="net", stream=s, **more)) for s in (None, axis))
+    window = compile_model(model, Options(name="net", **more))
+    stream = compile_model(model, Options(name="net", stream=axis, stream_frames=step, **more))
     rng = np.random.default_rng(0)
     libraries = [
         build_shared(c.files, c.manifest, folder / str(k), cflags=("-fsanitize=undefined",))
@@ -170,6 +198,97 @@ def test_results_come_one_by_one_and_reset_starts_again(tmp_path: Path) -> None:
                 expected = window.reference([frames[t - 39 : t + 1].T[None]])[0]
                 np.testing.assert_allclose(out, expected[0], rtol=0, atol=1e-5)
     assert library.net_reset(None) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "step"),
+    [
+        (conv_stack(1000), 6),
+        (causal_stack(41, "frames"), 4),
+        (same_stack(41, "frames", 2), 8),
+        (same_stack(40, "max", 2), 4),
+        (same_stack(41, "last"), 2),
+        (residual_stack(True), 8),
+        (picture_stack(), 4),
+    ],
+    ids=["conv", "causal", "same", "max", "last", "shortcuts", "rows"],
+)
+def test_steps_of_several_frames_give_the_same_results(model: onnx.ModelProto, step: int, tmp_path: Path) -> None:
+    facts = both(model, tmp_path, 2, step=step).manifest["stream"]
+    assert facts["step_frames"] == step
+    assert facts["step_results"] == step // facts["result_every"]
+
+
+@pytest.mark.parametrize(("step", "pad"), [(1, 0), (7, 1)])
+def test_frames_are_kept_as_bit_planes(step: int, pad: int, tmp_path: Path) -> None:
+    """Frequencies are the lanes of one frame, and frames need not begin at words."""
+    stream = both(spectrum_stack(16, pad), tmp_path, 1, step=step, optimize="speed")
+    rows = [(row["op"], row["kernel"]) for row in stream.manifest["layers"]]
+    assert {"class_sharing", "class_groups"} & {kernel for _, kernel in rows}
+    assert rows.count(("convert_layout", "convert_layout")) <= 2
+
+
+@pytest.mark.parametrize("step", [2, 6])
+def test_a_stream_of_several_frames_may_end_after_any_number_of_frames(step: int, tmp_path: Path) -> None:
+    """Full steps, then the frames that are left: all results of a window of that length, in order."""
+    stream = compile_model(same_stack(40, "frames"), Options(name="net", stream=2, stream_frames=step))
+    library = ctypes.CDLL(str(build_shared(stream.files, stream.manifest, tmp_path).path))
+    state = (ctypes.c_uint64 * (stream.manifest["arena_bytes"] // 8 + 1))()
+    results = stream.manifest["stream"]["step_results"]
+
+    class Result(ctypes.Structure):
+        _fields_ = (("first", ctypes.c_uint32), ("count", ctypes.c_uint32), ("y", ctypes.c_float * (5 * results)))
+
+    for length in (33, 50, 61):
+        frames = np.random.default_rng(length).normal(size=(length, 6)).astype(np.float32)
+        padded = np.concatenate([frames, np.full((step, 6), 99, np.float32)])
+        assert library.net_reset(state) == 0
+        found, out = [], Result()
+        for t in range(length // step + stream.manifest["stream"]["flush_steps"]):
+            # Shape [1, 6, step] in C order: the frames of a step lie side by side.
+            first = min(t, length // step) * step
+            given = np.ascontiguousarray(padded[first : first + step].T).ctypes.data_as(ctypes.c_void_p)
+            if t < length // step:
+                status = library.net_step(given, state, ctypes.byref(out))
+            else:
+                number = ctypes.c_uint32(t - length // step)
+                status = library.net_flush(given, ctypes.c_uint32(length % step), number, state, ctypes.byref(out))
+            assert status == (0 if out.count else 3)
+            rows = np.array(out.y).reshape(5, results).T
+            found += list(rows[out.first : out.first + out.count])
+        window = compile_model(same_stack(length, "frames"), Options(name="net"))
+        np.testing.assert_allclose(np.array(found), window.reference([frames.T[None]])[0][0].T, rtol=0, atol=1e-5)
+
+
+def test_steps_have_to_fit_the_strides() -> None:
+    with pytest.raises(CompileError, match="a layer with a result every 4 frames") as caught:
+        compile_model(same_stack(40, "frames", 2), Options(name="net", stream=2, stream_frames=6))
+    assert caught.value.diagnostics[0].code == "BNN028"
+    with pytest.raises(CompileError, match="no meaning without --stream"):
+        Options(stream_frames=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pad", [0, 1])
+def test_work_of_a_step_on_cortex_m4(pad: int, tmp_path: Path) -> None:
+    """The same bits as the window, and instructions at most 1.1 times the window's for as many frames."""
+    model, counts = channel_stack(1000, pad), []
+    options = [{}, {"stream": 2}, {"stream": 2, "stream_frames": 32}]
+    feeds = [np.random.default_rng(3).normal(size=(1, 24, 1000)).astype(np.float32)]
+    for optimize, kinds in (("balanced", options[:2]), ("speed", options[::2])):
+        runs = []
+        for number, kind in enumerate(kinds):
+            compiled = compile_model(model, Options(name="net", target="cortex-m4", optimize=optimize, **kind))
+            folder = tmp_path / f"{optimize}{number}"
+            runs.append(
+                run_on_target(
+                    compiled.files, compiled.manifest, load_target("cortex-m4"), [feeds], folder,
+                    opt=OPTIMIZE_FLAGS[optimize],
+                )  # fmt: skip
+            )
+        assert np.array_equal(runs[0].outputs[0][0], runs[1].outputs[0][0])
+        counts.append(runs[1].instructions / runs[0].instructions)
+    assert max(counts) <= 1.1
 
 
 def position_embedding() -> onnx.ModelProto:
@@ -275,4 +394,5 @@ def test_a_stream_may_end_after_any_number_of_frames(tmp_path: Path) -> None:
     ids=["shortcuts", "causal", "padded"],
 )
 def test_fixed_point_streams(real: str, model: onnx.ModelProto, tmp_path: Path) -> None:
-    both(model, tmp_path, 1, real=real)
+    both(model, tmp_path / "one", 1, real=real)
+    both(model, tmp_path / "four", 1, step=4, real=real)

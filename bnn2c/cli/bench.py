@@ -19,6 +19,7 @@ from bnn2c.cli.parameters import (
     Quiet,
     SignZeroOption,
     Stream,
+    StreamFrames,
     make_options,
 )
 from bnn2c.errors import CompileError, Diagnostic
@@ -46,6 +47,7 @@ def bench(
     input_offset: InputOffset = 0.0,
     sign_zero: SignZeroOption = None,
     stream: Stream = None,
+    stream_frames: StreamFrames = 1,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -67,6 +69,7 @@ def bench(
                 input_offset=input_offset,
                 sign_zero=sign_zero,
                 stream=stream,
+                stream_frames=stream_frames,
             )
             for name in chosen_targets(target or ["cortex-m4"])
             for how in _levels(optimize)

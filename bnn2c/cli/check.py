@@ -25,6 +25,7 @@ from bnn2c.cli.parameters import (
     RealOption,
     SignZeroOption,
     Stream,
+    StreamFrames,
     TargetName,
     make_options,
 )
@@ -50,6 +51,7 @@ def check(
     calibrate_method: CalibrateMethod = None,
     min_agreement: MinAgreement = None,
     stream: Stream = None,
+    stream_frames: StreamFrames = 1,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -75,6 +77,7 @@ def check(
             calibrate_method=calibrate_method,
             min_agreement=min_agreement,
             stream=stream,
+            stream_frames=stream_frames,
             max_flash=max_flash,
             max_ram=max_ram,
         )

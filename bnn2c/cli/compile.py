@@ -26,6 +26,7 @@ from bnn2c.cli.parameters import (
     Selftest,
     SignZeroOption,
     Stream,
+    StreamFrames,
     TargetName,
     make_options,
 )
@@ -66,6 +67,7 @@ def compile_command(
     calibrate: Calibrate = None,
     calibrate_method: CalibrateMethod = None,
     stream: Stream = None,
+    stream_frames: StreamFrames = 1,
     selftest: Selftest = None,
     dump_ir: _DumpIr = None,
     integrity: _Integrity = False,
@@ -103,6 +105,7 @@ def compile_command(
             max_tensor_bytes=max_tensor_bytes,
             dump_ir=dump_ir,
             stream=stream,
+            stream_frames=stream_frames,
         )
         result = compile_with_progress(model, options, quiet=quiet)
         exit_if_too_big(result.report)

@@ -35,6 +35,7 @@ __all__ = [
     "SignZero",
     "SignZeroOption",
     "Stream",
+    "StreamFrames",
     "TargetName",
     "make_options",
 ]
@@ -118,6 +119,9 @@ Stream = Annotated[
         "--stream", help="Axis of the inputs that is time: the C takes one frame at a time.", show_default=False
     ),
 ]
+StreamFrames = Annotated[
+    int, typer.Option("--stream-frames", help="Frames that a step of --stream takes at a time.")
+]
 RealOption = Annotated[
     RealFormat | None,
     typer.Option("--real", help="Number format of real tensors.", show_default="auto: int16 without FPU, calibrated"),
@@ -161,6 +165,7 @@ def make_options(
     max_tensor_bytes: int | None = None,
     dump_ir: Path | None = None,
     stream: int | None = None,
+    stream_frames: int = 1,
     real: RealFormat | None = None,
     calibrate: Path | None = None,
     calibrate_method: CalibrateBy | None = None,
@@ -194,6 +199,7 @@ def make_options(
         **{key: value for key, value in limits.items() if value is not None},
         dump_ir=dump_ir,
         stream=stream,
+        stream_frames=stream_frames,
         real=real.value if real else None,
         calibrate=calibrate,
         calibrate_method=calibrate_method.value if calibrate_method else None,

@@ -24,6 +24,7 @@ from bnn2c.cli.parameters import (
     RealOption,
     SignZeroOption,
     Stream,
+    StreamFrames,
     make_options,
 )
 
@@ -49,6 +50,7 @@ def verify(
     calibrate_method: CalibrateMethod = None,
     min_agreement: MinAgreement = None,
     stream: Stream = None,
+    stream_frames: StreamFrames = 1,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -73,6 +75,7 @@ def verify(
                 calibrate_method=calibrate_method,
                 min_agreement=min_agreement,
                 stream=stream,
+                stream_frames=stream_frames,
             )
             for target in chosen_targets(on or ["host"])
         }

@@ -64,6 +64,14 @@ class Layer:
         ident = f"{self.id}_{name}"
         return replace(self, op=op, id=ident, inputs=tuple(inputs), output=output, const=const, params=params)
 
+    def frame(self, number: str, kinds: Sequence[TensorType], apart: Sequence[int]) -> list[Operand]:
+        """Operands and output of frame `number`, a C expression: their types, and how far frames lie apart."""
+        operands = [*self.inputs[: len(kinds) - 1], self.output]
+        return [
+            Operand(f"&({o.ptr})[{number} * {step}u]" if number else o.ptr, kind)
+            for o, kind, step in zip(operands, kinds, apart, strict=True)
+        ]
+
     @property
     def output_name(self) -> str:
         """The value that it writes."""

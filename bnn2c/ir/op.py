@@ -99,6 +99,24 @@ class Op:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """The frames of a value in steps of a stream that are all alike.
+
+    Attributes:
+        frames: in a step.
+        late: frames that come before the first one of the stream.
+    """
+
+    frames: int
+    late: int
+
+    @property
+    def first(self) -> str:
+        """C text: the number of the step's first frame that exists, below 0 from the second step on."""
+        return f"{self.late} - ({self.frames} * steps)"
+
+
 class StreamStep(Op):
     """An operation of a stream that remembers something of the frames before; its memory outlives a call."""
 

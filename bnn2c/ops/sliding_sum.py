@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bnn2c.ir.types import TensorType
@@ -19,12 +19,16 @@ class SlidingSum(History):
     """
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
-        """Packed codes of one frame [A, 1, D] in, sums [A, 1, D] out."""
-        return LevelSum().infer([History.infer(self, inputs)])
+        """Packed codes of the frames of a step [A, N, D] in, sums [A, N, D] out."""
+        batches, frames, channels = inputs[0].shape
+        if frames != self.fresh:
+            raise ValueError(f"{inputs[0]} is not {self.fresh} frames")
+        sums = LevelSum().infer([replace(inputs[0], shape=(batches, self.span, channels))])
+        return replace(sums, shape=inputs[0].shape)
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """Counter, place, ring."""
-        return 8 + self.span * inputs[0].nbytes
+        return 8 + self.span * inputs[0].nbytes // self.fresh
 
     def cleared(self, inputs: Sequence[TensorType]) -> tuple[int, int]:
         """Sums, place and ring."""

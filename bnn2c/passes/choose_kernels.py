@@ -3,17 +3,19 @@
 The families with pixels as lanes are the fastest for maps of 32 pixels and more: class sharing, and channel steps for
 few weights per output. They want bit planes per channel and take 2.4 bits of flash a weight, or 4. The other families
 take packed pixels and one bit a weight; table rows take two, and only at `speed`. The choice minimises predicted
-instructions over the graph: start from the best family of each layer by itself, then revert layers whose gain does not
-pay for the conversions around them, until nothing changes. All kernels of a network share one width of vectors; the
-best choice for each width is made, and the best of these taken. `--optimize size` keeps one bit a weight, also in first
-layers, which then run pixel by pixel; `balanced` accepts the larger flash (weights and code) only when it saves at
-least BALANCED_GAIN instructions per extra byte.
+instructions over the graph, in which the last frames of a stream lie as their readers want them: start from the best
+family of each layer by itself, then revert layers whose gain does not pay for the conversions around them, until
+nothing changes. All kernels of a network share one width of vectors; the best choice for each width is made, and the
+best of these taken. `--optimize size` keeps one bit a weight, also in first layers, which then run pixel by pixel;
+`balanced` accepts the larger flash (weights and code) only when it saves at least BALANCED_GAIN instructions per extra
+byte; those of a stream are counted for all steps of a window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.kernels.alternatives import Alternative, alternatives, widest_lanes, with_family
@@ -21,6 +23,7 @@ from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
+from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
@@ -66,12 +69,14 @@ class Choice:
     instructions: int
 
 
-def kernel_choices(graph: Graph, target: Target, optimize: str) -> Iterator[Graph]:
+def kernel_choices(graph: Graph, target: Target, optimize: str, runs: float = 1.0) -> Iterator[Graph]:
     """The best choice, then others that need ever less flash and RAM, down to that of `size`.
+
+    `runs`: how often the graph runs for a window.
 
     One layer after the other gives up class sharing, first those that save the fewest instructions per extra byte.
     """
-    best = choose_kernels(graph, target, optimize)
+    best = choose_kernels(graph, target, optimize, runs=runs)
     yield best
     if optimize == "size":
         return
@@ -83,18 +88,20 @@ def kernel_choices(graph: Graph, target: Target, optimize: str) -> Iterator[Grap
     }
     order = sorted(worth, key=lambda name: worth[name])
     for count in range(1, len(order) + 1):
-        yield choose_kernels(graph, target, optimize, frozenset(order[:count]))
+        yield choose_kernels(graph, target, optimize, frozenset(order[:count]), runs)
     yield choose_kernels(graph, target, "size")
 
 
-def choose_kernels(graph: Graph, target: Target, optimize: str, unshared: frozenset[str] = frozenset()) -> Graph:
+def choose_kernels(
+    graph: Graph, target: Target, optimize: str, unshared: frozenset[str] = frozenset(), runs: float = 1.0
+) -> Graph:
     """Set the family of every binary layer, and insert layout conversions; no class sharing in layers `unshared`."""
     if optimize == "size":
         graph = replace(graph, nodes=tuple(map(_single_pixels, graph.nodes)))
     else:
         graph = spread_planes(graph, target, optimize)
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
-    choices = [_choice(graph, target, optimize, lanes, unshared) for lanes in widths]
+    choices = [_choice(graph, target, optimize, lanes, unshared, runs) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
     return convert(graph, min(fitting, key=lambda one: one.instructions), target)
 
@@ -111,14 +118,16 @@ def _may_be_wide(graph: Graph, choice: Choice) -> bool:
     return not looped and SlicedPlanes.name not in choice.families.values()
 
 
-def _choice(graph: Graph, target: Target, optimize: str, lane_words: int, unshared: frozenset[str]) -> Choice:
+def _choice(
+    graph: Graph, target: Target, optimize: str, lane_words: int, unshared: frozenset[str], runs: float
+) -> Choice:
     candidates = {
         node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words, optimize)
         for node in graph.nodes
         if isinstance(node.op, BinaryConv2d)
     }
     shared = set() if optimize == "size" else _shared(graph, candidates, unshared, lane_words)
-    if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared]):
+    if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared], runs):
         shared = set()
     families = {name: c.best(name in shared).family for name, c in candidates.items()}
     total = sum(_instructions(c.best(name in shared)) for name, c in candidates.items())
@@ -160,17 +169,19 @@ def _shared(graph: Graph, candidates: dict[str, Candidates], unshared: frozenset
         chosen = kept
 
 
-def _worth_its_flash(chosen: list[Candidates]) -> bool:
-    saved = sum(c.gain for c in chosen)
+def _worth_its_flash(chosen: list[Candidates], runs: float) -> bool:
+    saved = runs * sum(c.gain for c in chosen)
     return saved >= BALANCED_GAIN * (CODE_BYTES + sum(c.extra_bytes for c in chosen))
 
 
 def _conversions(graph: Graph, name: str, chosen: set[str], lane_words: int) -> int:
     """Instructions of the conversions that a layer needs given its neighbours."""
+    kept = {n.output: n.inputs[0] for n in graph.nodes if _reads_planes(graph, n, chosen)}
     node = next(n for n in graph.nodes if n.output == name)
     turned = {n.output for n in graph.nodes if _is_turned(n, graph.types)}
-    before = 0 if node.inputs[0] in chosen | turned else _conversion(graph.types[node.inputs[0]], lane_words)
-    after = any(n.output not in chosen | turned for n in graph.nodes if name in n.inputs)
+    source = kept.get(node.inputs[0], node.inputs[0])
+    before = 0 if source in chosen | turned else _conversion(graph.types[source], lane_words)
+    after = any(n.output not in chosen | turned | set(kept) for n in graph.nodes if name in n.inputs)
     return before + (_conversion(graph.types[name], lane_words) if after else 0)
 
 
@@ -180,6 +191,16 @@ def _is_turned(node: Node, types: Mapping[str, TensorType]) -> bool:
         return False
     kind = types[node.inputs[0]]
     return (kind.storage, kind.planes) == ("bits", 1) and node.op.transposes(kind.shape)
+
+
+def _reads_planes(graph: Graph, node: Node, chosen: Container[str]) -> bool:
+    """Whether a node keeps frames of one plane, in one piece, for layers that all want bit planes."""
+    kind = graph.types[node.output]
+    if type(node.op) is not History or kind.storage != "bits" or kind.planes > 1:
+        return False
+    whole = node.op.axis < 2 and prod(kind.shape[: node.op.axis]) == 1
+    readers = [other.output for other in graph.nodes if node.output in other.inputs]
+    return whole and bool(readers) and all(name in chosen for name in readers)
 
 
 def _conversion(kind: TensorType, lane_words: int) -> int:
@@ -194,11 +215,13 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     """Rebuild the graph with families and conversions."""
     types = dict(graph.types)
     nodes: list[Node] = []
+    shared = {name for name, family in choice.families.items() if family in PLANE_FAMILIES}
+    shared |= {node.output for node in graph.nodes if _reads_planes(graph, node, shared)}
     converted: dict[tuple[str, str], str] = {}
     for node in graph.nodes:
         family = choice.families.get(node.output, "")
         turned = _is_turned(node, types)
-        wanted = "planes" if family in PLANE_FAMILIES else "pixels"
+        wanted = "planes" if node.output in shared else "pixels"
         inputs = []
         for name in node.inputs:
             kind = types[name]

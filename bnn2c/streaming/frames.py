@@ -1,4 +1,4 @@
-"""Rewrite a lowered graph so that it computes one output frame from one input frame.
+"""Rewrite a lowered graph so that it computes the outputs of one input frame, or of some frames at a time.
 
 A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and
 computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bnn2c.analysis.steps import Array
 from bnn2c.errors import CompileError
 from bnn2c.importer.tensors import shape3
 from bnn2c.ir import Graph, Node, Port, TensorType
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.frame_classes import FrameClasses
-from bnn2c.ops.history import History
 from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.onset import Onset
@@ -27,31 +25,34 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.sliding_sum import SlidingSum
 from bnn2c.streaming.apart import thresholds_apart
 from bnn2c.streaming.clock import LAST, RAW, WHOLE, Clock
+from bnn2c.streaming.moves import LAST_STATE, Moves
 from bnn2c.streaming.one_frame import (
+    REDUCTIONS,
     Frames,
     NotUniform,
+    Place,
     Reach,
     Variants,
-    at_one_frame,
-    frame_positions,
+    at_frames,
     frames_of,
     reach_along,
 )
 from bnn2c.streaming.schedule import Scheduled, scheduled
-from bnn2c.streaming.values import Misaligned, Values
+from bnn2c.streaming.values import Misaligned
 
 MOST_DELAYS = 100
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A graph for one frame, and how the window's tensors split into frames.
+    """A graph for one step, and how the window's tensors split into frames.
 
     Attributes:
-        graph: the network for one frame.
+        graph: the network for one step.
         inputs, outputs: frames of the window's tensors.
         window_inputs, window_outputs: ports of the window.
         timing: when results come.
+        step: frames of the inputs in a step.
     """
 
     graph: Graph
@@ -60,22 +61,32 @@ class Stream:
     window_inputs: tuple[Port, ...]
     window_outputs: tuple[Port, ...]
     timing: Scheduled
+    step: int
 
 
-def make_stream(graph: Graph, axis: int) -> Stream:
+def make_stream(graph: Graph, axis: int, step: int = 1) -> Stream:
     """The step graph of a network over a window.
 
     Args:
         graph: lowered graph over the whole window.
         axis: ONNX axis of the inputs that is time.
+        step: frames in a step.
 
     Raises:
-        CompileError: BNN028, with the layer that needs more than the frames that came before.
+        CompileError: BNN028, with the layer that needs more than the frames that came before, or the steps that fit.
     """
-    early: dict[str, int] = {}
     graph = thresholds_apart(graph)
+    found = _streamed(graph, axis, 1)
+    if step > 1 and step % found.timing.slowest:
+        message = f"steps of {step} frames: the network has a layer with a result every {found.timing.slowest} frames"
+        raise CompileError.single("BNN028", message, hint=f"take a multiple of {found.timing.slowest}")
+    return found if step == 1 else _streamed(graph, axis, step)
+
+
+def _streamed(graph: Graph, axis: int, step: int) -> Stream:
+    early: dict[str, int] = {}
     for _ in range(MOST_DELAYS):
-        attempt = _Streamer(graph, axis, early)
+        attempt = _Streamer(graph, axis, early, step)
         try:
             return attempt.run()
         except Misaligned as found:
@@ -84,9 +95,9 @@ def make_stream(graph: Graph, axis: int) -> Stream:
     raise CompileError.single("BNN028", "the branches of the network cannot be made to meet")
 
 
-class _Streamer(Values):
-    def __init__(self, graph: Graph, axis: int, early: dict[str, int]) -> None:
-        super().__init__(graph, early)
+class _Streamer(Moves):
+    def __init__(self, graph: Graph, axis: int, early: dict[str, int], step: int) -> None:
+        super().__init__(graph, early, step)
         self.axis = axis
 
     def run(self) -> Stream:
@@ -99,9 +110,9 @@ class _Streamer(Values):
         outputs = [self._output(port) for port in self.graph.outputs]
         ports = tuple(p for p, _ in inputs), tuple(p for p, _ in outputs)
         graph = Graph(self.graph.name, *ports, tuple(self.nodes), self.types)
-        timing = scheduled(graph, self.clocks, self.count)
+        timing = scheduled(graph, self.clocks, self.count, self.step)
         frames = tuple(f for _, f in inputs), tuple(f for _, f in outputs)
-        return Stream(timing.graph, *frames, self.graph.inputs, self.graph.outputs, timing)
+        return Stream(timing.graph, *frames, self.graph.inputs, self.graph.outputs, timing, self.step)
 
     def before(self, value: str, steps: int) -> tuple[str, int]:
         """The operation whose operands come often enough to wait `steps` steps, and the number of their frames."""
@@ -118,7 +129,7 @@ class _Streamer(Values):
             message = f"input {port.name} of shape {list(port.shape)} has no axis {self.axis} of several frames"
             raise CompileError.single("BNN028", message)
         frames = frames_of(port.shape, axis)
-        shape = tuple(1 if k == axis else n for k, n in enumerate(port.shape))
+        shape = tuple(self.step if k == axis else n for k, n in enumerate(port.shape))
         self.types[port.value] = TensorType(shape3(shape), self.graph.types[port.value].storage)
         self.clocks[port.value] = Clock(RAW, frames.count)
         self.ports[port.value] = frames
@@ -134,13 +145,16 @@ class _Streamer(Values):
         if clock and clock.axis != LAST and clock.delay < latest:
             value = self.late(port.value, latest - clock.delay)
             port, clock = replace(port, value=value), self.clocks[value]
+        if clock is None and self.step > 1:
+            raise CompileError.single("BNN028", f"output {port.name} is constant; take steps of one frame")
         if clock is None or not clock.framed:
             return port, Frames(1, 1, size)
         inner = self.frames(value, clock).inner
         for axis, count in enumerate(port.shape):
             found = frames_of(port.shape, axis)
             if count == clock.frames and found.inner == inner:
-                return replace(port, shape=tuple(1 if k == axis else n for k, n in enumerate(port.shape))), found
+                shape = tuple(self.several(clock) if k == axis else n for k, n in enumerate(port.shape))
+                return replace(port, shape=shape), found
         raise CompileError.single("BNN028", f"output {port.name} mixes frames")
 
     def _node(self, node: Node) -> None:
@@ -161,7 +175,7 @@ class _Streamer(Values):
 
     def _timed(self, node: Node, clock: Clock) -> None:
         if isinstance(node.op, Rearrange):
-            self._moved(node, node.op.index, clock)
+            self.moved(node, node.op.index, clock)
             return
         if isinstance(node.op, Embedding):
             self._rows(node, clock)
@@ -170,6 +184,10 @@ class _Streamer(Values):
         clock, axis, kind = entered[0], entered[0].axis, self.whole[node.output]
         if any(c.axis != axis for c in entered):
             raise NotUniform("its inputs have time on different axes")
+        reduced = isinstance(node.op, REDUCTIONS) and not isinstance(node.op, LevelSum)
+        if reduced and axis == 1 and self.several(clock) > 1:
+            node, clock = self.windows_as_rows(node, clock)
+            axis = 0
         reach = reach_along(node.op, axis, self.whole[node.inputs[0]])
         if reach.span == clock.frames + reach.lead + reach.tail:
             reach = replace(reach, stride=1)
@@ -182,23 +200,27 @@ class _Streamer(Values):
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
         early = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
-        op = at_one_frame(node.op, axis, clock.frames, early)
+        op = at_frames(node.op, Place(axis, clock.frames, early, self.several(clock), self.step > 1))
         if isinstance(op, Variants):
             node, op = self._told_apart(node, op, clock), Onset(op.ops, axis)
-        self.add(replace(node, op=op), clock if clock.frames > 1 else replace(clock, axis=WHOLE))
+        self.add(replace(node, op=op), self._completed(clock))
+
+    def _completed(self, clock: Clock) -> Clock:
+        """The clock of a result of the whole window; in steps of several frames there are several of them."""
+        return clock if clock.frames > 1 or self.step > 1 else replace(clock, axis=WHOLE)
 
     def _told_apart(self, node: Node, found: Variants, clock: Clock) -> Node:
         """The node with one more input, the number of its variant, which comes when its first input comes."""
         source = node.inputs[0]
         made = next((n for n in self.nodes if n.output == source and isinstance(n.op, BinaryConv2d)), None)
         source = made.inputs[0] if made else source  # the sums may not have two readers (passes/fuse_thresholds.py)
-        classes = f"{node.output}/classes"
-        self.add(Node(classes, FrameClasses(found.order, found.ending), (source,), node.origin), replace(clock, axis=1))
+        classes, op = f"{node.output}/classes", FrameClasses(found.order, found.ending, pace=self.pace(clock))
+        self.add(Node(classes, op, (source,), node.origin), replace(clock, axis=1))
         return replace(node, inputs=(*node.inputs, classes))
 
     def _sliding(self, node: Node, clock: Clock, reach: Reach) -> tuple[Node, Clock]:
         self.ends += 1
-        op = SlidingSum(clock.axis, reach.span, reach.stride, ends=(clock.end, self.ends))
+        op = SlidingSum(clock.axis, reach.span, reach.stride, ends=(clock.end, self.ends), pace=self.pace(clock))
         return replace(node, op=op), self.after(clock, reach, self.ends)
 
     def _steps(self, node: Node, loop: Loop, clock: Clock) -> None:
@@ -213,9 +235,11 @@ class _Streamer(Values):
                 raise NotUniform("its steps do not read one frame each, from the first to the last")
         if len(loop.results) > 1:
             raise NotUniform("it gives several results")
-        stacked = loop.results[0].stacked
+        stacked, several = loop.results[0].stacked, self.several(clock)
+        if several > 1 and not stacked:
+            raise NotUniform(LAST_STATE)
         self.ports[node.output] = Frames(1, loop.steps, loop.produced[loop.results[0].output].size)
-        step = replace(loop, steps=1, streamed=True)
+        step = replace(loop, steps=several, streamed=True)
         self.add(replace(node, op=step), replace(clock, axis=RAW if stacked else LAST))
 
     def _rows(self, node: Node, clock: Clock) -> None:
@@ -223,46 +247,6 @@ class _Streamer(Values):
         if self.whole[node.inputs[0]].size != clock.frames:
             raise NotUniform("a frame has several numbers of rows")
         self.add(node, replace(clock, axis=1))
-
-    def _moved(self, node: Node, index: Array, clock: Clock) -> None:
-        """Within frames, all or some of them; or a flattened window, which each new frame completes."""
-        source = node.inputs[0]
-        try:
-            found = frame_positions(index, self.frames(source, clock))
-        except NotUniform:
-            if clock.axis == RAW:
-                raise
-            reach = Reach(clock.frames)
-            kept = self.kept(source, clock, reach)
-            self.add(replace(node, inputs=(kept,)), replace(self.after(clock, reach, self.clock(kept).end), axis=WHOLE))
-            return
-        if found.axis == 2 and self.whole[node.output].storage == "bits":
-            raise NotUniform("it packs several frames into a word")
-        reach = Reach(1, found.step, -found.first, found.last + 1 - clock.frames)
-        if (
-            found.axis == WHOLE
-            and clock.axis == RAW
-            and not reach.tail
-            and source not in (port.value for port in self.graph.inputs)
-        ):
-            reach = Reach(1)
-            found = replace(found, axis=LAST)
-        kept = node.output if reach == Reach(1) else f"{node.output}/each"
-        self.add(replace(node, output=kept, op=Rearrange(found.inside)), replace(clock, axis=found.axis))
-        if reach != Reach(1):
-            self._some(node, kept, reach)
-
-    def _some(self, node: Node, source: str, reach: Reach) -> None:
-        """Some of the frames, in equal distances; one that is not the last has to wait for the others."""
-        clock = self.clock(source)
-        axis = clock.axis
-        if axis == WHOLE:
-            source = self.late(source, -reach.tail, True) if reach.tail else source
-            clock, axis = self.clock(source), self.types[source].shape.index(1)
-        self.ends += 1
-        kept = History(axis, 1, reach.stride, reach.lead, reach.tail, ends=(clock.end, self.ends))
-        self.add(replace(node, op=kept, inputs=(source,)), self.after(clock, reach, self.ends))
-
 
 def _refused(node: Node, reason: str) -> CompileError:
     name = node.origin[0] if node.origin else node.output

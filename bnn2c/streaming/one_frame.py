@@ -1,4 +1,4 @@
-"""Operations restricted to one position along time."""
+"""Operations restricted to the positions along time of one step."""
 
 from __future__ import annotations
 
@@ -98,27 +98,50 @@ class Variants:
     ending: Array
 
 
-def at_one_frame(op: Op, axis: int, frames: int, early: int) -> Op | Variants:
-    """The operation for one position along `axis` of `frames`, of which `early` come before the window ends."""
+@dataclass(frozen=True)
+class Place:
+    """Where operations are restricted to: positions along `axis`.
+
+    Attributes:
+        frames: positions over the window, of which `early` come before the window ends.
+        count: positions in a step.
+        strided: whether a step has more frames than those of one window.
+    """
+
+    axis: int
+    frames: int
+    early: int
+    count: int = 1
+    strided: bool = False
+
+    @property
+    def alike(self) -> Array:
+        """One class for all positions."""
+        return np.zeros(self.count, np.int64)
+
+
+def at_frames(op: Op, place: Place) -> Op | Variants:
+    """The operation for the positions of one step; variants are for one position each."""
+    axis = place.axis
     if isinstance(op, AVERAGES):
-        return replace(op, window=_still(op.window, axis), divisors=_first(op.divisors, axis))
+        return replace(op, window=_still(op.window, place), divisors=_first(op.divisors, axis))
     if isinstance(op, BinaryConv2d) and op.thresholds is not None:
-        alone = np.zeros(1, np.int64)
-        op = replace(op, row_class=alone) if axis == 0 else replace(op, col_class=alone)
+        op = replace(op, row_class=place.alike) if axis == 0 else replace(op, col_class=place.alike)
     if isinstance(op, WINDOWED):
-        return replace(op, window=_still(op.window, axis))
+        return replace(op, window=_still(op.window, place))
     if isinstance(op, (Quantize, Map, FixedMap)):
-        return _settled(op, axis, frames, early)
+        return _settled(op, place)
     if isinstance(op, LOCAL) or (isinstance(op, Concat) and op.axis != axis):
         return op
     raise NotUniform(f"{op.kind} has no form for streams")
 
 
-def _still(window: Window, axis: int) -> Window:
-    """One position along time: no stride, and no padding, which is in the past."""
-    stride = (1, window.stride[1]) if axis == 0 else (window.stride[0], 1)
-    top, left, bottom, right = window.pads
-    return replace(window, stride=stride, pads=(0, left, 0, right) if axis == 0 else (top, 0, bottom, 0))
+def _still(window: Window, place: Place) -> Window:
+    """No padding along time, which is in the past; no stride for a single position."""
+    stride, pads = list(window.stride), list(window.pads)
+    stride[place.axis] = stride[place.axis] if place.strided else 1
+    pads[place.axis] = pads[place.axis + 2] = 0
+    return replace(window, stride=(stride[0], stride[1]), pads=(pads[0], pads[1], pads[2], pads[3]))
 
 
 def _first(array: Array, axis: int) -> Array:
@@ -131,10 +154,10 @@ def _first(array: Array, axis: int) -> Array:
     return kept
 
 
-def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) -> Op | Variants:
+def _settled(op: Quantize | Map | FixedMap, place: Place) -> Op | Variants:
     """One operation for all frames, or variants of the first and the last ones, between which nothing changes."""
-    kinds = _kinds(op, axis, frames)
-    before, behind = kinds[:early], kinds[early:]
+    frames, kinds = place.frames, _kinds(op, place.axis, place.frames)
+    before, behind = kinds[: place.early], kinds[place.early :]
     late = np.flatnonzero(before != before[-1])
     order = before[: late[-1] + 2 if len(late) else 1]
     if (behind == before[-1]).all():
@@ -143,9 +166,9 @@ def _settled(op: Quantize | Map | FixedMap, axis: int, frames: int, early: int) 
     used = np.isin(numbers, np.concatenate([order, behind]))
     if len(order) > (frames + 1) // 2 or used.sum() > MOST_VARIANTS:
         raise NotUniform("its constants differ from frame to frame")
-    variants = tuple(_at(op, axis, int(frame)) for frame in first[used])
-    if len(variants) == 1:
-        return variants[0]
+    if used.sum() == 1:
+        return _at(op, place, int(first[used][0]))
+    variants = tuple(_at(op, replace(place, count=1), int(frame)) for frame in first[used])
     order, ending = (np.searchsorted(numbers[used], found).astype(np.uint8) for found in (order, behind[::-1]))
     return Variants(variants, order, ending)
 
@@ -170,28 +193,29 @@ def _kinds(op: Quantize | Map | FixedMap, axis: int, frames: int) -> Array:
     return np.unique(np.concatenate(found, axis=1), axis=0, return_inverse=True)[1].ravel()
 
 
-def _at(op: Quantize | Map | FixedMap, axis: int, frame: int) -> Op:
-    """The operation of one frame."""
+def _at(op: Quantize | Map | FixedMap, place: Place, frame: int) -> Op:
+    """The operation with the constants of one frame."""
+    axis = place.axis
     if isinstance(op, Quantize):
-        kept = [frame if axis == 2 else int((op.row_class, op.col_class)[axis][frame])]
-        alone = np.zeros(1, np.int64)
-        rows, cols = (alone if axis == k else found for k, found in enumerate((op.row_class, op.col_class)))
+        kept = [frame] * place.count if axis == 2 else [int((op.row_class, op.col_class)[axis][frame])]
+        rows, cols = (place.alike if axis == k else found for k, found in enumerate((op.row_class, op.col_class)))
         breaks, codes = op.breaks.take(kept, axis), op.codes.take(kept, axis)
         return replace(op, breaks=breaks, codes=codes, row_class=rows, col_class=cols)
-    shape = tuple(1 if k == axis else n for k, n in enumerate(op.shape))
+    shape = tuple(place.count if k == axis else n for k, n in enumerate(op.shape))
     if isinstance(op, FixedMap):
-        return replace(op, program=_program_at(op.program, axis, frame), shape=(shape[0], shape[1], shape[2]))
+        return replace(op, program=_program_at(op.program, place, frame), shape=(shape[0], shape[1], shape[2]))
     expr = remap_consts(op.expr, lambda c: c.take([frame], axis) if c.shape[axis] > 1 else c)
     return replace(op, expr=expr, shape=(shape[0], shape[1], shape[2]))
 
 
-def _program_at(program: Program, axis: int, frame: int) -> Program:
+def _program_at(program: Program, place: Place, frame: int) -> Program:
     """A fixed-point program with the constants of one row or column."""
-    classes, alone = program.classes, np.zeros(1, np.int64)
+    classes, axis, alone = program.classes, place.axis, np.zeros(1, np.int64)
     if axis == 2:
         alike = [replace(s, arrays=tuple(_first(a, 2) for a in s.arrays)) for s in program.steps if s.fn not in TABLES]
         both = iter(alike)
-        return Program(tuple(s if s.fn in TABLES else next(both) for s in program.steps), replace(classes, channels=1))
+        all_steps = tuple(s if s.fn in TABLES else next(both) for s in program.steps)
+        return Program(all_steps, replace(classes, channels=place.count))
     kept = [int((classes.rows, classes.cols)[axis][frame])]
     steps = [
         s
@@ -199,8 +223,9 @@ def _program_at(program: Program, axis: int, frame: int) -> Program:
         else replace(s, arrays=tuple(a.take(kept, axis) if a.shape[axis] > 1 else a for a in s.arrays))
         for s in program.steps
     ]
-    one = replace(classes, rows=alone, row_of=alone) if axis == 0 else replace(classes, cols=alone, col_of=alone)
-    return Program(tuple(steps), one)
+    if axis == 0:
+        return Program(tuple(steps), replace(classes, rows=place.alike, row_of=alone))
+    return Program(tuple(steps), replace(classes, cols=place.alike, col_of=alone))
 
 
 @dataclass(frozen=True)
@@ -215,6 +240,13 @@ class Frames:
 def frames_of(shape: tuple[int, ...], axis: int) -> Frames:
     """The frames of a tensor of this shape along an axis."""
     return Frames(int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :])))
+
+
+def inside_step(index: Array, frames: Frames, kept: int, shift: int = 0) -> Array:
+    """Positions in a tensor of `frames`, as positions in one of `kept` frames, `shift` frames later."""
+    outer, rest = np.divmod(index, frames.count * frames.inner)
+    moved = outer * (kept * frames.inner) + rest + shift * frames.inner
+    return np.asarray(np.where(index < 0, -1, moved), np.int32)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class Scheduled:
         period: steps from one result to the next.
         flush: steps after the last frame until the last result; 0 where nothing lies behind the window.
         end: number of the end of the results.
+        slowest: steps between the frames of the layer that runs most seldom.
     """
 
     graph: Graph
@@ -31,10 +32,13 @@ class Scheduled:
     period: int
     flush: int
     end: int
+    slowest: int
 
 
-def scheduled(graph: Graph, clocks: Clocks, frames: int) -> Scheduled:
-    """Order the operations of a stream over a window of so many frames.
+def scheduled(graph: Graph, clocks: Clocks, frames: int, step: int) -> Scheduled:
+    """Order the operations of a stream over a window of so many frames; all counts are of frames of the inputs.
+
+    In steps of several frames everything runs in each step.
 
     Raises:
         CompileError: BNN028, branches cannot be ordered or results do not come together.
@@ -53,7 +57,7 @@ def scheduled(graph: Graph, clocks: Clocks, frames: int) -> Scheduled:
         order = ranks(clock.beat for clock in clocks.values() if clock)
     except ValueError as error:
         raise CompileError.single("BNN028", f"the network cannot be streamed: {error}") from error
-    rank = {name: order[clock.beat] if clock else 0 for name, clock in clocks.items()}
+    rank = {name: order[clock.beat] if clock and step == 1 else 0 for name, clock in clocks.items()}
     nodes = sorted(graph.nodes, key=lambda node: max([0, *(rank[name] for name in node.inputs)]))
     read = {
         final.end,
@@ -64,8 +68,9 @@ def scheduled(graph: Graph, clocks: Clocks, frames: int) -> Scheduled:
         ),
     }
     read |= {node.op.ends[0] for node in nodes if isinstance(node.op, History) and node.op.ends}
-    nodes = [_placed(node, rank, clocks, read if flush else None) for node in nodes]
-    return Scheduled(replace(graph, nodes=tuple(nodes)), final.delay + 1, final.stride, flush, final.end)
+    nodes = [_placed(node, rank, clocks, read if flush or step > 1 else None) for node in nodes]
+    slowest = max(clock.stride for clock in clocks.values() if clock)
+    return Scheduled(replace(graph, nodes=tuple(nodes)), final.delay + 1, final.stride, flush, final.end, slowest)
 
 
 def _placed(node: Node, rank: Mapping[str, int], clocks: Clocks, read: Container[int] | None) -> Node:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2c.ir import Graph, Node, TensorType
+from bnn2c.ir.op import Pace
 from bnn2c.ops.history import History
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.streaming.clock import LAST, RAW, Clock
@@ -21,6 +22,18 @@ class Misaligned(Exception):
         self.value, self.steps = value, steps
 
 
+def free_axis(shape: tuple[int, ...]) -> int:
+    """A physical axis along which nothing lies: columns, rows or channels.
+
+    Raises:
+        NotUniform: there is none.
+    """
+    for axis in (1, 0, 2):
+        if shape[axis] == 1:
+            return axis
+    raise NotUniform("its frames have to lie along an axis, and it fills all of them")
+
+
 class Values:
     """Values for one frame, made in order.
 
@@ -28,12 +41,13 @@ class Values:
         whole: types over the window; `types`: for one frame.
         ports: how frames lie in values with a `RAW` clock.
         early: operations whose operand has to be so many frames older.
+        step: frames of the inputs in a step, 1 or a multiple of every stride.
         count: frames of the window.
         ends: highest number of an end.
     """
 
-    def __init__(self, graph: Graph, early: dict[str, int]) -> None:
-        self.graph, self.early = graph, early
+    def __init__(self, graph: Graph, early: dict[str, int], step: int) -> None:
+        self.graph, self.early, self.step = graph, early, step
         self.whole = dict(graph.types)
         self.types: dict[str, TensorType] = {}
         self.clocks: dict[str, Clock | None] = {}
@@ -41,6 +55,14 @@ class Values:
         self.nodes: list[Node] = []
         self.count = 0
         self.ends = 0
+
+    def pace(self, clock: Clock) -> Pace | None:
+        """How frames come in steps of several frames; None in steps of one."""
+        return Pace(self.step // clock.stride, clock.delay // clock.stride) if self.step > 1 else None
+
+    def several(self, clock: Clock) -> int:
+        """Frames in a step."""
+        return max(1, self.step // clock.stride)
 
     def together(self, node: Node) -> Node:
         """Delay the inputs that come earlier than others."""
@@ -65,9 +87,7 @@ class Values:
         if clock.axis == RAW:
             clock = self.entered(name, clock)
         kind = self.types[name]
-        axis = next((k for k in (0, 1, 2) if kind.shape[k] == 1), None)
-        if axis is None:
-            raise NotUniform("it has to wait, and fills all axes")
+        axis = clock.axis if self.step > 1 else free_axis(kind.shape)
         if name in self.whole:
             self.whole[late] = self.whole[name]
         if name in self.ports:
@@ -99,8 +119,8 @@ class Values:
         kind = self.whole[source]
         index = np.arange(kind.size, dtype=np.int32).reshape(kind.shape)
         moved = frame_positions(index, self.ports[source])
-        shape = moved.inside.shape
-        self.types[source] = replace(self.types[source], shape=(shape[0], shape[1], shape[2]))
+        sizes = [self.several(clock) if k == moved.axis else n for k, n in enumerate(moved.inside.shape)]
+        self.types[source] = replace(self.types[source], shape=(sizes[0], sizes[1], sizes[2]))
         return replace(clock, axis=moved.axis)
 
     def kept(self, source: str, clock: Clock, reach: Reach, ago: int = 0) -> str:
@@ -110,14 +130,18 @@ class Values:
         oldest = f"{name}_but_{ago}" if ago else name
         if name not in self.types:
             self.ends += 1
-            kept = History(clock.axis, reach.span, reach.stride, reach.lead, reach.tail, ends=(clock.end, self.ends))
-            self.add(Node(name, kept, (source,)), self.after(clock, reach, self.ends))
+            self.add(Node(name, self.history(clock, reach), (source,)), self.after(clock, reach, self.ends))
         if oldest not in self.types:
             kind = self.types[name]
             frames = np.arange(kind.size, dtype=np.int32).reshape(kind.shape)
-            index = np.ascontiguousarray(frames.take(range(reach.span - ago), clock.axis))
+            index = np.ascontiguousarray(frames.take(range(kind.shape[clock.axis] - ago), clock.axis))
             self.add(Node(oldest, Rearrange(index), (name,)), self.clocks[name])
         return oldest
+
+    def history(self, clock: Clock, reach: Reach) -> History:
+        """What keeps the frames that are read, with the newest end."""
+        ends = (clock.end, self.ends)
+        return History(clock.axis, reach.span, reach.stride, reach.lead, reach.tail, ends=ends, pace=self.pace(clock))
 
     def clock(self, name: str) -> Clock:
         """The clock of a value that has one."""
