@@ -45,7 +45,8 @@ def spread_planes(graph: Graph, target: Target, optimize: str) -> Graph:
         spread, conv = found
         name = f"{node.output}_spread"
         types[name] = spread.infer([types[node.inputs[0]]])
-        nodes += [Node(name, spread, node.inputs, node.origin), replace(node, op=conv, inputs=(name,))]
+        inputs = (name, *node.inputs[1:])
+        nodes += [Node(name, spread, node.inputs[:1], node.origin), replace(node, op=conv, inputs=inputs)]
     return replace(graph, nodes=tuple(nodes), types=types)
 
 
