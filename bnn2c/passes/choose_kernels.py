@@ -23,6 +23,7 @@ from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
+from bnn2c.ops.frame_classes import FrameClasses
 from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
@@ -181,8 +182,13 @@ def _conversions(graph: Graph, name: str, chosen: set[str], lane_words: int) -> 
     turned = {n.output for n in graph.nodes if _is_turned(n, graph.types)}
     source = kept.get(node.inputs[0], node.inputs[0])
     before = 0 if source in chosen | turned else _conversion(graph.types[source], lane_words)
-    after = any(n.output not in chosen | turned | set(kept) for n in graph.nodes if name in n.inputs)
+    after = any(reader not in chosen | turned | set(kept) for reader in _readers(graph, name))
     return before + (_conversion(graph.types[name], lane_words) if after else 0)
+
+
+def _readers(graph: Graph, name: str) -> list[str]:
+    """Outputs of the nodes that read a value; `FrameClasses` only waits for it."""
+    return [n.output for n in graph.nodes if name in n.inputs and not isinstance(n.op, FrameClasses)]
 
 
 def _is_turned(node: Node, types: Mapping[str, TensorType]) -> bool:
@@ -199,7 +205,7 @@ def _reads_planes(graph: Graph, node: Node, chosen: Container[str]) -> bool:
     if type(node.op) is not History or kind.storage != "bits" or kind.planes > 1:
         return False
     whole = node.op.axis < 2 and prod(kind.shape[: node.op.axis]) == 1
-    readers = [other.output for other in graph.nodes if node.output in other.inputs]
+    readers = _readers(graph, node.output)
     return whole and bool(readers) and all(name in chosen for name in readers)
 
 
@@ -220,12 +226,12 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     converted: dict[tuple[str, str], str] = {}
     for node in graph.nodes:
         family = choice.families.get(node.output, "")
-        turned = _is_turned(node, types)
+        turned, waits = _is_turned(node, types), isinstance(node.op, FrameClasses)
         wanted = "planes" if node.output in shared else "pixels"
         inputs = []
         for name in node.inputs:
             kind = types[name]
-            if not turned and kind.storage == "bits" and kind.layout != wanted:
+            if not turned and not waits and kind.storage == "bits" and kind.layout != wanted:
                 name = _converted(nodes, types, converted, (name, wanted), node)
             inputs.append(name)
         op = node.op
