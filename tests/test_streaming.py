@@ -122,9 +122,7 @@ def channel_stack(frames: int, pad: int) -> onnx.ModelProto:
     return g.model({"x": [1, 24, frames]}, {"y": [1, 5, frames - (0 if pad else 6)]})
 
 
-def both(
-    model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2, step: int = 1, **more: str
-) -> Compiled:
+def both(model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2, step: int = 1, **more: str) -> Compiled:
     """The outputs of the window code and of the stream code are equal bit for bit."""
     window = compile_model(model, Options(name="net", **more))
     stream = compile_model(model, Options(name="net", stream=axis, stream_frames=step, **more))
@@ -282,7 +280,11 @@ def test_work_of_a_step_on_cortex_m4(pad: int, tmp_path: Path) -> None:
             folder = tmp_path / f"{optimize}{number}"
             runs.append(
                 run_on_target(
-                    compiled.files, compiled.manifest, load_target("cortex-m4"), [feeds], folder,
+                    compiled.files,
+                    compiled.manifest,
+                    load_target("cortex-m4"),
+                    [feeds],
+                    folder,
                     opt=OPTIMIZE_FLAGS[optimize],
                 )  # fmt: skip
             )

@@ -119,9 +119,7 @@ Stream = Annotated[
         "--stream", help="Axis of the inputs that is time: the C takes one frame at a time.", show_default=False
     ),
 ]
-StreamFrames = Annotated[
-    int, typer.Option("--stream-frames", help="Frames that a step of --stream takes at a time.")
-]
+StreamFrames = Annotated[int, typer.Option("--stream-frames", help="Frames that a step of --stream takes at a time.")]
 RealOption = Annotated[
     RealFormat | None,
     typer.Option("--real", help="Number format of real tensors.", show_default="auto: int16 without FPU, calibrated"),

@@ -248,6 +248,7 @@ class _Streamer(Moves):
             raise NotUniform("a frame has several numbers of rows")
         self.add(node, replace(clock, axis=1))
 
+
 def _refused(node: Node, reason: str) -> CompileError:
     name = node.origin[0] if node.origin else node.output
     hint = "see docs/sequences.md for what can be streamed; without --stream the window runs as a whole"
