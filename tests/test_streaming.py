@@ -221,9 +221,8 @@ def test_steps_of_several_frames_give_the_same_results(model: onnx.ModelProto, s
 def test_frames_are_kept_as_bit_planes(step: int, pad: int, tmp_path: Path) -> None:
     """Frequencies are the lanes of one frame, and frames need not begin at words."""
     stream = both(spectrum_stack(16, pad), tmp_path, 1, step=step, optimize="speed")
-    rows = [(row["op"], row["kernel"]) for row in stream.manifest["layers"]]
-    assert {"class_sharing", "class_groups"} & {kernel for _, kernel in rows}
-    assert rows.count(("convert_layout", "convert_layout")) <= 2
+    kernels = [row["kernel"] for row in stream.manifest["layers"] if row["kernel"] != "frame_classes"]
+    assert "class_sharing, history, class_sharing" in ", ".join(kernels)
 
 
 @pytest.mark.parametrize("step", [2, 6])
