@@ -102,6 +102,7 @@ BNN2C_KERNEL uint32_t bnn2c_binary_conv2d_code(const bnn2c_binary_conv2d_t *p, u
   uint32_t code = 0u;
   for (uint32_t l = 0u; l < p->levels; l++) {
     code += ((int32_t)acc >= threshold[l]) ? 1u : 0u;
+    BNN2C_KEEP(code); /* not in vectors: bnn2c_quantize.h */
   }
   return code;
 }

@@ -45,6 +45,7 @@ BNN2C_KERNEL size_t bnn2c_quantize_entry(const bnn2c_quantize_t *p, uint32_t y, 
       uint32_t place = 0u;                                                                                         \
       for (uint32_t s = 0u; s < p->steps; s++) {                                                                   \
         place += ((wide)in[c] >= breaks[s]) ? 1u : 0u;                                                             \
+        BNN2C_KEEP(place); /* GCC 12 for AArch64 makes wrong code of 16 comparisons in vectors at -O3 */           \
       }                                                                                                            \
       word |= (((uint32_t)codes[place] >> plane) & 1u) << (c % 32u);                                               \
       if (((c % 32u) == 31u) || ((c + 1u) == p->channels)) {                                                       \
@@ -97,6 +98,7 @@ BNN2C_KERNEL uint32_t bnn2c_quantize_lookup(const bnn2c_quantize_t *p, size_t en
   uint32_t place = 0u;
   for (uint32_t s = 0u; s < p->steps; s++) {
     place += (value >= breaks[s]) ? 1u : 0u;
+    BNN2C_KEEP(place); /* as above */
   }
   return p->codes[entry * (p->steps + 1u) + place];
 }

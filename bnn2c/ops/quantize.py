@@ -112,4 +112,14 @@ Quantize.CASES = (
         (TensorType((4, 3, 7)),),
     ),
     (Quantize(np.full((1, 1, 9, 1), 128.0), _codes(9, 1, 0), _one, _one), (TensorType((1, 1, 9), "u8"),)),
+    (
+        Quantize(
+            np.sort(_rng.normal(0, 1, (1, 1, 16, 16))),
+            np.minimum(np.arange(17), 15)[::-1].astype(np.uint8).reshape(1, 1, 1, 17).repeat(16, axis=2),
+            np.zeros(3, int),
+            np.zeros(4, int),
+            4,
+        ),
+        (TensorType((3, 4, 16)),),
+    ),
 )
