@@ -15,6 +15,8 @@ MACROS = frozenset(
     ["EOF", "I", "NULL", "assert", "complex", "errno", "i386", "imaginary", "linux", "offsetof"]
     + ["stderr", "stdin", "stdout", "unix"]
 )
+# What the result of a stream's step holds besides the outputs (templates/model.h.j2).
+FIELDS = frozenset(["first_result", "result_count"])
 
 
 def identifier(text: str, fallback: str = "value") -> str:
@@ -25,7 +27,7 @@ def identifier(text: str, fallback: str = "value") -> str:
         name = fallback
     if name[0].isdigit():
         name = f"n{name}"
-    reserved = name in KEYWORDS or name in MACROS or name.lower().startswith("bnn2c")
+    reserved = name in KEYWORDS | MACROS | FIELDS or name.lower().startswith("bnn2c")
     return f"{name}_" if reserved else name
 
 

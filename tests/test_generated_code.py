@@ -552,6 +552,10 @@ def test_equal_identifiers_are_numbered() -> None:
     assert unique(["x-y", "x.y", "x_y", "x_y_2"]) == ["x_y", "x_y_2", "x_y_3", "x_y_2_2"]
 
 
+def test_outputs_are_not_named_like_other_fields_of_a_result() -> None:
+    assert unique(["first_result", "result_count", "y"]) == ["first_result_", "result_count_", "y"]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_comments_cannot_be_ended(name: str) -> None:
     text = comment(name)
