@@ -37,6 +37,7 @@ from bnn2c.passes.fold_tables import fold_tables
 from bnn2c.passes.frames_in_rows import frames_in_rows
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
+from bnn2c.passes.fuse_pools import fuse_pools
 from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
@@ -53,6 +54,7 @@ BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding, fold_tabl
 AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (narrow_copies, roll_loops)
 FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_thresholds),
+    in_bodies(fuse_pools),
     in_bodies(fuse_pixels),
     in_bodies(fuse_maps),
     in_bodies(tabulate_maps),

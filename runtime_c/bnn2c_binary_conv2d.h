@@ -122,17 +122,24 @@ BNN2C_KERNEL void bnn2c_binary_conv2d_plane(const bnn2c_binary_conv2d_t *p, cons
   }
 }
 
-BNN2C_KERNEL void bnn2c_binary_conv2d_bits(const bnn2c_binary_conv2d_t *p, const uint32_t *in, uint32_t *patch, uint32_t *out) {
-  const uint32_t words = ((uint32_t)p->out_c + 31u) / 32u;
+/* Codes of pixel (y, x); returns the end of `out`. */
+BNN2C_KERNEL uint32_t *bnn2c_binary_conv2d_bits_at(const bnn2c_binary_conv2d_t *p, const uint32_t *in, uint32_t y,
+                                                   uint32_t x, uint32_t *patch, uint32_t *out) {
+  const uint32_t row = (p->row_class != NULL) ? p->row_class[y] : 0u;
+  const uint32_t col = (p->row_class != NULL) ? p->col_class[x] : 0u;
+  bnn2c_binary_conv2d_patch(p, in, y, x, patch);
+  for (uint32_t plane = 0u; plane < p->output_planes; plane++) {
+    bnn2c_binary_conv2d_plane(p, patch, row * p->col_classes + col, plane, out);
+    out += ((uint32_t)p->out_c + 31u) / 32u;
+  }
+  return out;
+}
+
+BNN2C_KERNEL void bnn2c_binary_conv2d_bits(const bnn2c_binary_conv2d_t *p, const uint32_t *in, uint32_t *patch,
+                                           uint32_t *out) {
   for (uint32_t y = 0u; y < p->out_h; y++) {
     for (uint32_t x = 0u; x < p->out_w; x++) {
-      const uint32_t row = (p->row_class != NULL) ? p->row_class[y] : 0u;
-      const uint32_t col = (p->row_class != NULL) ? p->col_class[x] : 0u;
-      bnn2c_binary_conv2d_patch(p, in, y, x, patch);
-      for (uint32_t plane = 0u; plane < p->output_planes; plane++) {
-        bnn2c_binary_conv2d_plane(p, patch, row * p->col_classes + col, plane, out);
-        out += words;
-      }
+      out = bnn2c_binary_conv2d_bits_at(p, in, y, x, patch, out);
     }
   }
 }

@@ -148,11 +148,9 @@ BNN2C_INLINE void bnn2c_valid_pixels(uint32_t pixels, uint32_t first, uint32_t *
   }
 }
 
-/* Gathers the patch of every vector of pixels and hands it to `steps`. */
-BNN2C_INLINE void bnn2c_step_patches(const bnn2c_channel_steps *p, const uint32_t *in, uint32_t *scratch, uint32_t *out,
-                                     bnn2c_step_runner steps) {
-  const uint32_t pixels = (uint32_t)p->shape.out_h * p->shape.out_w;
-  const uint32_t words = (pixels + 31u) / 32u;
+/* Prepares the scratch (patch and complements; with strides, phases); returns the image to read: the input, or its
+ * phases. */
+BNN2C_KERNEL const uint32_t *bnn2c_begin_steps(const bnn2c_channel_steps *p, const uint32_t *in, uint32_t *scratch) {
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
   const uint32_t distance = bnn2c_patch_words(inputs);
   bnn2c_lanes *const patch = (bnn2c_lanes *)scratch;
@@ -163,25 +161,46 @@ BNN2C_INLINE void bnn2c_step_patches(const bnn2c_channel_steps *p, const uint32_
     bnn2c_split_phases(&p->shape, in, phases);
     in = phases;
   }
-  for (uint32_t first = 0u; first < words; first += (uint32_t)BNN2C_LANE_WORDS) {
-    uint32_t valid[BNN2C_LANE_WORDS];
-    bnn2c_valid_pixels(pixels, first, valid);
-    bnn2c_gather_planes(&p->shape, in, first, patch);
-    bnn2c_complement_patch(patch, inputs, distance);
-    steps(p, patch, valid, out + first, words - first);
-  }
+  return in;
 }
 
-/* The kernel for some number of digits: planes -> planes, thresholded.  scratch: patch and complements; with strides,
- * phases. */
+/* Gathers the patch of one vector of pixels, from word `first` of a plane on, and hands it to `steps`. */
+BNN2C_INLINE void bnn2c_step_patch(const bnn2c_channel_steps *p, const uint32_t *image, uint32_t first,
+                                   uint32_t *scratch, uint32_t *out, bnn2c_step_runner steps) {
+  const uint32_t pixels = (uint32_t)p->shape.out_h * p->shape.out_w;
+  const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
+  bnn2c_lanes *const patch = (bnn2c_lanes *)scratch;
+  uint32_t valid[BNN2C_LANE_WORDS];
+  bnn2c_valid_pixels(pixels, first, valid);
+  bnn2c_gather_planes(&p->shape, image, first, patch);
+  bnn2c_complement_patch(patch, inputs, bnn2c_patch_words(inputs));
+  steps(p, patch, valid, out, (pixels + 31u) / 32u - first);
+}
+
+/* The kernel for some number of digits: planes -> planes, thresholded; pixels of one vector (the distance of output
+ * planes is in p->order, `pitch` is for the other families), or all. */
 #define BNN2C_CHANNEL_STEPS(name, digits, near)                                                                      \
   BNN2C_NOINLINE BNN2C_STEADY void bnn2c_run_steps_##name(const bnn2c_channel_steps *p, const bnn2c_lanes *patch,    \
                                                           const uint32_t *valid, uint32_t *out, uint32_t there) {    \
     bnn2c_run_steps(p, patch, valid, out, there, (digits), (near));                                                  \
   }                                                                                                                  \
+  BNN2C_KERNEL const uint32_t *bnn2c_channel_steps_##name##_begin(const bnn2c_channel_steps *p, const uint32_t *in,  \
+                                                                  uint32_t *scratch) {                               \
+    return bnn2c_begin_steps(p, in, scratch);                                                                        \
+  }                                                                                                                  \
+  BNN2C_NOINLINE void bnn2c_channel_steps_##name##_words(const bnn2c_channel_steps *p, const uint32_t *image,        \
+                                                         uint32_t first, uint32_t *scratch, uint32_t *out,           \
+                                                         uint32_t pitch) {                                           \
+    (void)pitch;                                                                                                     \
+    bnn2c_step_patch(p, image, first, scratch, out, bnn2c_run_steps_##name);                                         \
+  }                                                                                                                  \
   BNN2C_KERNEL void bnn2c_channel_steps_##name##_bits(const bnn2c_channel_steps *p, const uint32_t *in,              \
                                                       uint32_t *scratch, uint32_t *out) {                            \
-    bnn2c_step_patches(p, in, scratch, out, bnn2c_run_steps_##name);                                                 \
+    const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);                                        \
+    const uint32_t *const image = bnn2c_begin_steps(p, in, scratch);                                                 \
+    for (uint32_t first = 0u; first < words; first += (uint32_t)BNN2C_LANE_WORDS) {                                  \
+      bnn2c_step_patch(p, image, first, scratch, out + first, bnn2c_run_steps_##name);                               \
+    }                                                                                                                \
   }
 
 BNN2C_CHANNEL_STEPS(near7, 7u, 1u)

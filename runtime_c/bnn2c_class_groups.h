@@ -150,10 +150,10 @@ BNN2C_NOINLINE bnn2c_lanes bnn2c_compare_groups_any(const bnn2c_group_sums *sums
   return bnn2c_compare_groups(sums, of, bound, digits);
 }
 
-/* Thresholds the channels of BNN2C_LANE_WORDS groups for word `word` of the vectors, which is word `at` of a plane. */
+/* Thresholds the channels of BNN2C_LANE_WORDS groups for word `word` of the vectors: channel c to out + c * pitch. */
 BNN2C_KERNEL void bnn2c_threshold_groups(const bnn2c_class_groups *p, const bnn2c_group_sums *sums, uint32_t step,
-                                         const bnn2c_border_lanes *border, uint32_t word, uint32_t *out, uint32_t at) {
-  const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
+                                         const bnn2c_border_lanes *border, uint32_t word, uint32_t *out,
+                                         uint32_t pitch) {
   const uint32_t per_channel = (uint32_t)p->row_classes * p->digits * (uint32_t)BNN2C_LANE_WORDS;
   const uint16_t *const order = p->order + 4u * step * (uint32_t)BNN2C_LANE_WORDS;
   for (unsigned of = 0u; of < 4u; of++) {
@@ -165,7 +165,7 @@ BNN2C_KERNEL void bnn2c_threshold_groups(const bnn2c_class_groups *p, const bnn2
     for (unsigned i = 0u; i < (unsigned)BNN2C_LANE_WORDS; i++) {
       const uint32_t channel = order[4u * i + of];
       if (channel < p->shape.out_c) {
-        out[channel * words + at] = ((const uint32_t *)&result)[i] & border->valid[word];
+        out[channel * pitch] = ((const uint32_t *)&result)[i] & border->valid[word];
       }
     }
   }
@@ -189,8 +189,8 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_spread_patch(const bnn2c_lanes *patch, ui
 }
 
 /* All groups for the pixels of one word. */
-BNN2C_KERNEL void bnn2c_run_steps(const bnn2c_class_groups *p, const bnn2c_border_lanes *border, uint32_t word,
-                                  const uint32_t *patch, bnn2c_lanes *carries, uint32_t *out, uint32_t at) {
+BNN2C_KERNEL void bnn2c_run_group_steps(const bnn2c_class_groups *p, const bnn2c_border_lanes *border, uint32_t word,
+                                        const uint32_t *patch, bnn2c_lanes *carries, uint32_t *out, uint32_t pitch) {
   const uint8_t *list = p->lists;
   bnn2c_group_sums sums;
   bnn2c_class_sum u[8];
@@ -209,36 +209,61 @@ BNN2C_KERNEL void bnn2c_run_steps(const bnn2c_class_groups *p, const bnn2c_borde
       list = bnn2c_sum_groups_any(list, patch, carries, u, p->planes);
       bnn2c_combine_classes_any(u, p->planes, &sums);
     }
-    bnn2c_threshold_groups(p, &sums, step, border, word, out, at);
+    bnn2c_threshold_groups(p, &sums, step, border, word, out, pitch);
   }
 }
 
-/* planes -> planes, thresholded.  scratch: unions of border lanes, carries of a class, patch of vectors, patch of words;
- * with strides, phases. */
-BNN2C_KERNEL void bnn2c_class_groups_bits(const bnn2c_class_groups *p, const uint32_t *in, uint32_t *scratch,
-                                          uint32_t *out) {
-  const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
+/* scratch: unions of border lanes, carries of a class, patch of vectors, patch of words; with strides, phases. */
+BNN2C_INLINE bnn2c_lanes *bnn2c_class_groups_patch(const bnn2c_class_groups *p, uint32_t *scratch) {
+  return (bnn2c_lanes *)scratch + ((uint32_t)p->row_classes << p->shape.col_classes) + p->carries;
+}
+
+/* Vectors of the patch, in whole runs. */
+BNN2C_INLINE uint32_t bnn2c_class_groups_vectors(uint32_t inputs) {
+  return bnn2c_ceil_div(bnn2c_patch_words(inputs), BNN2C_GROUPS_RUN) * BNN2C_GROUPS_RUN;
+}
+
+/* Prepares the scratch; returns the image to read: the input, or its phases. */
+BNN2C_KERNEL const uint32_t *bnn2c_class_groups_begin(const bnn2c_class_groups *p, const uint32_t *in,
+                                                      uint32_t *scratch) {
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
-  const uint32_t vectors = bnn2c_ceil_div(bnn2c_patch_words(inputs), BNN2C_GROUPS_RUN) * BNN2C_GROUPS_RUN;
-  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch + ((uint32_t)p->row_classes << p->shape.col_classes);
-  bnn2c_lanes *const patch = carries + p->carries;
-  uint32_t *const spread = (uint32_t *)(patch + vectors);
-  bnn2c_border_lanes border;
-  border.unions = (bnn2c_lanes *)scratch;
+  const uint32_t vectors = bnn2c_class_groups_vectors(inputs);
+  bnn2c_lanes *const patch = bnn2c_class_groups_patch(p, scratch);
   bnn2c_clear_patch_zeros(patch, inputs);
   if ((p->shape.stride_h != 1u) || (p->shape.stride_w != 1u)) {
-    uint32_t *const phases = spread + 2u * vectors;
+    uint32_t *const phases = (uint32_t *)(patch + vectors) + 2u * vectors;
     bnn2c_split_phases(&p->shape, in, phases);
     in = phases;
   }
+  return in;
+}
+
+/* The pixels of one vector, from word `first` of a plane on, thresholded: channel c to out + c * pitch. */
+BNN2C_NOINLINE void bnn2c_class_groups_words(const bnn2c_class_groups *p, const uint32_t *image, uint32_t first,
+                                             uint32_t *scratch, uint32_t *out, uint32_t pitch) {
+  const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
+  const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
+  const uint32_t vectors = bnn2c_class_groups_vectors(inputs);
+  bnn2c_lanes *const patch = bnn2c_class_groups_patch(p, scratch);
+  uint32_t *const spread = (uint32_t *)(patch + vectors);
+  bnn2c_border_lanes border;
+  border.unions = (bnn2c_lanes *)scratch;
+  bnn2c_mark_borders(&p->shape, 32u * first, p->row_classes, &border);
+  bnn2c_unite_borders(&p->shape, &border);
+  bnn2c_gather_planes(&p->shape, image, first, patch);
+  for (uint32_t word = 0u; (word < (uint32_t)BNN2C_LANE_WORDS) && (first + word < words); word++) {
+    bnn2c_spread_patch(patch, vectors, word, spread);
+    bnn2c_run_group_steps(p, &border, word, spread, patch - p->carries, out + word, pitch);
+  }
+}
+
+/* planes -> planes. */
+BNN2C_KERNEL void bnn2c_class_groups_bits(const bnn2c_class_groups *p, const uint32_t *in, uint32_t *scratch,
+                                          uint32_t *out) {
+  const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
+  const uint32_t *const image = bnn2c_class_groups_begin(p, in, scratch);
   for (uint32_t first = 0u; first < words; first += (uint32_t)BNN2C_LANE_WORDS) {
-    bnn2c_mark_borders(&p->shape, 32u * first, p->row_classes, &border);
-    bnn2c_unite_borders(&p->shape, &border);
-    bnn2c_gather_planes(&p->shape, in, first, patch);
-    for (uint32_t word = 0u; (word < (uint32_t)BNN2C_LANE_WORDS) && (first + word < words); word++) {
-      bnn2c_spread_patch(patch, vectors, word, spread);
-      bnn2c_run_steps(p, &border, word, spread, carries, out, first + word);
-    }
+    bnn2c_class_groups_words(p, image, first, scratch, out + first, words);
   }
 }
 

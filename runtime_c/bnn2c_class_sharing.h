@@ -130,10 +130,16 @@ BNN2C_NOINLINE bnn2c_lanes bnn2c_threshold_any(const bnn2c_group_sums *sums, uns
   return bnn2c_threshold(sums, of, tab, digit, digits);
 }
 
-/* Thresholds the channels of a group; `words`: words of a plane, `first` the first of them to write. */
+/* Where the lanes of a vector go: channel c to out + c * pitch, `there` words at most. */
+typedef struct {
+  uint32_t *out;
+  uint32_t pitch;
+  uint32_t there;
+} bnn2c_lane_output;
+
+/* Thresholds the channels of a group. */
 BNN2C_KERNEL void bnn2c_threshold_group(const bnn2c_class_sharing *p, const bnn2c_group_sums *sums, uint32_t group,
-                                        const bnn2c_border_lanes *border, uint32_t *out, uint32_t words,
-                                        uint32_t first) {
+                                        const bnn2c_border_lanes *border, const bnn2c_lane_output *to) {
   static const uint8_t in_order[BNN2C_CLASS_MAX_DIGITS] = {0u,  1u,  2u,  3u,  4u,  5u,  6u,  7u,  8u,  9u,
                                                            10u, 11u, 12u, 13u, 14u, 15u, 16u, 17u, 18u, 19u};
   const uint32_t per_channel = (uint32_t)p->row_classes * p->digits;
@@ -152,15 +158,15 @@ BNN2C_KERNEL void bnn2c_threshold_group(const bnn2c_class_sharing *p, const bnn2
     }
     result = (p->digits == 11u) ? bnn2c_threshold11(sums, of, tab, digit)
                                 : bnn2c_threshold_any(sums, of, tab, digit, p->digits);
-    bnn2c_store_lanes(out + order[of] * words + first, &result, border->valid, words - first);
+    bnn2c_store_lanes(to->out + order[of] * to->pitch, &result, border->valid, to->there);
     bounds += per_channel;
   }
 }
 
 /* All groups for the pixels of one patch; carries: p->carries places. */
 BNN2C_KERNEL void bnn2c_run_groups(const bnn2c_class_sharing *p, const bnn2c_border_lanes *border,
-                                   const bnn2c_lanes *patch, uint32_t near, bnn2c_lanes *carries, uint32_t *out,
-                                   uint32_t words, uint32_t first) {
+                                   const bnn2c_lanes *patch, uint32_t near, bnn2c_lanes *carries,
+                                   const bnn2c_lane_output *to) {
   const uint32_t groups = ((uint32_t)p->shape.out_c + 3u) / 4u;
   const uint8_t *list = p->lists;
   bnn2c_group_sums sums;
@@ -181,31 +187,51 @@ BNN2C_KERNEL void bnn2c_run_groups(const bnn2c_class_sharing *p, const bnn2c_bor
                           : bnn2c_sum_classes_far(list, patch, carries, u, p->planes);
       bnn2c_combine_classes_any(u, p->planes, &sums);
     }
-    bnn2c_threshold_group(p, &sums, group, border, out, words, first);
+    bnn2c_threshold_group(p, &sums, group, border, to);
   }
 }
 
-/* planes -> planes, thresholded.  scratch: unions of border lanes, carries of a class, patch; with strides, phases. */
-BNN2C_KERNEL void bnn2c_class_sharing_bits(const bnn2c_class_sharing *p, const uint32_t *in, uint32_t *scratch,
-                                           uint32_t *out) {
-  const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
+/* scratch: unions of border lanes, carries of a class, patch; with strides, phases. */
+BNN2C_INLINE bnn2c_lanes *bnn2c_class_sharing_patch(const bnn2c_class_sharing *p, uint32_t *scratch) {
+  return (bnn2c_lanes *)scratch + ((uint32_t)p->row_classes << p->shape.col_classes) + p->carries;
+}
+
+/* Prepares the scratch; returns the image to read: the input, or its phases. */
+BNN2C_KERNEL const uint32_t *bnn2c_class_sharing_begin(const bnn2c_class_sharing *p, const uint32_t *in,
+                                                       uint32_t *scratch) {
   const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
-  const uint32_t near = (bnn2c_patch_words(inputs) <= BNN2C_CLASS_NEAR_WORDS) ? 1u : 0u;
-  bnn2c_lanes *const carries = (bnn2c_lanes *)scratch + ((uint32_t)p->row_classes << p->shape.col_classes);
-  bnn2c_lanes *const patch = carries + p->carries;
-  bnn2c_border_lanes border;
-  border.unions = (bnn2c_lanes *)scratch;
+  bnn2c_lanes *const patch = bnn2c_class_sharing_patch(p, scratch);
   bnn2c_clear_patch_zeros(patch, inputs);
   if ((p->shape.stride_h != 1u) || (p->shape.stride_w != 1u)) {
     uint32_t *const phases = (uint32_t *)(patch + bnn2c_patch_words(inputs));
     bnn2c_split_phases(&p->shape, in, phases);
     in = phases;
   }
+  return in;
+}
+
+/* The pixels of one vector, from word `first` of a plane on, thresholded: channel c to out + c * pitch. */
+BNN2C_NOINLINE void bnn2c_class_sharing_words(const bnn2c_class_sharing *p, const uint32_t *image, uint32_t first,
+                                              uint32_t *scratch, uint32_t *out, uint32_t pitch) {
+  const uint32_t inputs = (uint32_t)p->shape.kernel_h * p->shape.kernel_w * p->shape.in_c;
+  const uint32_t near = (bnn2c_patch_words(inputs) <= BNN2C_CLASS_NEAR_WORDS) ? 1u : 0u;
+  bnn2c_lanes *const patch = bnn2c_class_sharing_patch(p, scratch);
+  const bnn2c_lane_output to = {out, pitch, bnn2c_plane_words(p->shape.out_h, p->shape.out_w) - first};
+  bnn2c_border_lanes border;
+  border.unions = (bnn2c_lanes *)scratch;
+  bnn2c_mark_borders(&p->shape, 32u * first, p->row_classes, &border);
+  bnn2c_unite_borders(&p->shape, &border);
+  bnn2c_gather_planes(&p->shape, image, first, patch);
+  bnn2c_run_groups(p, &border, patch, near, patch - p->carries, &to);
+}
+
+/* planes -> planes. */
+BNN2C_KERNEL void bnn2c_class_sharing_bits(const bnn2c_class_sharing *p, const uint32_t *in, uint32_t *scratch,
+                                           uint32_t *out) {
+  const uint32_t words = bnn2c_plane_words(p->shape.out_h, p->shape.out_w);
+  const uint32_t *const image = bnn2c_class_sharing_begin(p, in, scratch);
   for (uint32_t first = 0u; first < words; first += (uint32_t)BNN2C_LANE_WORDS) {
-    bnn2c_mark_borders(&p->shape, 32u * first, p->row_classes, &border);
-    bnn2c_unite_borders(&p->shape, &border);
-    bnn2c_gather_planes(&p->shape, in, first, patch);
-    bnn2c_run_groups(p, &border, patch, near, carries, out, words, first);
+    bnn2c_class_sharing_words(p, image, first, scratch, out + first, words);
   }
 }
 

@@ -67,7 +67,7 @@ BNN2C_KERNEL void bnn2c_depthwise_lanes_at(const bnn2c_depthwise_lanes *p, const
       out->bits++;
     } else {
       const uint32_t left = p->shape.in_c - 32u * of;
-      bnn2c_store_counts(out, digits, p->digits, (left < 32u) ? left : 32u);
+      bnn2c_store_counts(out, digits, 1u, p->digits, (left < 32u) ? left : 32u);
     }
     preset += p->digits;
   }
@@ -86,6 +86,7 @@ BNN2C_KERNEL void bnn2c_depthwise_lanes_run(const bnn2c_depthwise_lanes *p, cons
 BNN2C_CHANNEL_RESULT(bnn2c_depthwise_lanes, bnn2c_depthwise_lanes, bits, uint32_t)
 BNN2C_CHANNEL_RESULT(bnn2c_depthwise_lanes, bnn2c_depthwise_lanes, i16, int16_t)
 BNN2C_CHANNEL_RESULT(bnn2c_depthwise_lanes, bnn2c_depthwise_lanes, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_depthwise_lanes, bnn2c_depthwise_lanes, bits, uint32_t)
 BNN2C_PIXEL_RESULT(bnn2c_depthwise_lanes, bnn2c_depthwise_lanes, i16, int16_t)
 BNN2C_PIXEL_RESULT(bnn2c_depthwise_lanes, bnn2c_depthwise_lanes, i32, int32_t)
 

@@ -30,49 +30,72 @@ typedef struct {
     function##_at(p, in, y, x, scratch, &to);                                                                        \
   }
 
-/* Digits from..to-1 of lanes lane, lane + 8, lane + 16, lane + 24, in the four bytes of the result. */
-BNN2C_INLINE uint32_t bnn2c_gather_digits(const uint32_t *digits, uint32_t from, uint32_t to, uint32_t lane) {
-  uint32_t bytes = 0u;
-  while (to != from) {
-    to--;
-    bytes = (bytes << 1) | ((digits[to] >> lane) & 0x01010101u);
-  }
-  return bytes;
+/* Exchanges bits of two words: those of `mask` in `b` with the ones `distance` higher in `a`. */
+BNN2C_INLINE void bnn2c_exchange_bits(uint32_t *a, uint32_t *b, unsigned distance, uint32_t mask) {
+  const uint32_t changed = ((*a >> distance) ^ *b) & mask;
+  *b ^= changed;
+  *a ^= changed << distance;
 }
 
-/* The 32 counters in `digits` as integers; planes <= 24. */
-BNN2C_NOINLINE void bnn2c_lane_counts(const uint32_t *digits, uint32_t planes, uint32_t *counts) {
-  for (uint32_t lane = 0u; lane < 32u; lane++) {
-    counts[lane] = 0u;
-    BNN2C_KEEP(lane);
+/* bytes[i] = eight digits of lanes i, i + 8, i + 16 and i + 24: a transposition of 8 x 8 bits in every byte. */
+BNN2C_NOINLINE void bnn2c_lane_bytes(const uint32_t *digits, uint32_t *bytes) {
+  for (unsigned i = 0u; i < 4u; i++) {
+    bytes[i] = digits[i];
+    bytes[i + 4u] = digits[i + 4u];
+    bnn2c_exchange_bits(&bytes[i], &bytes[i + 4u], 4u, 0x0F0F0F0Fu);
   }
-  for (uint32_t from = 0u; from < planes; from += 8u) {
-    const uint32_t to = ((planes - from) < 8u) ? planes : (from + 8u);
-    for (uint32_t lane = 0u; lane < 8u; lane++) {
-      const uint32_t bytes = bnn2c_gather_digits(digits, from, to, lane);
-      counts[lane] |= (bytes & 255u) << from;
-      counts[lane + 8u] |= ((bytes >> 8) & 255u) << from;
-      counts[lane + 16u] |= ((bytes >> 16) & 255u) << from;
-      counts[lane + 24u] |= (bytes >> 24) << from;
-    }
+  for (unsigned i = 0u; i < 4u; i++) {
+    uint32_t *const pair = &bytes[i + (i & 2u)]; /* 0 1 4 5 */
+    bnn2c_exchange_bits(&pair[0], &pair[2], 2u, 0x33333333u);
+  }
+  for (unsigned i = 0u; i < 8u; i += 2u) {
+    bnn2c_exchange_bits(&bytes[i], &bytes[i + 1u], 1u, 0x55555555u);
   }
 }
 
-/* Writes the counters of `channels` lanes and moves on. */
-BNN2C_INLINE void bnn2c_store_counts(bnn2c_channel_output *out, const uint32_t *digits, uint32_t planes,
-                                     uint32_t channels) {
-  uint32_t counts[32];
-  bnn2c_lane_counts(digits, planes, counts);
-  if (out->i16 != NULL) {
-    for (uint32_t lane = 0u; lane < channels; lane++) {
-      out->i16[lane] = (int16_t)counts[lane];
-    }
-    out->i16 += channels;
+/* The counters of 32 lanes as integers of 16 bits; 16 digits. */
+BNN2C_NOINLINE void bnn2c_lane_counts(const uint32_t *digits, uint16_t *counts) {
+  uint32_t low[8];
+  uint32_t high[8];
+  bnn2c_lane_bytes(digits, low);
+  bnn2c_lane_bytes(digits + 8, high);
+  for (uint32_t lane = 0u; lane < 8u; lane++) {
+    const uint32_t even = (low[lane] & 0x00FF00FFu) | ((high[lane] & 0x00FF00FFu) << 8);
+    const uint32_t odd = ((low[lane] >> 8) & 0x00FF00FFu) | (high[lane] & 0xFF00FF00u);
+    counts[lane] = (uint16_t)even;
+    counts[lane + 8u] = (uint16_t)odd;
+    counts[lane + 16u] = (uint16_t)(even >> 16);
+    counts[lane + 24u] = (uint16_t)(odd >> 16);
+  }
+}
+
+/* Writes the counters of `channels` lanes and moves on.  Digit d, of at most 24, is digits[d * stride]. */
+BNN2C_KERNEL void bnn2c_store_counts(bnn2c_channel_output *out, const uint32_t *digits, uint32_t stride,
+                                     uint32_t planes, uint32_t channels) {
+  uint32_t padded[24];
+  uint16_t counts[32];
+  uint32_t upper[8];
+  for (uint32_t d = 0u; d < 24u; d++) {
+    padded[d] = (d < planes) ? digits[d * stride] : 0u;
+    BNN2C_KEEP(d);
+  }
+  if ((out->i16 != NULL) && (channels == 32u)) {
+    bnn2c_lane_counts(padded, (uint16_t *)out->i16); /* counts are never negative */
+    out->i16 += 32;
   } else {
+    bnn2c_lane_counts(padded, counts);
+    bnn2c_lane_bytes(padded + 16, upper);
     for (uint32_t lane = 0u; lane < channels; lane++) {
-      out->i32[lane] = (int32_t)counts[lane];
+      if (out->i16 != NULL) {
+        *out->i16 = (int16_t)counts[lane];
+        out->i16++;
+      } else {
+        const uint32_t byte = (upper[lane & 7u] >> (lane & 24u)) & 255u;
+        const uint32_t count = (byte << 16) | counts[lane];
+        *out->i32 = (int32_t)count;
+        out->i32++;
+      }
     }
-    out->i32 += channels;
   }
 }
 

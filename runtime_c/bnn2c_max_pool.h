@@ -87,6 +87,18 @@ BNN2C_KERNEL void bnn2c_max_pool_invert(const bnn2c_max_pool_t *p, const uint32_
   }
 }
 
+/* One tap more: the codes `out` have their masked channels inverted. */
+BNN2C_KERNEL void bnn2c_max_pool_tap_bits(const bnn2c_max_pool_t *p, const uint32_t *tap, uint32_t *out) {
+  for (uint32_t w = 0u; w < p->channels; w++) {
+    const uint32_t invert = (p->mask != NULL) ? p->mask[w] : 0u;
+    if (p->planes == 1u) {
+      out[w] &= tap[w] ^ invert;
+    } else {
+      bnn2c_max_pool_codes(p, &tap[w], invert, &out[w]);
+    }
+  }
+}
+
 /* One output pixel: start with the first tap, take every tap, undo the inversion of the masked channels. */
 BNN2C_KERNEL void bnn2c_max_pool_window_bits(const bnn2c_max_pool_t *p, const uint32_t *in, bnn2c_span_t rows,
                                              bnn2c_span_t cols, uint32_t *out) {
@@ -96,15 +108,7 @@ BNN2C_KERNEL void bnn2c_max_pool_window_bits(const bnn2c_max_pool_t *p, const ui
   bnn2c_max_pool_invert(p, &in[start * size], out);
   for (uint32_t ky = rows.first; ky < rows.end; ky++) {
     for (uint32_t kx = cols.first; kx < cols.end; kx++) {
-      const uint32_t *tap = &in[bnn2c_max_pool_pixel(&p->window, rows, cols, ky, kx) * size];
-      for (uint32_t w = 0u; w < p->channels; w++) {
-        const uint32_t invert = (p->mask != NULL) ? p->mask[w] : 0u;
-        if (p->planes == 1u) {
-          out[w] &= tap[w] ^ invert;
-        } else {
-          bnn2c_max_pool_codes(p, &tap[w], invert, &out[w]);
-        }
-      }
+      bnn2c_max_pool_tap_bits(p, &in[bnn2c_max_pool_pixel(&p->window, rows, cols, ky, kx) * size], out);
     }
   }
   if (p->mask != NULL) {

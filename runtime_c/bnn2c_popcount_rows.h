@@ -155,6 +155,7 @@ BNN2C_KERNEL void bnn2c_popcount_rows_run(const bnn2c_popcount_rows *p, const ui
 BNN2C_CHANNEL_RESULT(bnn2c_popcount_rows, bnn2c_popcount_rows, bits, uint32_t)
 BNN2C_CHANNEL_RESULT(bnn2c_popcount_rows, bnn2c_popcount_rows, i16, int16_t)
 BNN2C_CHANNEL_RESULT(bnn2c_popcount_rows, bnn2c_popcount_rows, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_popcount_rows, bnn2c_popcount_rows, bits, uint32_t)
 BNN2C_PIXEL_RESULT(bnn2c_popcount_rows, bnn2c_popcount_rows, i16, int16_t)
 BNN2C_PIXEL_RESULT(bnn2c_popcount_rows, bnn2c_popcount_rows, i32, int32_t)
 

@@ -193,12 +193,8 @@ BNN2C_INLINE void bnn2c_store_block(bnn2c_channel_output *out, const bnn2c_lanes
       *out->bits = ((const uint32_t *)&digits[planes - 1u])[word];
       out->bits++;
     } else {
-      uint32_t narrow[BNN2C_SLICED_CHANNELS_MAX_PLANES];
-      for (uint32_t d = 0u; d < planes; d++) {
-        narrow[d] = ((const uint32_t *)&digits[d])[word];
-        BNN2C_KEEP(d);
-      }
-      bnn2c_store_counts(out, narrow, planes, (left < 32u) ? left : 32u);
+      const uint32_t *const first = (const uint32_t *)digits + word;
+      bnn2c_store_counts(out, first, (uint32_t)BNN2C_LANE_WORDS, planes, (left < 32u) ? left : 32u);
     }
   }
 }
@@ -265,6 +261,7 @@ BNN2C_CHANNEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i32, int32_t)
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, bits, uint32_t)
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i16, int16_t)
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, bits, uint32_t)
 BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i16, int16_t)
 BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i32, int32_t)
 

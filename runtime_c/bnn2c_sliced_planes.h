@@ -134,7 +134,7 @@ BNN2C_KERNEL void bnn2c_sliced_planes_pixel(const bnn2c_sliced_planes *p, uint32
       bnn2c_sliced_planes_codes(p, total, &p->preset[first], blocks, out->bits);
       out->bits++;
     } else {
-      bnn2c_store_counts(out, total, p->digits, (left < 32u) ? left : 32u);
+      bnn2c_store_counts(out, total, 1u, p->digits, (left < 32u) ? left : 32u);
     }
   }
   if (out->bits != NULL) {
@@ -167,6 +167,7 @@ BNN2C_KERNEL void bnn2c_sliced_planes_run(const bnn2c_sliced_planes *p, const ui
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, bits, uint32_t)
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i16, int16_t)
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, bits, uint32_t)
 BNN2C_PIXEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i16, int16_t)
 BNN2C_PIXEL_RESULT(bnn2c_sliced_planes, bnn2c_sliced_planes, i32, int32_t)
 

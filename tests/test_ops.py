@@ -38,7 +38,7 @@ IN_NETWORKS = {
 # What decides nothing by a branch on data: the same number of instructions for every input.
 CONSTANT_TIME = {
     "average_pool", "binary_conv2d", "binary_mat_mul", "byte_table", "concat", "convert_layout", "integer_conv2d",
-    "level_sum", "quantize", "quantized_conv2d", "rearrange", "sign_conv2d",
+    "level_sum", "pooled_conv2d", "quantize", "quantized_conv2d", "rearrange", "sign_conv2d",
 }  # fmt: skip
 SOFT_FLOAT = {"cortex-m0", "rv32imc"}  # real numbers are library calls there
 DTYPES = {"f32": "float32", "i32": "int32", "i8": "int8", "u8": "uint8"}

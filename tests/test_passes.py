@@ -20,18 +20,23 @@ from bnn2c.ir.text import to_text
 from bnn2c.ir.window import Window
 from bnn2c.lowering import lower
 from bnn2c.ops.binary_conv2d import BinaryConv2d
+from bnn2c.ops.binary_conv2d import random_layer as binary_layer
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.map import Map
+from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.options import Options
+from bnn2c.passes.choose_kernels import Choice, choose_kernels, convert
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
+from bnn2c.passes.fuse_pools import fuse_pools
 from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.reshape_late import reshape_late
+from bnn2c.targets import load_target
 
 RNG = np.random.default_rng(0)
 
@@ -358,3 +363,59 @@ def test_constants_that_are_no_numbers_end_the_search_for_steps(factor: float, c
     for scaled in (apply("mul", x, const(factor)), apply("div", x, const(factor))):
         steps = real_steps(apply("ge", apply("relu", scaled), const(1.0)), (1, 1, 1))
         assert steps is None or np.isfinite(steps.values).all()
+
+
+# --- fuse_pools -------------------------------------------------------------------------------------------------------
+
+
+def pooled(window: Window, thresholds: int = 1, readers: int = 1) -> Graph:
+    """A binary convolution of 9 x 12 pixels and a pool."""
+    op, kinds = binary_layer((1, 1), (9, 12, 40), 64, Window((3, 3), pads=(1, 1, 1, 1)), levels=thresholds)
+    builder = graph_with(kinds[0])
+    codes = builder.emit(op, ["x"], "codes")
+    pool = MaxPool(window, np.arange(64) % 5 == 0 if thresholds else None)
+    return finished(builder, *[builder.emit(pool, [codes], "y"), codes][:readers])
+
+
+PAIRS = Window((2, 2), (2, 2))
+
+
+def test_a_pool_behind_a_binary_convolution_is_part_of_it() -> None:
+    before = pooled(PAIRS)
+    after = fuse_pools(before)
+    assert text(after) == ["input x: bits1[9x12x40]", "y: bits1[4x6x64] = pooled_conv2d(x)", "output y"]
+    assert_same(before, after)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        pooled(Window((2, 2), (1, 1))),
+        pooled(Window((3, 3), (2, 2))),
+        pooled(Window((2, 2), (2, 2), pads=(1, 1, 0, 0))),
+        pooled(PAIRS, readers=2),
+        pooled(PAIRS, thresholds=0),
+    ],
+    ids=["overlapping", "nearly side by side", "padded", "two readers", "sums"],
+)
+def test_other_pools_are_kept(kept: Graph) -> None:
+    """Windows that share pixels or leave the map, a map that is read once more, a pool of integers."""
+    assert "pooled_conv2d" not in {node.op.kind for node in fuse_pools(kept).nodes}
+
+
+def test_pooled_planes_stay_planes() -> None:
+    """Class sharing pools planes: nothing is converted between the convolution and its pool."""
+    before = fuse_pools(pooled(PAIRS))
+    after = choose_kernels(before, load_target("cortex-m4"), "speed")
+    assert text(after)[2] == "y: bits1p[4x6x64] = pooled_conv2d(x_planes)"
+    assert_same(before, after)
+
+
+@pytest.mark.parametrize(("family", "window"), [("table_rows", PAIRS), ("class_sharing", Window((3, 2), (3, 2)))])
+def test_a_family_that_cannot_pool_is_taken_apart(family: str, window: Window) -> None:
+    """The convolution by that family, and the pool behind it on packed pixels."""
+    before = fuse_pools(pooled(window))
+    after = convert(before, Choice({"y": family}, 8 if family == "table_rows" else 1, 0), load_target("x86_64_avx2"))
+    assert [node.op.kind for node in after.nodes if node.op.kind != "convert_layout"] == ["binary_conv2d", "max_pool"]
+    assert after.types["y"].layout == "pixels"
+    assert_same(before, after)

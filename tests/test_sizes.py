@@ -63,7 +63,7 @@ def test_weights_of_a_convolutional_network_take_one_bit() -> None:
 
 
 def largest_neighbours(layers: list[dict]) -> int:
-    """Bytes of the two largest consecutive tensors of bits, a pixel's channels packed into words."""
-    shapes = [layer["output_shape"] if layer["storage"] == "bits" else (0, 0, 0) for layer in layers]
-    sizes = [h * w * -(-c // 32) * 4 for h, w, c in shapes]
+    """Bytes of the two largest consecutive tensors: bytes of pixels, and bits, a pixel's channels packed into words."""
+    shapes = [(layer["storage"], *layer["output_shape"]) for layer in layers]
+    sizes = [{"bits": h * w * -(-c // 32) * 4, "u8": h * w * c}.get(kind, 0) for kind, h, w, c in shapes]
     return max(a + b for a, b in zip(sizes, sizes[1:], strict=False))

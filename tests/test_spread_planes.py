@@ -17,6 +17,7 @@ from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.spread_planes import SpreadPlanes
+from bnn2c.passes.fuse_pools import fuse_pools
 from bnn2c.passes.spread_planes import spread_planes
 from bnn2c.targets import load_target
 from bnn2c.toolchain import build_shared
@@ -81,6 +82,22 @@ def test_three_levels_are_known_through_a_pool() -> None:
     after = spread(before)
     assert masks(after) == [(3, 2)]
     assert_same(before, after)
+
+
+def test_layers_that_pool_are_spread() -> None:
+    """And the codes of two thresholds that a pooled layer makes are known to be three."""
+    before = behind_codes(layer(((1, 2),), 2), 3)
+    builder = graph_with(TensorType((9, 9, 40)))
+    builder.types, builder.nodes = dict(before.types), list(before.nodes)
+    pool = MaxPool(Window((2, 2), (2, 2)), np.arange(32) % 3 == 0)
+    conv = layer(((1, 2),), 1, channels=32)
+    pooled = builder.emit(pool, ["y"], "pooled")
+    again = replace(conv, row_class=np.array([0, 1, 1, 0]), col_class=np.array([0, 1, 1, 0]))
+    both = fuse_pools(finished(builder, builder.emit(pool, [builder.emit(again, [pooled], "z")], "end")))
+    assert [node.op.kind for node in both.nodes] == ["quantize", "pooled_conv2d", "pooled_conv2d"]
+    after = spread(both)
+    assert masks(after) == [(3, 2)]
+    assert_same(both, after)
 
 
 def test_codes_of_a_layer_have_one_level_more_than_its_thresholds() -> None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from bnn2c.targets import Target
 
 
+POOLING = {1: 58, 2: 80, 4: 120, 8: 150}  # counted in the layers of CNV_1W1A
+
+
 @dataclass(frozen=True)
 class Alternative:
     """One family for one layer.
@@ -54,15 +57,33 @@ class Alternative:
     layout: str = "pixels"
 
 
-def alternatives(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> list[Alternative]:
-    """Every family, when vectors of the generated C have `lane_words` words; families that fit come first."""
+def alternatives(op: Op, kind: TensorType, target: Target, lane_words: int) -> list[Alternative]:
+    """Every family, when vectors of the generated C have `lane_words` words; families that fit come first.
+
+    Pooling is counted where it takes instructions of its own: bits of packed pixels are ANDed as they come.
+    """
+    conv = binary_part(op)
+    if conv is None:
+        return []
     found = []
     for name, family in FAMILIES.items():
-        refused = family.refuses(with_family(op, name, target, lane_words), kind, target.isa) or ""
-        predicted = None if refused else cost_of(name, op, kind, target, lane_words)
+        refused = family.refuses(with_family(conv, name, target, lane_words), kind, target.isa) or ""
+        predicted = None if refused else cost_of(name, conv, kind, target, lane_words)
         layout = "planes" if name in PLANE_FAMILIES else "pixels"
+        if predicted is not None and layout == "planes":
+            predicted = replace(predicted, instructions=predicted.instructions + _pooling(op, kind, lane_words))
         found.append(Alternative(name, refused, predicted, layout))
     return sorted(found, key=lambda one: (bool(one.refused), one.cost is None))
+
+
+def _pooling(op: Op, kind: TensorType, lane_words: int) -> int:
+    """Instructions of pooling planes: so many for 32 pixels of two rows, and as many channels as a vector has words."""
+    from bnn2c.ops.pooled_conv2d import PooledConv2d
+
+    if not isinstance(op, PooledConv2d):
+        return 0
+    height, width, channels = op.infer([kind]).shape
+    return POOLING[lane_words] * height * -(-width // 16) * -(-channels // lane_words)
 
 
 def kernel_table(op: Op, kind: TensorType, target: Target, lane_words: int) -> list[dict[str, Any]]:
@@ -80,7 +101,7 @@ def kernel_table(op: Op, kind: TensorType, target: Target, lane_words: int) -> l
             "arena_bytes": one.cost.arena_bytes if one.cost else None,
             "refused": one.refused,
         }
-        for one in alternatives(conv, kind, target, lane_words)
+        for one in alternatives(op, kind, target, lane_words)
     ]
 
 
@@ -88,8 +109,9 @@ def binary_part(op: Op) -> BinaryConv2d | None:
     """The binary convolution that an operation is or contains."""
     from bnn2c.ops.binary_conv2d import BinaryConv2d
     from bnn2c.ops.mapped_conv2d import MappedConv2d
+    from bnn2c.ops.pooled_conv2d import PooledConv2d
 
-    part = op.conv if isinstance(op, MappedConv2d) else op
+    part = op.conv if isinstance(op, (MappedConv2d, PooledConv2d)) else op
     return part if isinstance(part, BinaryConv2d) else None
 
 

@@ -58,6 +58,11 @@ class OnePlane:
         """Why the family would be a poor choice, or None."""
         return None
 
+    @property
+    def function(self) -> str:
+        """The C function without its suffix."""
+        return self.layer.function
+
     def constants(self) -> dict[str, Array]:
         """The arrays of the module's `layer`."""
         return self.layer.arrays
@@ -107,12 +112,20 @@ class OnlyBits(OnePlane):
 class PixelLanes(OnlyBits):
     """A family whose lanes are pixels: bit planes per channel in and out."""
 
+    def pitched(self, words: int) -> dict[str, Array]:
+        """The constants when output planes lie `words` words apart."""
+        return self.constants()
+
 
 class ChannelSteps(PixelLanes):
     """Pixel lanes; the sum of an output channel starts from that of the channel before."""
 
     name = "channel_steps"
     module: ClassVar[ModuleType] = channel_steps
+
+    def pitched(self, words: int) -> dict[str, Array]:
+        """The order of the channels holds the places of their planes."""
+        return channel_steps.pitched(self.shape, self.layer.arrays, words)
 
 
 class ClassSharing(PixelLanes):
@@ -227,6 +240,7 @@ _ORDERED = (
 Kernel = OnePlane | SlicedPlanes | Popcount
 FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {family.name: family for family in _ORDERED}
 WIDE_FAMILIES = frozenset({TableRows.name})  # more than a bit per weight, packed pixels
+WHOLE_FAMILIES = frozenset({TableRows.name, PopcountLanes.name})  # only whole maps leave them, no single pixels
 PLANE_FAMILIES = frozenset(name for name, family in FAMILIES.items() if issubclass(family, PixelLanes))
 _CHOSEN: WeakKeyDictionary[BinaryConv2d, dict[TensorType, Kernel]] = WeakKeyDictionary()
 

@@ -93,13 +93,23 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     steps += [_step(one) + bound.tobytes() for one, bound in zip([[], *blocks[1:]], bounds, strict=True)]
     arrays: dict[str, Array] = {
         "steps": np.frombuffer(b"".join(steps), np.uint8),
-        "order": (2 * path.channels * -(-shape.out_h * shape.out_w // 32) + path.inverted).astype(np.uint32),
+        "order": (2 * path.channels * _plane_words(shape) + path.inverted).astype(np.uint32),
         "row_class": shape.row_classes(),
         "col_class": shape.col_classes(),
     }
     geometry = shape.c_initializer("$row_class", "$col_class")
     scratch = 2 * patch_words(shape.taps) * words_per_lane + class_sharing.phase_words(shape)
     return Layer(arrays, f"{{{geometry}, $steps, $order}}", scratch, function)
+
+
+def pitched(shape: ConvShape, arrays: dict[str, Array], words: int) -> dict[str, Array]:
+    """The arrays of a layer whose output planes lie `words` words apart."""
+    places, inverted = arrays["order"] >> 1, arrays["order"] & 1
+    return arrays | {"order": 2 * (places // _plane_words(shape)) * words + inverted}
+
+
+def _plane_words(shape: ConvShape) -> int:
+    return -(-shape.out_h * shape.out_w // 32)
 
 
 def _step(blocks: list[list[int]]) -> bytes:

@@ -16,7 +16,7 @@ RESULTS = ("bits", "i16", "i32")
 
 # Instructions per tap and word of channels, and of these per digit; per word, per pixel; per raw sum. From the code of
 # Cortex-M4; no other family runs such a layer except the general one, which takes 25 per tap and channel.
-_PER_TAP, _PER_DIGIT, _PER_WORD, _PER_PIXEL, _PER_SUM = 18, 5, 60, 60, 24
+_PER_TAP, _PER_DIGIT, _PER_WORD, _PER_PIXEL, _PER_SUM = 18, 5, 60, 60, 13
 
 
 def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | None:

@@ -127,14 +127,14 @@ class BinaryConv2d(Op):
 _rng = np.random.default_rng(0)
 
 
-def _case(
+def random_layer(
     planes: tuple[int, int],
     shape: tuple[int, int, int],
     out: int,
     window: Window,
     **more: Any,  # noqa: ANN401 - attributes of several types
 ) -> tuple[Any, ...]:
-    """Random weights; with `levels`, random ascending thresholds per border class."""
+    """Random weights, and the type of the input; with `levels`, random ascending thresholds per border class."""
     groups, levels = more.pop("groups", 1), more.pop("levels", 0)
     weights = _rng.integers(0, 2, (planes[0], out, *window.kernel, shape[2] // groups)).astype(np.uint8)
     coefficients = tuple(tuple((1 << i) * (1 << j) for j in range(planes[1])) for i in range(planes[0]))
@@ -148,19 +148,19 @@ def _case(
 
 
 BinaryConv2d.CASES = (
-    _case((1, 1), (1, 1, 100), 33, Window((1, 1))),
-    _case((1, 1), (1, 1, 64), 17, Window((1, 1)), levels=1),
-    _case((1, 1), (6, 5, 17), 9, Window((3, 3), pads=(1, 1, 1, 1)), levels=1),
-    _case((1, 1), (7, 6, 32), 40, Window((3, 2), (2, 1), (1, 2), (0, 1, 2, 0)), levels=1),
-    _case((2, 2), (4, 4, 20), 6, Window((3, 3), pads=(1, 0, 0, 1)), levels=3),
-    _case((1, 2), (1, 5, 33), 8, Window((1, 3))),
-    _case((1, 1), (5, 5, 24), 12, Window((3, 3), pads=(1, 1, 1, 1)), groups=3),
-    _case((1, 1), (5, 4, 16), 16, Window((3, 3), pads=(1, 1, 1, 1)), groups=16, levels=1),
-    _case((1, 1), (5, 4, 40), 40, Window((3, 3), (2, 1), (1, 2), (1, 1, 1, 2)), groups=40),
-    _case((1, 1), (4, 6, 70), 70, Window((5, 3), pads=(2, 1, 2, 1)), groups=70, levels=1),
-    _case((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
-    _case((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
-    _case((1, 1), (9, 8, 40), 33, Window((1, 1)), levels=1, family="channel_steps"),
-    _case((1, 1), (6, 8, 36), 20, Window((3, 3)), levels=1, family="channel_steps"),
-    _case((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1)), levels=1, family="channel_steps"),
+    random_layer((1, 1), (1, 1, 100), 33, Window((1, 1))),
+    random_layer((1, 1), (1, 1, 64), 17, Window((1, 1)), levels=1),
+    random_layer((1, 1), (6, 5, 17), 9, Window((3, 3), pads=(1, 1, 1, 1)), levels=1),
+    random_layer((1, 1), (7, 6, 32), 40, Window((3, 2), (2, 1), (1, 2), (0, 1, 2, 0)), levels=1),
+    random_layer((2, 2), (4, 4, 20), 6, Window((3, 3), pads=(1, 0, 0, 1)), levels=3),
+    random_layer((1, 2), (1, 5, 33), 8, Window((1, 3))),
+    random_layer((1, 1), (5, 5, 24), 12, Window((3, 3), pads=(1, 1, 1, 1)), groups=3),
+    random_layer((1, 1), (5, 4, 16), 16, Window((3, 3), pads=(1, 1, 1, 1)), groups=16, levels=1),
+    random_layer((1, 1), (5, 4, 40), 40, Window((3, 3), (2, 1), (1, 2), (1, 1, 1, 2)), groups=40),
+    random_layer((1, 1), (4, 6, 70), 70, Window((5, 3), pads=(2, 1, 2, 1)), groups=70, levels=1),
+    random_layer((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
+    random_layer((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
+    random_layer((1, 1), (9, 8, 40), 33, Window((1, 1)), levels=1, family="channel_steps"),
+    random_layer((1, 1), (6, 8, 36), 20, Window((3, 3)), levels=1, family="channel_steps"),
+    random_layer((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1)), levels=1, family="channel_steps"),
 )

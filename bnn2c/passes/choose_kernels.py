@@ -17,16 +17,16 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from bnn2c.ir import Graph, Node, TensorType
-from bnn2c.kernels.alternatives import Alternative, alternatives, widest_lanes, with_family
+from bnn2c.ir import Graph, Node, Op, TensorType
+from bnn2c.kernels.alternatives import Alternative, alternatives, binary_part, widest_lanes, with_family
 from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
-from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.frame_classes import FrameClasses
 from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
+from bnn2c.ops.pooled_conv2d import PooledConv2d
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.passes.spread_planes import BALANCED_GAIN, spread_planes
@@ -84,8 +84,8 @@ def kernel_choices(graph: Graph, target: Target, optimize: str, runs: float = 1.
     worth = {
         node.output: found.gain / max(1, found.extra_bytes)
         for node in best.nodes
-        if isinstance(node.op, BinaryConv2d) and node.op.family in PLANE_FAMILIES
-        for found in [_candidates(node.op, best.types[node.inputs[0]], target, node.op.lane_words, optimize)]
+        if (conv := binary_part(node.op)) is not None and conv.family in PLANE_FAMILIES
+        for found in [_candidates(node.op, best.types[node.inputs[0]], target, conv.lane_words, optimize)]
     }
     order = sorted(worth, key=lambda name: worth[name])
     for count in range(1, len(order) + 1):
@@ -125,7 +125,7 @@ def _choice(
     candidates = {
         node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words, optimize)
         for node in graph.nodes
-        if isinstance(node.op, BinaryConv2d)
+        if binary_part(node.op) is not None
     }
     shared = set() if optimize == "size" else _shared(graph, candidates, unshared, lane_words)
     if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared], runs):
@@ -141,7 +141,7 @@ def _choice(
     return Choice(families, lane_words, total + conversions + paired)
 
 
-def _candidates(op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int, optimize: str) -> Candidates:
+def _candidates(op: Op, kind: TensorType, target: Target, lane_words: int, optimize: str) -> Candidates:
     barred = frozenset() if optimize == "speed" else WIDE_FAMILIES
     found = [one for one in alternatives(op, kind, target, lane_words) if not one.refused and one.family not in barred]
     priced = [one for one in found if one.cost is not None and one.layout == "pixels"]
@@ -222,12 +222,11 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     types = dict(graph.types)
     nodes: list[Node] = []
     shared = {name for name, family in choice.families.items() if family in PLANE_FAMILIES}
-    shared |= {node.output for node in graph.nodes if _reads_planes(graph, node, shared)}
+    moved = {node.output for node in graph.nodes if _reads_planes(graph, node, shared)}
     converted: dict[tuple[str, str], str] = {}
-    for node in graph.nodes:
-        family = choice.families.get(node.output, "")
+    for node, family in _with_families(graph, choice, target):
         turned, waits = _is_turned(node, types), isinstance(node.op, FrameClasses)
-        wanted = "planes" if node.output in shared else "pixels"
+        wanted = "planes" if family in PLANE_FAMILIES or node.output in moved else "pixels"
         inputs = []
         for name in node.inputs:
             kind = types[name]
@@ -235,15 +234,29 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
                 name = _converted(nodes, types, converted, (name, wanted), node)
             inputs.append(name)
         op = node.op
-        if isinstance(op, BinaryConv2d):
-            op = with_family(op, family, target, choice.lane_words)
-        elif isinstance(op, Rearrange) and turned:
+        if isinstance(op, Rearrange) and turned:
             op = replace(op, layout="planes" if types[inputs[0]].layout == "pixels" else "pixels")
-        elif isinstance(op, PairedConv2d):
-            op = replace(op, lane_words=choice.lane_words)
         nodes.append(replace(node, op=op, inputs=tuple(inputs)))
         types[node.output] = op.infer([types[name] for name in inputs])
     return replace(graph, nodes=tuple(nodes), types=types)
+
+
+def _with_families(graph: Graph, choice: Choice, target: Target) -> Iterator[tuple[Node, str]]:
+    """Every node and its family, "" for none; a convolution whose family cannot pool, and its pool behind it."""
+    for node in graph.nodes:
+        op, family = node.op, choice.families.get(node.output, "")
+        conv = binary_part(op)
+        if isinstance(op, PairedConv2d):
+            op = replace(op, lane_words=choice.lane_words)
+        elif conv is not None:
+            conv = with_family(conv, family, target, choice.lane_words)
+            if isinstance(op, PooledConv2d) and not PooledConv2d.fits(conv, op.pool):
+                whole = f"{node.output}_whole"
+                yield replace(node, output=whole, op=conv), family
+                op, family, node = op.pool, "", replace(node, inputs=(whole,))
+            else:
+                op = replace(op, conv=conv) if isinstance(op, PooledConv2d) else conv
+        yield replace(node, op=op), family
 
 
 def _converted(

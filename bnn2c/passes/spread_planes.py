@@ -17,11 +17,12 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2c.ir import Graph, Node, TensorType
-from bnn2c.kernels.alternatives import alternatives, cost_of, widest_lanes
+from bnn2c.kernels.alternatives import alternatives, binary_part, cost_of, widest_lanes
 from bnn2c.kernels.binary import WIDE_FAMILIES, Sliced
 from bnn2c.kernels.shape import Cost
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.pooled_conv2d import PooledConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.spread_planes import SpreadPlanes
@@ -38,26 +39,25 @@ def spread_planes(graph: Graph, target: Target, optimize: str) -> Graph:
     types = dict(graph.types)
     nodes: list[Node] = []
     for node in graph.nodes:
-        found = _spread(node, types, producers)
-        if found is None or not _pays(node.op, types[node.inputs[0]], found[1], found[0], target, optimize):
+        conv = binary_part(node.op)
+        found = _spread(conv, node.inputs[0], producers) if conv is not None else None
+        if found is None or not _pays(conv, types[node.inputs[0]], found[1], found[0], target, optimize):
             nodes.append(node)
             continue
         spread, conv = found
+        op = replace(node.op, conv=conv) if isinstance(node.op, PooledConv2d) else conv
         name = f"{node.output}_spread"
         types[name] = spread.infer([types[node.inputs[0]]])
         inputs = (name, *node.inputs[1:])
-        nodes += [Node(name, spread, node.inputs[:1], node.origin), replace(node, op=conv, inputs=inputs)]
+        nodes += [Node(name, spread, node.inputs[:1], node.origin), replace(node, op=op, inputs=inputs)]
     return replace(graph, nodes=tuple(nodes), types=types)
 
 
-def _spread(
-    node: Node, types: Mapping[str, TensorType], producers: Mapping[str, Node]
-) -> tuple[SpreadPlanes, BinaryConv2d] | None:
+def _spread(conv: BinaryConv2d, source: str, producers: Mapping[str, Node]) -> tuple[SpreadPlanes, BinaryConv2d] | None:
     """The copies of the channels, and the layer that reads them."""
-    conv = node.op
-    if not isinstance(conv, BinaryConv2d) or conv.groups > 1 or conv.coefficients == ((1,),):
+    if conv.groups > 1 or conv.coefficients == ((1,),):
         return None
-    if conv.coefficients == ((1, 2),) and conv.thresholds is not None and _three_levels(node.inputs[0], producers):
+    if conv.coefficients == ((1, 2),) and conv.thresholds is not None and _three_levels(source, producers):
         negative = conv.weights[0].sum(axis=(1, 2, 3), dtype=np.int32)
         lower = np.clip(conv.thresholds - negative[:, None], 0, 2 * conv.taps + 1)
         return SpreadPlanes((3, 2)), replace(_with_copies(conv, [0, 0]), thresholds=lower.astype(np.int32))
@@ -79,8 +79,9 @@ def _three_levels(name: str, producers: Mapping[str, Node]) -> bool:
         node = producers.get(node.inputs[0])
     if node is None:
         return False
-    if isinstance(node.op, BinaryConv2d) and node.op.thresholds is not None:
-        return bool(node.op.thresholds.shape[3] == 2)
+    conv = binary_part(node.op)
+    if conv is not None and conv.thresholds is not None:
+        return bool(conv.thresholds.shape[3] == 2)
     return isinstance(node.op, Quantize) and int(node.op.codes.max()) <= 2
 
 
