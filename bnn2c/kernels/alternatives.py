@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bnn2c.targets import Target
 
 
-POOLING = {1: 58, 2: 80, 4: 120, 8: 150}  # counted in the layers of CNV_1W1A
+POOLING = {1: 58, 2: 80, 4: 120, 8: 150}  # for 1 and 4 counted in the layers of CNV_1W1A, for 2 and 8 reckoned
 
 
 @dataclass(frozen=True)
