@@ -54,6 +54,9 @@ class Bnn2cRep(BackendRep):
             CompileError: the model cannot be compiled.
             ToolchainError: this machine has no compiler, or the C did not run.
         """
+        for info in self.model.graph.input:
+            if not info.type.HasField("tensor_type"):
+                raise CompileError.single("BNN006", f"input {info.name} is not a tensor", node=info.name)
         given = self._by_name(inputs)
         library, frozen = self._library(given)
         results = library.run([np.asarray(given[name]) for name in self.inputs if name not in frozen])

@@ -40,14 +40,16 @@ typedef struct {
 } bnn2c_bits_at;
 
 /* `bits` bits from pixel `at` of a ring on. */
-BNN2C_INLINE bnn2c_bits_at bnn2c_ring_bits(const bnn2c_pooled_planes *p, uint32_t at, uint32_t bits) {
-  bnn2c_bits_at from = {(at / 32u) & (p->pitch - 1u), ((at + bits - 1u) / 32u) & (p->pitch - 1u), at % 32u};
-  return from;
+BNN2C_INLINE void bnn2c_ring_bits(const bnn2c_pooled_planes *p, uint32_t at, uint32_t bits, bnn2c_bits_at *from) {
+  from->word = (at / 32u) & (p->pitch - 1u);
+  from->next = ((at + bits - 1u) / 32u) & (p->pitch - 1u);
+  from->shift = at % 32u;
 }
 
-BNN2C_INLINE bnn2c_lanes bnn2c_fetch_bits(const uint32_t *ring, bnn2c_lanes offsets, bnn2c_bits_at from) {
-  const bnn2c_lanes high = bnn2c_gather_words(ring + from.next, offsets);
-  return (bnn2c_gather_words(ring + from.word, offsets) >> from.shift) | ((high << 1) << (31u - from.shift));
+BNN2C_INLINE bnn2c_lanes bnn2c_fetch_bits(const uint32_t *ring, bnn2c_lanes offsets,
+                                         const bnn2c_bits_at *from) {
+  const bnn2c_lanes high = bnn2c_gather_words(ring + from->next, offsets);
+  return (bnn2c_gather_words(ring + from->word, offsets) >> from->shift) | ((high << 1) << (31u - from->shift));
 }
 
 /* Ones in the words of the masked channels from c on; words without a channel are those of the first. */
@@ -62,8 +64,8 @@ BNN2C_INLINE bnn2c_lanes bnn2c_pool_mask(const bnn2c_pooled_planes *p, uint32_t 
 
 /* Adds `bits` / 2 pooled pixels to the planes of all channels: behind `to.shift` bits of a word, and up to `to.next`. */
 BNN2C_NOINLINE BNN2C_STEADY void bnn2c_pool_piece(const bnn2c_pooled_planes *p, const uint32_t *ring,
-                                                  bnn2c_bits_at upper, bnn2c_bits_at lower, uint32_t bits,
-                                                  uint32_t *out, bnn2c_bits_at to) {
+                                                  const bnn2c_bits_at *upper, const bnn2c_bits_at *lower,
+                                                  uint32_t bits, uint32_t *out, const bnn2c_bits_at *to) {
   const uint32_t words = ((uint32_t)p->out_h * p->out_w + 31u) / 32u;
   const uint32_t valid = 0xFFFFu >> (16u - bits / 2u);
   for (uint32_t c = 0u; c < p->channels; c += (uint32_t)BNN2C_LANE_WORDS) {
@@ -72,13 +74,13 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_pool_piece(const bnn2c_pooled_planes *p, 
     const bnn2c_lanes mask = (p->mask != NULL) ? bnn2c_pool_mask(p, c) : BNN2C_NO_LANES;
     const bnn2c_lanes both = (bnn2c_fetch_bits(ring, apart, upper) ^ mask) & (bnn2c_fetch_bits(ring, apart, lower) ^ mask);
     const bnn2c_lanes pooled = (bnn2c_even_bits(both & (both >> 1)) ^ mask) & valid;
-    bnn2c_lanes word = pooled << to.shift;
-    if (to.shift != 0u) {
-      word |= bnn2c_gather_words(out + to.word, places);
+    bnn2c_lanes word = pooled << to->shift;
+    if (to->shift != 0u) {
+      word |= bnn2c_gather_words(out + to->word, places);
     }
-    bnn2c_scatter_words(out + to.word, places, word);
-    if (to.next != to.word) {
-      bnn2c_scatter_words(out + to.next, places, pooled >> (32u - to.shift));
+    bnn2c_scatter_words(out + to->word, places, word);
+    if (to->next != to->word) {
+      bnn2c_scatter_words(out + to->next, places, pooled >> (32u - to->shift));
     }
     ring += (uint32_t)BNN2C_LANE_WORDS * p->pitch;
     out += (uint32_t)BNN2C_LANE_WORDS * words;
@@ -88,12 +90,19 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_pool_piece(const bnn2c_pooled_planes *p, 
 /* Pooled row y. */
 BNN2C_KERNEL void bnn2c_pool_row(const bnn2c_pooled_planes *p, const uint32_t *ring, uint32_t y, uint32_t *out) {
   const uint32_t width = 2u * p->out_w;
+  bnn2c_bits_at upper;
+  bnn2c_bits_at lower;
+  bnn2c_bits_at to;
   for (uint32_t x = 0u; x < width; x += 32u) {
     const uint32_t bits = (width - x < 32u) ? (width - x) : 32u;
     const uint32_t at = 2u * y * p->in_w + x;
     const uint32_t first = y * p->out_w + x / 2u;
-    const bnn2c_bits_at to = {first / 32u, (first + bits / 2u - 1u) / 32u, first % 32u};
-    bnn2c_pool_piece(p, ring, bnn2c_ring_bits(p, at, bits), bnn2c_ring_bits(p, at + p->in_w, bits), bits, out, to);
+    bnn2c_ring_bits(p, at, bits, &upper);
+    bnn2c_ring_bits(p, at + p->in_w, bits, &lower);
+    to.word = first / 32u;
+    to.next = (first + bits / 2u - 1u) / 32u;
+    to.shift = first % 32u;
+    bnn2c_pool_piece(p, ring, &upper, &lower, bits, out, &to);
   }
 }
 
