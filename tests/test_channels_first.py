@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from models import Array, Net, batch_norm, compiled, ort_run, random_layer
@@ -105,6 +107,17 @@ def test_thresholds_of_channels_first_images_take_whole_channels(rows: int) -> N
         "y: bits1[4x5x3] = rearrange(y_bits)",
         "output y",
     ]
+    assert_same(before, after)
+
+
+def test_thresholds_of_one_frame_are_compared_in_the_shape_of_the_layer() -> None:
+    builder = graph_with(TensorType((1, 24, 1)))
+    step = replace(threshold(1, 1, 1), row_class=np.zeros(1, int), col_class=np.zeros(24, int))
+    code = builder.emit(step, ["x"], "code")
+    index = np.arange(24, dtype=np.int32).reshape(1, 1, 24)
+    before = finished(builder, builder.emit(Rearrange(index), [code], "y"))
+    after = join_rows(before)
+    assert text(after)[1:-1] == ["y_rows: f32[1x1x24] = rearrange(x)", "y: bits1[1x1x24] = quantize(y_rows)"]
     assert_same(before, after)
 
 

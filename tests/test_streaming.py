@@ -271,6 +271,7 @@ def test_work_of_a_step_on_cortex_m4(pad: int, tmp_path: Path) -> None:
     """The same bits as the window, and instructions at most 1.1 times the window's for as many frames.
 
     One frame at a time runs channel by channel, as the window does at `size`; 32 frames as the window at `speed`.
+    Counted are the layers: that `net_run` copies the frames out of the window is no work of a stream.
     """
     model, counts = channel_stack(1000, pad), []
     options = [{}, {"stream": 2}, {"stream": 2, "stream_frames": 32}]
@@ -291,7 +292,7 @@ def test_work_of_a_step_on_cortex_m4(pad: int, tmp_path: Path) -> None:
                 )  # fmt: skip
             )
         assert np.array_equal(runs[0].outputs[0][0], runs[1].outputs[0][0])
-        counts.append(runs[1].instructions / runs[0].instructions)
+        counts.append(sum(runs[1].layer_instructions) / sum(runs[0].layer_instructions))
     assert max(counts) <= 1.1
 
 

@@ -51,6 +51,8 @@ class _Joiner:
     def _behind_threshold(self, node: Node, op: Rearrange, source: Node, step: Quantize) -> list[Node]:
         """Reshape the numbers, which moves nothing, and compare them in the shape [C, 1, H*W]."""
         height, width, channels = self.types[source.output].shape
+        if op.is_reshape and step.shared and step.breaks.shape[:2] == (1, 1):
+            return self._reshaped(node, op, source, step)
         joined = (height, 1, width * channels)
         same = step.shared and step.breaks.shape[1] == 1
         if width == 1 or step.planes > 1 or not same or not op.transposes(joined):
@@ -69,6 +71,19 @@ class _Joiner:
             Node(code, wide, (numbers,), source.origin, source.why),
             replace(node, inputs=(code,)),
         ]
+
+    def _reshaped(self, node: Node, op: Rearrange, source: Node, step: Quantize) -> list[Node]:
+        """Compare in the shape that is wanted, as of one frame: numbers are reshaped for nothing, bits are not."""
+        numbers, (rows, cols, channels) = f"{node.output}_rows", op.index.shape
+        wide = replace(
+            step,
+            breaks=np.repeat(step.breaks[:, :, :1], channels, axis=2),
+            codes=np.repeat(step.codes[:, :, :1], channels, axis=2),
+            row_class=np.zeros(rows, np.int64),
+            col_class=np.zeros(cols, np.int64),
+        )
+        reshape = replace(source, output=numbers, op=op, why=())
+        return [reshape, replace(source, output=node.output, op=wide, inputs=(numbers,))]
 
     def _before_values(self, node: Node, op: LevelValues, source: Node, moved: Rearrange) -> list[Node]:
         """Look the values up in the shape [C, 1, H*W]; they are stored in the order of the shape [C, H, W]."""
