@@ -13,12 +13,16 @@ import onnx
 import pytest
 from models import Net, compiled
 from onnx import TensorProto, helper, numpy_helper
+from test_passes import finished, graph_with
 
 from bnn2c.api import options_for
 from bnn2c.errors import CompileError
 from bnn2c.expr import Arg, apply, const
+from bnn2c.ir import TensorType
 from bnn2c.ir.graph import outputs
+from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
+from bnn2c.ops.quantize import Quantize
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
 from bnn2c.verify import verify_model
@@ -29,7 +33,7 @@ from bnn2c.verify.evaluate import evaluate, results
 from bnn2c.verify.expressions import evaluate_bounded
 from bnn2c.verify.search import search
 from bnn2c.verify.vectors import Vectors
-from bnn2c.verify.visible import decision_site
+from bnn2c.verify.visible import decision_site, visible
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -229,6 +233,20 @@ def test_a_decision_inside_of_an_operator_is_not_its_output() -> None:
     sites = {node.op.expr.fn: decision_site(node) for node in graph.nodes if isinstance(node.op, Map)}
     assert sites["where"] is None and sites["mul"] is None
     assert sites["sign"] == next(node.output for node in graph.nodes if node.op.expr.fn == "sign")
+
+
+@pytest.mark.parametrize("rows", [[[1.0, -1.0]], [[1.0, -1.0], [0.5, 3.0], [7.0, 1.0]]])
+def test_decisions_are_read_off_a_table_of_values(rows: list[list[float]]) -> None:
+    """One table for all channels, or one each; a number that is in none of them tells nothing."""
+    builder = graph_with(TensorType((1, 2, 3)))
+    line = [np.zeros(size, np.int64) for size in (1, 2)]
+    step = Quantize(np.zeros((1, 1, 3, 1)), np.tile(np.array([1, 0], np.uint8), (1, 1, 3, 1)), *line)
+    code = builder.emit(step, ["x"], "code")
+    graph = finished(builder, builder.emit(LevelValues(np.array(rows), "f32"), [code], "y"))
+    (values,) = outputs(graph, [np.array([[[-1, 2, 3], [4, -5, 6]]], np.float32)])
+    values = values.copy()
+    values[0, 1, 2] = 2.0
+    np.testing.assert_array_equal(visible(graph, [values])[code], [1, 0, 0, 0, 1, np.nan])
 
 
 def test_bounds_contain_what_onnxruntime_gets_and_execution_is_the_same(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def _sources(graph: Graph, node: Node, flat: Array) -> Iterator[tuple[str, Array
         ends = np.cumsum([kind.shape[op.axis] for kind in kinds])[:-1]
         parts = np.split(flat.reshape(graph.types[node.output].shape), ends, axis=op.axis)
         yield from ((name, part.ravel()) for name, part in zip(node.inputs, parts, strict=True))
-    elif isinstance(op, LevelValues) and len(np.unique(op.values)) == len(op.values):
-        match = op.values == flat[:, None]
+    elif isinstance(op, LevelValues) and all(len(np.unique(row)) == len(row) for row in op.values):
+        match = op.values[np.arange(flat.size) % len(op.values)] == flat[:, None]
         yield node.inputs[0], np.where(match.any(axis=1), match.argmax(axis=1), np.nan)
     elif isinstance(op, Map) and isinstance(op.expr, Arg) and kinds[op.expr.index].shape == op.shape:
         yield node.inputs[op.expr.index], flat
