@@ -68,9 +68,7 @@ def _affine(form: Form, channels: int, low: float, high: float) -> Clamped | Non
 def fusable(graph: Graph) -> dict[str, tuple[Node, Clamped]]:
     """Elementwise nodes that a real convolution in front of them computes: output -> (convolution, what to do)."""
     producers = {node.output: node for node in graph.nodes}
-    readers = {name: len(nodes) for name, nodes in graph.consumers().items()}
-    for port in graph.outputs:
-        readers[port.value] += 1
+    readers = graph.reads()
     found = {}
     for node in graph.nodes:
         source = producers.get(node.inputs[0]) if len(node.inputs) == 1 else None

@@ -13,7 +13,7 @@ import onnx
 from bnn2c.errors import plural
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import join
+from bnn2c.importer.handlers.reductions import stack
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
 from bnn2c.importer.tensors import Tensor, Value, View
@@ -127,10 +127,10 @@ def _put_back(tensor: Tensor, axis: int, backwards: int) -> Tensor:
 
 def _stacked(ctx: Context, call: Call, parts: Sequence[Value]) -> Tensor:
     """Tensors joined along a new first axis."""
-    lifted = [moved(p, elements(p)[None]) for p in parts if isinstance(p, View | np.ndarray)]
-    if len(lifted) < len(parts):
+    tensors = [p for p in parts if isinstance(p, View | np.ndarray)]
+    if len(tensors) < len(parts):
         raise call.refuse("BNN006", f"a result per step of {call.op} is a sequence")
-    return join(ctx, lifted, 0)
+    return stack(ctx, tensors, 0)
 
 
 CONTROL = {"If": branch, "Loop": loop, "Scan": scan}

@@ -61,6 +61,13 @@ class Graph:
                 found[name].append(node)
         return found
 
+    def reads(self) -> dict[str, int]:
+        """How many nodes read each value; an output counts as one more."""
+        found = {name: len(nodes) for name, nodes in self.consumers().items()}
+        for port in self.outputs:
+            found[port.value] += 1
+        return found
+
     def input_types(self, node: Node) -> list[TensorType]:
         """Types of a node's inputs."""
         return [self.types[name] for name in node.inputs]

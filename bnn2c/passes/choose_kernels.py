@@ -13,9 +13,8 @@ byte; those of a stream are counted for all steps of a window.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
 
 from bnn2c.ir import Graph, Node, Op, TensorType
 from bnn2c.kernels.alternatives import Alternative, alternatives, binary_part, widest_lanes, with_family
@@ -23,19 +22,16 @@ from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.frame_classes import FrameClasses
-from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.pooled_conv2d import PooledConv2d
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
 from bnn2c.ops.rearrange import Rearrange
+from bnn2c.passes.layouts import Layouts, is_turned
 from bnn2c.passes.spread_planes import BALANCED_GAIN, spread_planes
 from bnn2c.targets import Target
 
 CODE_BYTES = 13_000
-# Instructions of transposing as many blocks of 32 x 32 bits at once as a vector has words: counted in layer C, on the
-# kind of core where it takes most (runtime_c/bnn2c_bit_layouts.h).
-TRANSPOSE = {1: 1800, 2: 3100, 4: 2350, 8: 2800}
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,8 @@ def kernel_choices(graph: Graph, target: Target, optimize: str, runs: float = 1.
 
     One layer after the other gives up class sharing, first those that save the fewest instructions per extra byte.
     """
-    best = choose_kernels(graph, target, optimize, runs=runs)
+    wide = graph if optimize == "size" else spread_planes(graph, target, optimize)
+    best = choose_kernels(wide, target, optimize, runs=runs)
     yield best
     if optimize == "size":
         return
@@ -89,7 +86,7 @@ def kernel_choices(graph: Graph, target: Target, optimize: str, runs: float = 1.
     }
     order = sorted(worth, key=lambda name: worth[name])
     for count in range(1, len(order) + 1):
-        yield choose_kernels(graph, target, optimize, frozenset(order[:count]), runs)
+        yield choose_kernels(wide, target, optimize, frozenset(order[:count]), runs)
     yield choose_kernels(graph, target, "size")
 
 
@@ -99,8 +96,6 @@ def choose_kernels(
     """Set the family of every binary layer, and insert layout conversions; no class sharing in layers `unshared`."""
     if optimize == "size":
         graph = replace(graph, nodes=tuple(map(_single_pixels, graph.nodes)))
-    else:
-        graph = spread_planes(graph, target, optimize)
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
     choices = [_choice(graph, target, optimize, lanes, unshared, runs) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
@@ -127,12 +122,13 @@ def _choice(
         for node in graph.nodes
         if binary_part(node.op) is not None
     }
-    shared = set() if optimize == "size" else _shared(graph, candidates, unshared, lane_words)
+    layouts = Layouts(graph, lane_words)
+    shared = set() if optimize == "size" else _shared(layouts, candidates, unshared)
     if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared], runs):
         shared = set()
     families = {name: c.best(name in shared).family for name, c in candidates.items()}
     total = sum(_instructions(c.best(name in shared)) for name, c in candidates.items())
-    conversions = sum(_conversions(graph, name, shared, lane_words) for name in shared)
+    conversions = sum(layouts.conversions(name, shared) for name in shared)
     paired = sum(
         node.op.predicted(graph.input_types(node), lane_words)
         for node in graph.nodes
@@ -155,15 +151,14 @@ def _instructions(one: Alternative | None) -> int:
     return one.cost.instructions if one is not None and one.cost is not None else 0
 
 
-def _shared(graph: Graph, candidates: dict[str, Candidates], unshared: frozenset[str], lane_words: int) -> set[str]:
+def _shared(layouts: Layouts, candidates: dict[str, Candidates], unshared: frozenset[str]) -> set[str]:
     """The layers that gain from bit planes, conversions included."""
     chosen = {name for name, c in candidates.items() if c.planes and (c.gain > 0 or c.pixels.cost is None)} - unshared
     while True:
         kept = {
             name
             for name in chosen
-            if candidates[name].pixels.cost is None
-            or candidates[name].gain > _conversions(graph, name, chosen, lane_words)
+            if candidates[name].pixels.cost is None or candidates[name].gain > layouts.conversions(name, chosen)
         }
         if kept == chosen:
             return chosen
@@ -175,57 +170,15 @@ def _worth_its_flash(chosen: list[Candidates], runs: float) -> bool:
     return saved >= BALANCED_GAIN * (CODE_BYTES + sum(c.extra_bytes for c in chosen))
 
 
-def _conversions(graph: Graph, name: str, chosen: set[str], lane_words: int) -> int:
-    """Instructions of the conversions that a layer needs given its neighbours."""
-    kept = {n.output: n.inputs[0] for n in graph.nodes if _reads_planes(graph, n, chosen)}
-    node = next(n for n in graph.nodes if n.output == name)
-    turned = {n.output for n in graph.nodes if _is_turned(n, graph.types)}
-    source = kept.get(node.inputs[0], node.inputs[0])
-    before = 0 if source in chosen | turned else _conversion(graph.types[source], lane_words)
-    after = any(reader not in chosen | turned | set(kept) for reader in _readers(graph, name))
-    return before + (_conversion(graph.types[name], lane_words) if after else 0)
-
-
-def _readers(graph: Graph, name: str) -> list[str]:
-    """Outputs of the nodes that read a value; `FrameClasses` only waits for it."""
-    return [n.output for n in graph.nodes if name in n.inputs and not isinstance(n.op, FrameClasses)]
-
-
-def _is_turned(node: Node, types: Mapping[str, TensorType]) -> bool:
-    """Whether a node is a transposition that planes spare."""
-    if not isinstance(node.op, Rearrange):
-        return False
-    kind = types[node.inputs[0]]
-    return (kind.storage, kind.planes) == ("bits", 1) and node.op.transposes(kind.shape)
-
-
-def _reads_planes(graph: Graph, node: Node, chosen: Container[str]) -> bool:
-    """Whether a node keeps frames of one plane, in one piece, for layers that all want bit planes."""
-    kind = graph.types[node.output]
-    if type(node.op) is not History or kind.storage != "bits" or kind.planes > 1:
-        return False
-    whole = node.op.axis < 2 and prod(kind.shape[: node.op.axis]) == 1
-    readers = _readers(graph, node.output)
-    return whole and bool(readers) and all(name in chosen for name in readers)
-
-
-def _conversion(kind: TensorType, lane_words: int) -> int:
-    """Instructions of one: blocks along the longer side share a vector, but a ragged one is alone."""
-    height, width, channels = kind.shape
-    short, long = sorted((height * width, channels))
-    calls = -(-(long // 32) // lane_words) + (long % 32 > 0)
-    return TRANSPOSE[lane_words] * calls * -(-short // 32)
-
-
 def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     """Rebuild the graph with families and conversions."""
     types = dict(graph.types)
     nodes: list[Node] = []
     shared = {name for name, family in choice.families.items() if family in PLANE_FAMILIES}
-    moved = {node.output for node in graph.nodes if _reads_planes(graph, node, shared)}
+    moved = Layouts(graph, choice.lane_words).kept(shared)
     converted: dict[tuple[str, str], str] = {}
     for node, family in _with_families(graph, choice, target):
-        turned, waits = _is_turned(node, types), isinstance(node.op, FrameClasses)
+        turned, waits = is_turned(node, types), isinstance(node.op, FrameClasses)
         wanted = "planes" if family in PLANE_FAMILIES or node.output in moved else "pixels"
         inputs = []
         for name in node.inputs:

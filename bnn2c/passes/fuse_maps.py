@@ -21,9 +21,7 @@ MAX_INPUTS = 8
 
 def fuse_maps(graph: Graph) -> Graph:
     """Fuse from the inputs towards the outputs."""
-    readers = {name: len(nodes) for name, nodes in graph.consumers().items()}
-    for port in graph.outputs:
-        readers[port.value] += 1
+    readers = graph.reads()
     done: dict[str, Node] = {}
     nodes = []
     for node in graph.nodes:

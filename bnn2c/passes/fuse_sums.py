@@ -21,9 +21,7 @@ from bnn2c.passes.cleanup import drop_dead
 def fuse_sums(graph: Graph) -> Graph:
     """Fuse every pair it can."""
     producers = {node.output: node for node in graph.nodes}
-    readers = {name: len(nodes) for name, nodes in graph.consumers().items()}
-    for port in graph.outputs:
-        readers[port.value] += 1
+    readers = graph.reads()
     nodes = tuple(_fused(graph, node, producers, readers) for node in graph.nodes)
     return drop_dead(replace(graph, nodes=nodes))
 

@@ -11,43 +11,35 @@ the C does not depend on how a dead channel was trained.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from bnn2c.analysis.steps import Array
-from bnn2c.ir import Graph, Node, TensorType
+from bnn2c.ir import Graph, Node, Op, TensorType
 from bnn2c.kernels.binary import choose
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.onset import Onset
 from bnn2c.ops.onset_conv2d import OnsetConv2d
 from bnn2c.ops.quantize import Quantize
-from bnn2c.passes.cleanup import drop_dead
+from bnn2c.passes.pairs import fuse_pairs
 
 
 def fuse_thresholds(graph: Graph) -> Graph:
     """Fuse every pair it can."""
-    producers = {node.output: node for node in graph.nodes}
-    readers = graph.consumers()
-    nodes = tuple(_fused(graph, node, producers, readers) for node in graph.nodes)
-    return drop_dead(replace(graph, nodes=nodes))
+    return fuse_pairs(graph, lambda source, node: _compared(source, node, graph.types))
 
 
-def _fused(graph: Graph, node: Node, producers: dict[str, Node], readers: dict[str, list[Node]]) -> Node:
-    source = producers.get(node.inputs[0]) if node.inputs else None
-    step = _all_variants(node.op) if isinstance(node.op, Onset) else node.op
-    if not isinstance(step, Quantize) or source is None or not isinstance(source.op, BinaryConv2d):
-        return node
-    if source.op.thresholds is not None or len(readers[source.output]) > 1 or source.output in _outputs(graph):
-        return node
-    op = quantised(source.op, step)
+def _compared(source: Node, node: Node, types: Mapping[str, TensorType]) -> Op | None:
+    conv, step = source.op, _all_variants(node.op) if isinstance(node.op, Onset) else node.op
+    if not isinstance(step, Quantize) or not isinstance(conv, BinaryConv2d) or conv.thresholds is not None:
+        return None
+    op = quantised(conv, step)
     if op is not None and isinstance(node.op, Onset):
-        op = _with_given_classes(op, node.op.axis, graph.types[source.inputs[0]])
-    if op is None:
-        return node
-    origin = tuple(dict.fromkeys(source.origin + node.origin))
-    return Node(node.output, op, source.inputs + node.inputs[1:], origin, source.why + node.why)
+        return _with_given_classes(op, node.op.axis, types[source.inputs[0]])
+    return op
 
 
 def _all_variants(onset: Onset) -> Quantize | None:
@@ -71,10 +63,6 @@ def _with_given_classes(conv: BinaryConv2d, axis: int, kind: TensorType) -> Onse
     """The convolution whose classes along time are an input; None where the general kernel would have to run it."""
     given = OnsetConv2d(**vars(conv), axis=axis)
     return None if isinstance(choose(given, kind), Popcount) else given
-
-
-def _outputs(graph: Graph) -> set[str]:
-    return {port.value for port in graph.outputs}
 
 
 def quantised(conv: BinaryConv2d, step: Quantize) -> BinaryConv2d | None:

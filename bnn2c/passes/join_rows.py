@@ -60,12 +60,7 @@ class _Joiner:
         numbers, code = f"{node.output}_rows", f"{node.output}_bits"
         size = width * channels
         reshape = Rearrange(np.arange(height * size, dtype=np.int32).reshape(joined))
-        wide = replace(
-            step,
-            breaks=np.repeat(step.breaks[:, :, :1], size, axis=2),
-            codes=np.repeat(step.codes[:, :, :1], size, axis=2),
-            col_class=np.zeros(1, np.int64),
-        )
+        wide = replace(_for_channels(step, size), col_class=np.zeros(1, np.int64))
         return [
             Node(numbers, reshape, source.inputs, source.origin),
             Node(code, wide, (numbers,), source.origin, source.why),
@@ -75,13 +70,8 @@ class _Joiner:
     def _reshaped(self, node: Node, op: Rearrange, source: Node, step: Quantize) -> list[Node]:
         """Compare in the shape that is wanted, as of one frame: numbers are reshaped for nothing, bits are not."""
         numbers, (rows, cols, channels) = f"{node.output}_rows", op.index.shape
-        wide = replace(
-            step,
-            breaks=np.repeat(step.breaks[:, :, :1], channels, axis=2),
-            codes=np.repeat(step.codes[:, :, :1], channels, axis=2),
-            row_class=np.zeros(rows, np.int64),
-            col_class=np.zeros(cols, np.int64),
-        )
+        alike = [np.zeros(count, np.int64) for count in (rows, cols)]
+        wide = replace(_for_channels(step, channels), row_class=alike[0], col_class=alike[1])
         reshape = replace(source, output=numbers, op=op, why=())
         return [reshape, replace(source, output=node.output, op=wide, inputs=(numbers,))]
 
@@ -97,3 +87,9 @@ class _Joiner:
             return [node]
         values = replace(op, shape=op.shape or (height, width, channels))
         return [replace(source, output=bits, op=turned), replace(node, op=values, inputs=(bits,))]
+
+
+def _for_channels(step: Quantize, count: int) -> Quantize:
+    """What is the same for all channels, for so many of them."""
+    breaks, codes = (np.repeat(array[:, :, :1], count, axis=2) for array in (step.breaks, step.codes))
+    return replace(step, breaks=breaks, codes=codes)

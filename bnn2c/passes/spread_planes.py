@@ -31,6 +31,7 @@ from bnn2c.targets import Target
 MOST_COPIES = 3
 SPEED_GAIN = 1.25
 BALANCED_GAIN = 100  # instructions per byte of flash
+Spread = tuple[SpreadPlanes, BinaryConv2d]
 
 
 def spread_planes(graph: Graph, target: Target, optimize: str) -> Graph:
@@ -41,11 +42,11 @@ def spread_planes(graph: Graph, target: Target, optimize: str) -> Graph:
     for node in graph.nodes:
         conv = binary_part(node.op)
         found = _spread(conv, node.inputs[0], producers) if conv is not None else None
-        if found is None or not _pays(conv, types[node.inputs[0]], found[1], found[0], target, optimize):
+        if conv is None or found is None or not _pays(conv, types[node.inputs[0]], found, target, optimize):
             nodes.append(node)
             continue
-        spread, conv = found
-        op = replace(node.op, conv=conv) if isinstance(node.op, PooledConv2d) else conv
+        spread, alone = found
+        op = replace(node.op, conv=alone) if isinstance(node.op, PooledConv2d) else alone
         name = f"{node.output}_spread"
         types[name] = spread.infer([types[node.inputs[0]]])
         inputs = (name, *node.inputs[1:])
@@ -53,7 +54,7 @@ def spread_planes(graph: Graph, target: Target, optimize: str) -> Graph:
     return replace(graph, nodes=tuple(nodes), types=types)
 
 
-def _spread(conv: BinaryConv2d, source: str, producers: Mapping[str, Node]) -> tuple[SpreadPlanes, BinaryConv2d] | None:
+def _spread(conv: BinaryConv2d, source: str, producers: Mapping[str, Node]) -> Spread | None:
     """The copies of the channels, and the layer that reads them."""
     if conv.groups > 1 or conv.coefficients == ((1,),):
         return None
@@ -85,21 +86,22 @@ def _three_levels(name: str, producers: Mapping[str, Node]) -> bool:
     return isinstance(node.op, Quantize) and int(node.op.codes.max()) <= 2
 
 
-def _pays(
-    conv: object, kind: TensorType, spread: BinaryConv2d, copies: SpreadPlanes, target: Target, optimize: str
-) -> bool:
-    """Against bit-sliced planes, which take as long per pair as bit-sliced channels."""
-    assert isinstance(conv, BinaryConv2d)
-    now = cost_of(Sliced.name, conv, kind, target, 1)
-    assert now is not None
-    before = now.instructions * len(conv.weights) * len(conv.coefficients[0])
-    best = min(_costs(spread, copies.infer([kind]), target, optimize), key=lambda c: c.instructions, default=None)
-    if best is None:
-        return False
+def _pays(conv: BinaryConv2d, kind: TensorType, found: Spread, target: Target, optimize: str) -> bool:
+    now, (spread, alone) = _sliced(conv, kind, target), found
+    costs = _costs(alone, spread.infer([kind]), target, optimize)
+    best = min(costs, key=lambda cost: cost.instructions, default=now)
     if optimize == "speed":
-        return before > SPEED_GAIN * best.instructions
-    extra = best.flash_bytes - now.flash_bytes * len(conv.weights)
-    return before - best.instructions > BALANCED_GAIN * max(1, extra)
+        return now.instructions > SPEED_GAIN * best.instructions
+    saved, extra = now.instructions - best.instructions, best.flash_bytes - now.flash_bytes
+    return saved > BALANCED_GAIN * max(1, extra)
+
+
+def _sliced(conv: BinaryConv2d, kind: TensorType, target: Target) -> Cost:
+    """Bit-sliced planes, which take for a pair what bit-sliced channels take for all."""
+    one = cost_of(Sliced.name, conv, kind, target, 1)
+    assert one is not None
+    weights, pairs = len(conv.weights), len(conv.weights) * len(conv.coefficients[0])
+    return replace(one, instructions=pairs * one.instructions, flash_bytes=weights * one.flash_bytes)
 
 
 def _costs(conv: BinaryConv2d, kind: TensorType, target: Target, optimize: str) -> list[Cost]:

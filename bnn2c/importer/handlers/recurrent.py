@@ -14,7 +14,7 @@ from bnn2c.errors import plural
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.linear import dense
-from bnn2c.importer.handlers.reductions import join
+from bnn2c.importer.handlers.reductions import join, stack
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.tensors import Array, Tensor
@@ -140,7 +140,7 @@ def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], bat
     hidden = [join(ctx, [moved(h, elements(h)[None, None]) for h in states], 0) for states, _, _ in found]
     whole = join(ctx, hidden, 1)
     ends = [[h for _, h, _ in found], [c for _, _, c in found]]
-    last = [join(ctx, [moved(t, elements(t)[None]) for t in states], 0) for states in ends]
+    last = [stack(ctx, states, 0) for states in ends]
     if not batch_first:
         return [whole, *last]
     axes = [(2, 0, 1, 3), (1, 0, 2), (1, 0, 2)]

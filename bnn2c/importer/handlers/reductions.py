@@ -175,6 +175,11 @@ def join(ctx: Context, tensors: Sequence[Tensor], axis: int) -> Tensor:
     return _join(ctx, views, axis % len(views[0].shape), order)
 
 
+def stack(ctx: Context, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """Concatenate along a new axis."""
+    return join(ctx, [moved(t, np.expand_dims(elements(t), axis)) for t in tensors], axis)
+
+
 def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tensor:
     from bnn2c.ops.concat import Concat
 
@@ -240,6 +245,5 @@ def running_sum(ctx: Context, call: Call) -> Sequence[Tensor]:
         sums.append(ctx.elementwise("add", sums[-1], moved(x, step)))
     if call.attrs.get("exclusive"):
         sums = [np.zeros(order[0].shape, x.dtype), *sums[:-1]]
-    lifted = [moved(s, elements(s)[None]) for s in sums]
-    found = join(ctx, lifted[::-1] if call.attrs.get("reverse") else lifted, 0)
+    found = stack(ctx, sums[::-1] if call.attrs.get("reverse") else sums, 0)
     return [moved(found, np.moveaxis(elements(found), 0, place))]

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import join
+from bnn2c.importer.handlers.reductions import join, stack
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
@@ -51,9 +51,7 @@ def change(ctx: Context, call: Call) -> Sequence[Value]:
 def concatenated(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Joined along an axis, or along a new one."""
     parts, axis = call.parts(0).tensors, call.attrs["axis"]
-    if call.attrs.get("new_axis"):
-        parts = tuple(moved(part, np.expand_dims(elements(part), axis)) for part in parts)
-    return [join(ctx, parts, axis)]
+    return [(stack if call.attrs.get("new_axis") else join)(ctx, parts, axis)]
 
 
 @handles("SplitToSequence")
