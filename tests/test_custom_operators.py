@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -208,3 +209,46 @@ def test_onnxruntime_executes_what_follows_a_multi_threshold() -> None:
     y = n.add("Gemm", x, rng_of(1).choice(np.float32([-1, 1]), (3, 16)), np.zeros(3, np.float32), transB=1)
     reference = Reference(load_model(n.model(y, shape=[1, 3])))
     assert reference.run([np.zeros((1, 4, 2, 2), np.float32)])[0].shape == (1, 3)
+
+
+def in_functions(n: Net, y: str, *groups: Sequence[str]) -> onnx.ModelProto:
+    """The model in which the nodes that make each group of tensors are a model-local function."""
+    model = n.model(y, shape=[1, 6])
+    imports = list(model.opset_import)
+    for number, group in enumerate(groups):
+        taken = [node for node in model.graph.node if node.output[0] in group]
+        inputs = dict.fromkeys(name for node in taken for name in node.input if name not in group)
+        body = onnx.helper.make_function("local", f"F{number}", list(inputs), list(group), taken, imports)
+        at = next(i for i, node in enumerate(model.graph.node) if node.output[0] in group)
+        for node in taken:
+            model.graph.node.remove(node)
+        model.graph.node.insert(at, onnx.helper.make_node(f"F{number}", list(inputs), list(group), domain="local"))
+        model.functions.append(body)
+    model.opset_import.append(onnx.helper.make_opsetid("local", 1))
+    return model
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_operands_of_a_custom_operator_may_come_from_a_function(apart: bool) -> None:
+    """Its bit width is the result of one function, itself it is in the main graph or in another function."""
+    n = Net()
+    width = n.add("Constant", value=onnx.numpy_helper.from_array(np.float32(3)))
+    x = n.input([1, 6])
+    y = n.add("Quant", x, np.float32(0.5), np.float32(0), width, domain=GENERAL, signed=1, narrow=0)
+    plain = n.model(y, shape=[1, 6])
+    model = in_functions(n, y, [width], *([[y]] if apart else []))
+    values = ties(1, 6)
+    one, other = (outputs(compiled(m).final, [values])[0] for m in (model, plain))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_the_definition_that_a_model_brings_along_is_not_needed() -> None:
+    """A function named like a known operator is that operator: the definition here would be another."""
+    n = Net()
+    y = n.add("BipolarQuant", n.input([1, 6]), np.float32(2), domain=GENERAL)
+    model = n.model(y, shape=[1, 6])
+    body = [onnx.helper.make_node("Mul", ["x", "scale"], ["y"])]
+    imports = [onnx.helper.make_opsetid("", 17)]
+    model.functions.append(onnx.helper.make_function(GENERAL, "BipolarQuant", ["x", "scale"], ["y"], body, imports))
+    values = real(-3, -1, 0, 1, 2, 3).reshape(1, 6)
+    np.testing.assert_array_equal(outputs(compiled(model).final, [values])[0].ravel(), [-2, -2, 2, 2, 2, 2])

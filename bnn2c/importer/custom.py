@@ -42,13 +42,14 @@ def custom_operators() -> list[str]:
     return sorted((*REWRITES, *FUSED))
 
 
-def _rewrite_for(node: onnx.NodeProto) -> Rewrite | None:
-    if node.domain in QUANTISER_DOMAINS or (not node.domain and node.op_type in REWRITES):
-        if node.op_type == LOWERED_CONV:
+def rewrite_of(domain: str, op_type: str) -> Rewrite | None:
+    """What rewrites an operator; None for those that are none of these."""
+    if domain in QUANTISER_DOMAINS or (not domain and op_type in REWRITES):
+        if op_type == LOWERED_CONV:
             return finn.lowered_conv
-        table = CHANNELS_LAST if "channels_last" in node.domain else REWRITES
-        return table.get(node.op_type)
-    return FUSED.get(node.op_type) if node.domain == "com.microsoft" else None
+        table = CHANNELS_LAST if "channels_last" in domain else REWRITES
+        return table.get(op_type)
+    return FUSED.get(op_type) if domain == "com.microsoft" else None
 
 
 def expand_custom(model: onnx.ModelProto) -> None:
@@ -61,7 +62,7 @@ def expand_custom(model: onnx.ModelProto) -> None:
     for node in _with_lowered_convs(model.graph):
         if node.op_type == "Constant" and node.output and node.attribute and node.attribute[0].name == "value":
             constants[node.output[0]] = array_of(node.attribute[0].t)
-        rewrite = _rewrite_for(node)
+        rewrite = rewrite_of(node.domain, node.op_type)
         if rewrite is None:
             nodes.append(node)
             continue

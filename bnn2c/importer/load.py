@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from bnn2c.errors import CompileError, plural
-from bnn2c.importer.custom import expand_custom, replace_sign
+from bnn2c.importer.custom import expand_custom, replace_sign, rewrite_of
 from bnn2c.importer.external_data import load_external
 from bnn2c.importer.inference import infer_shapes
 from bnn2c.importer.limits import check_limits, check_text
@@ -52,8 +52,8 @@ def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | 
     check_limits(model, options)
     load_external(model, folder, options.max_tensor_bytes)
     make_dense(model, options)
-    expand_custom(model)
     model = _inlined(model)
+    expand_custom(model)
     if options.sign_zero is not None:
         replace_sign(model, options.sign_zero)
     check_limits(model, options)
@@ -106,15 +106,16 @@ def _parse(model: onnx.ModelProto, data: bytes, file: str) -> None:
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Model-local functions expanded; their custom operators rewritten too."""
+    """Model-local functions expanded, but those that define an operator that `custom.py` rewrites."""
+    known = [f for f in model.functions if rewrite_of(f.domain, f.name)]
+    for function in known:
+        model.functions.remove(function)
     if not model.functions:
         return model
     try:
-        found = inliner.inline_local_functions(model)
+        return inliner.inline_local_functions(model)
     except (ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise CompileError.single("BNN003", f"model-local functions cannot be expanded: {error}") from error
-    expand_custom(found)
-    return found
 
 
 def _state_output_shapes(model: onnx.ModelProto) -> None:
