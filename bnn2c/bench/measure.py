@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnn2c.bench.stream import Schedule
 from bnn2c.targets import Target, load_target
 from bnn2c.toolchain import ArenaOverrun, TargetRun, run_on_target
 from bnn2c.toolchain.build import OPTIMIZE_FLAGS
@@ -37,8 +38,9 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | N
 
     Returns:
         `target`, `optimize`, `compiler`, `instructions` (None on native targets, which are not emulated), `i32`
-        (instructions per 32 binary multiply-accumulates), `cycles_estimate`, `instructions_per_frame` (of a stream: the
-        mean over a window, None otherwise), sizes in bytes, and `layers`.
+        (instructions per 32 binary multiply-accumulates), `cycles_estimate`, sizes in bytes, and `layers`. Of a stream
+        `instructions` are those of the longest step, and `instructions_per_frame` (once the window is full) and
+        `instructions_per_frame_filling` (of the first window) are means.
 
     Raises:
         ToolchainMissing: a tool of the target is not installed.
@@ -47,22 +49,30 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | N
     """
     options = compiled.options
     target = load_target(options.target)
-    samples = random_vectors(_SAMPLES, compiled.imported, options).inputs
+    schedule = Schedule.of(compiled.manifest["stream"]) if options.stream is not None else None
     flag = opt or OPTIMIZE_FLAGS[options.optimize]
-    with tempfile.TemporaryDirectory(prefix="bnn2c-bench-") as folder:
-        run = run_on_target(
-            compiled.files, compiled.manifest, target, samples, Path(folder), opt=flag, compiler=compiler
-        )
+    run = _run(compiled, target, schedule, flag, compiler)
     if not run.guards_intact:
         raise ArenaOverrun(f"on {target.name} the generated code wrote outside of its arena or its output struct")
     layers = layer_rows(compiled.manifest, compiled.report_data, run, target)
     total = _counts(run.instructions, sum(layer["binary_macs"] for layer in layers), target)
     head = {"target": target.name, "optimize": options.optimize, "flag": flag}
     name = Path(find_compiler(target, compiler)[-1]).name
-    frames = compiled.manifest.get("stream", {}).get("window_frames")
-    counted = None if frames is None or run.instructions is None else round(run.instructions / frames)
-    total |= {"instructions_per_frame": counted}
+    total |= schedule.per_frame(run) if schedule else {}
     return {**head, "compiler": name, **total, **_sizes(run, compiled.manifest), "layers": layers}
+
+
+def _run(compiled: Compiled, target: Target, schedule: Schedule | None, flag: str, compiler: str | None) -> TargetRun:
+    """The network on its random samples, or a stream of each."""
+    samples = random_vectors(_SAMPLES, compiled.imported, compiled.options).inputs
+    steps = 0
+    if schedule is not None and compiled.options.stream is not None:
+        samples, steps = schedule.samples(samples, compiled.options.stream), schedule.steps
+    with tempfile.TemporaryDirectory(prefix="bnn2c-bench-") as folder:
+        work = Path(folder)
+        files, facts = compiled.files, compiled.manifest
+        run = run_on_target(files, facts, target, samples, work, opt=flag, compiler=compiler, stream_steps=steps)
+    return schedule.summary(run) if schedule else run
 
 
 def layer_rows(

@@ -54,9 +54,9 @@ def bench(
 ) -> None:
     """Count instructions per layer under QEMU, and measure flash, arena and stack.
 
-    With --stream the whole window is fed frame by frame, and the counts of a layer are those of all its frames. Counts
-    are exact and the same on every run; i32 is instructions per 32 binary multiply-accumulates. Cycles are an
-    estimate: instructions times an average of the core (docs/kernels.md). Nothing is counted on native targets.
+    With --stream the longest of the steps is counted, when the window is full. Counts are exact and the same on every
+    run; i32 is instructions per 32 binary multiply-accumulates. Cycles are an estimate: instructions times an average
+    of the core (docs/kernels.md). Nothing is counted on native targets.
     """
     with guard(debug=debug, json=json):
         from bnn2c.cli.verify_targets import chosen_targets
@@ -116,12 +116,14 @@ def _measure(
 def _print(results: list[dict[str, Any]]) -> None:
     for result in results:
         typer.echo(f"{result['target']}, --optimize {result['optimize']} ({result['compiler']} {result['flag']})")
-        total = {"index": "", "name": "total", "kernel": "", "predicted_instructions": None, **result}
+        name = "longest step" if "instructions_per_frame" in result else "total"
+        total = {"index": "", "name": name, "kernel": "", "predicted_instructions": None, **result}
         total["binary_macs"] = sum(layer["binary_macs"] for layer in result["layers"])
         print_table(_HEADER, map(_row, [*result["layers"], total]), right=("#", *_HEADER[3:]))
         typer.echo("  ".join(f"{name} {result[key]:,} B" for name, key in zip(_SIZES, _size_keys(), strict=True)))
-        if result["instructions_per_frame"] is not None:
-            typer.echo(f"{result['instructions_per_frame']:,} instructions per frame, the mean over the window")
+        if result.get("instructions_per_frame") is not None:
+            full, filling = result["instructions_per_frame"], result["instructions_per_frame_filling"]
+            typer.echo(f"a frame takes {full:,} instructions, and {filling:,} in the first window (means)")
         if result["constant_time"] is False:
             typer.echo("the count depends on the input")
         typer.echo()

@@ -24,6 +24,7 @@ _PAINT_BYTES = 65_536
 _HOOK = "BNN2C_LAYER_BEGIN"
 # Status, stack bytes, guards intact: see runtime_c/harness/main.c.
 _RECORD = {"little": struct.Struct("<iII"), "big": struct.Struct(">iII")}
+_OK, _MORE = 0, 3  # bnn2c_status: a result, and a step of a stream that needs later frames for one
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class TargetRun:
     """What a target computed, and what it took.
 
     Attributes:
-        outputs: per sample one array per output, in the manifest's order, type and shape.
+        outputs: per sample one array per output, in the manifest's order, type and shape; none for a step of a stream
+            without a result.
         instructions: executed by one call of the model's function, the largest over the samples; None when not counted.
         layer_instructions: per layer, of that same call; empty when not counted or the model has no hooks.
         constant_time: whether every sample took the same instructions, in total and per layer; None when not counted.
@@ -39,6 +41,7 @@ class TargetRun:
         guards_intact: nothing was written outside of the arena and the output struct.
         sizes: of the model's own object files, without measuring hooks.
         constant_layers: per layer, whether every sample took the same instructions; empty as layer_instructions.
+        counts: per sample the instructions in total and of each layer; empty when not counted.
     """
 
     outputs: list[list[Array]]
@@ -49,6 +52,7 @@ class TargetRun:
     guards_intact: bool
     sizes: ObjectSizes
     constant_layers: list[bool] = field(default_factory=list)
+    counts: list[list[int]] = field(default_factory=list)
 
 
 def run_on_target(
@@ -64,6 +68,7 @@ def run_on_target(
     compiler: str | None = None,
     timeout: float = 600.0,
     step: bool = False,
+    stream_steps: int = 0,
 ) -> TargetRun:
     """Build a generated model for a target, run it on samples and measure it.
 
@@ -79,6 +84,7 @@ def run_on_target(
         compiler: instead of the target's own.
         timeout: seconds for the run.
         step: count each instruction by itself, slowly, to check the counter.
+        stream_steps: the samples are the inputs of single steps of a stream, which begins again after as many.
 
     Raises:
         ToolchainMissing: when the compiler or the emulator is not installed.
@@ -90,41 +96,58 @@ def run_on_target(
     builder = Builder.for_target(target, opt, cflags, compiler)
     emulator = find_emulator(target)
     stepping = count and target.runner.kind == "native-x86"
-    sources = write_files({**files, "harness_model.h": _model_header(manifest, stepping)}, workdir / "src")
+    ports = _step_ports(manifest) if stream_steps else manifest
+    header = _model_header(ports, stepping, stream_steps)
+    sources = write_files({**files, "harness_model.h": header}, workdir / "src")
     plain = builder.compile(sources, workdir / "plain", ["-std=c99", *cflags])
     program = _build_program(builder, sources, plain, workdir, stepping)
 
-    inputs = members(manifest["inputs"])
+    inputs = members(ports["inputs"])
     given = [sample_bytes(inputs, sample, target.byte_order) for sample in samples]
     (workdir / "samples.bin").write_bytes(b"".join(given))
     counting: list[str] = []
-    function = f"{manifest['prefix']}_run"
+    function = f"{manifest['prefix']}_{'step' if stream_steps else 'run'}"
     if count and emulator is not None:
         counting = counter_arguments(program, function, len(manifest["layers"]), emulator, step=step)
     elif stepping:
         write_marks(program, function)
     _execute(program, target, [*_emulation(target, emulator), *counting], timeout)
     counts = read_counts(workdir) if counting or stepping else None
-    outputs = members(manifest["outputs"])
+    outputs = members(ports["outputs"])
     heads, found = _results(workdir / "results.bin", outputs, len(samples), target.byte_order)
     return _collect(heads, found, counts, object_sizes(plain))
 
 
-def _model_header(manifest: dict[str, Any], stepping: bool = False) -> str:
+def _step_ports(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with the inputs and outputs of one step of its stream."""
+    stream = manifest["stream"]
+    shapes = {key: [row["shape"] for row in stream[key]] for key in ("inputs", "outputs")}
+    ports = {
+        key: [{**row, "shape": shape} for row, shape in zip(manifest[key], found, strict=True)]
+        for key, found in shapes.items()
+    }
+    return {**manifest, **ports}
+
+
+def _model_header(manifest: dict[str, Any], stepping: bool = False, stream_steps: int = 0) -> str:
     """harness_model.h, which ties runtime_c/harness/main.c to one model; `stepping`: counted by single steps."""
     prefix = manifest["prefix"]
-    run = f"HARNESS_RUN(in, out, arena) (bnn2c_step_on(), {prefix}_run((in), (out), (arena)))"
+    call = f"{prefix}_step((in), (arena), (out))" if stream_steps else f"{prefix}_run((in), (out), (arena))"
+    given, found = ("frame", "result") if stream_steps else ("input", "output")
     lines = [
         f'#include "{prefix}.h"',
-        f"typedef {prefix}_input_t harness_input_t;",
-        f"typedef {prefix}_output_t harness_output_t;",
-        *(['#include "step/count.h"', f"#define {run}"] if stepping else [f"#define HARNESS_RUN {prefix}_run"]),
+        *(['#include "step/count.h"'] if stepping else []),
+        f"typedef {prefix}_{given}_t harness_input_t;",
+        f"typedef {prefix}_{found}_t harness_output_t;",
+        f"#define HARNESS_RUN(in, out, arena) ({'bnn2c_step_on(), ' if stepping else ''}{call})",
         f"#define HARNESS_ARENA_BYTES {prefix.upper()}_ARENA_BYTES",
         f"#define HARNESS_ARENA_ALIGN {prefix.upper()}_ARENA_ALIGN",
         f"#define HARNESS_PAINT_BYTES {_PAINT_BYTES}u",
         f"#define HARNESS_INPUTS(M) {' '.join(f'M({m.c_name})' for m in members(manifest['inputs']))}",
         f"#define HARNESS_OUTPUTS(M) {' '.join(f'M({m.c_name})' for m in members(manifest['outputs']))}",
     ]
+    if stream_steps:
+        lines += [f"#define HARNESS_RESET {prefix}_reset", f"#define HARNESS_STEPS {stream_steps}u"]
     return "\n".join(lines) + "\n"
 
 
@@ -192,11 +215,11 @@ def _collect(
 ) -> TargetRun:
     """Records, outputs and counts as a TargetRun."""
     for index, (status, _, _) in enumerate(heads):
-        if status != 0:
+        if status not in (_OK, _MORE):
             raise RunFailed(f"the model returned status {status} for sample {index}")
     largest = counts.largest if counts else None
     return TargetRun(
-        outputs=outputs,
+        outputs=[found if status == _OK else [] for (status, _, _), found in zip(heads, outputs, strict=True)],
         instructions=largest[0] if largest else None,
         layer_instructions=largest[1:] if largest else [],
         constant_time=counts.equal if counts else None,
@@ -204,4 +227,5 @@ def _collect(
         guards_intact=all(intact for _, _, intact in heads),
         sizes=sizes,
         constant_layers=counts.equal_layers if counts else [],
+        counts=counts.runs if counts else [],
     )

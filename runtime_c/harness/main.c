@@ -11,6 +11,9 @@
  *   HARNESS_ARENA_ALIGN                 alignment of its arena in bytes
  *   HARNESS_PAINT_BYTES                 how much stack is watched
  *   HARNESS_INPUTS(M), HARNESS_OUTPUTS(M)   M(member) for every member of the structs
+ * and for the steps of a stream, whose samples are frames that share an arena,
+ *   HARNESS_RESET                       the function that begins a stream
+ *   HARNESS_STEPS                       steps of each stream
  */
 #include "marks.h" /* before the model's header, which defines what it finds undefined */
 
@@ -19,6 +22,10 @@
 
 #include <stdint.h>
 #include <string.h>
+
+#ifndef HARNESS_STEPS
+#define HARNESS_STEPS 1u
+#endif
 
 #define GUARD_BYTES 1024
 #define GUARD_VALUE 0xC5
@@ -57,12 +64,15 @@ static int guard_intact(const unsigned char *guard) {
   return intact;
 }
 
-/* Garbage differs from sample to sample, so that a model that reads what it did not write is found. */
+/* Garbage differs from run to run, so that a model that reads what it did not write is found. */
 static void prepare(unsigned char garbage) {
   memset(arena, GUARD_VALUE, sizeof(arena));
   memset(arena + GUARD_BYTES, garbage, HARNESS_ARENA_BYTES);
   memset(&output, GUARD_VALUE, sizeof(output));
   memset(&output.value, garbage, sizeof(output.value));
+#ifdef HARNESS_RESET
+  (void)HARNESS_RESET(arena + GUARD_BYTES);
+#endif
 }
 
 /* One run on painted stack; `stack` receives the bytes used below this function's frame.
@@ -97,9 +107,11 @@ static int write_result(const uint32_t words[3]) {
 
 int main(void) {
   int ok = bnn2c_io_open();
-  for (unsigned char garbage = 0x5A; ok && read_input(); garbage = (unsigned char)(garbage + 0x35)) {
+  for (uint32_t sample = 0; ok && read_input(); sample++) {
     uint32_t words[3];
-    prepare(garbage);
+    if ((sample % HARNESS_STEPS) == 0u) {
+      prepare((unsigned char)(0x5Au + 0x35u * (sample / HARNESS_STEPS)));
+    }
     words[0] = (uint32_t)run(&words[1]);
     words[2] = (uint32_t)(guard_intact(arena) && guard_intact(arena + GUARD_BYTES + HARNESS_ARENA_BYTES) &&
                           guard_intact(output.before) && guard_intact(output.after));
