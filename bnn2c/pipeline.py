@@ -156,7 +156,7 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     named = replace(graph, inputs=window.inputs, outputs=window.outputs)
     manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
     if stream is not None:
-        manifest |= stream_facts(stream, graph, plan)
+        manifest |= stream_facts(stream, graph, plan, manifest["stack_bytes"])
     if source.fixed_point:
         manifest["fixed_point"] = source.fixed_point
     warnings = [*source.state.warnings, *advice(graph, target)]

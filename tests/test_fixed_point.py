@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import models
 import numpy as np
 import onnx
 import pytest
@@ -109,6 +111,16 @@ def test_auto_is_int16_without_fpu_when_calibrated(tmp_path: Path) -> None:
 def test_random_calibration_is_said(tmp_path: Path) -> None:
     compiled = compile_model(bireal(), Options(name="net", real="int16", input_scale=1 / 255))
     assert "BNN027" in [one.code for one in compiled.report_data["warnings"]]
+
+
+@pytest.mark.parametrize("real", ["int16", "int8"])
+def test_values_that_are_never_finite_have_no_range(real: str) -> None:
+    """exp(x + 1000) is infinite for every vector: it stays in float32, and nothing in the summary is NaN."""
+    n = models.Net()
+    x = n.add("Exp", n.add("Add", n.input([1, 3, 4]), 1000.0))
+    found = compile_model(n.model(n.add("ReduceSum", x, np.array([2]), keepdims=0)), Options(name="net", real=real))
+    assert "BNN026" in [one.code for one in found.report_data["warnings"]]
+    json.dumps(found.manifest, allow_nan=False)
 
 
 def test_wrong_vectors_are_refused(tmp_path: Path) -> None:

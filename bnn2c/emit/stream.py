@@ -87,12 +87,15 @@ def frame_bytes(context: dict[str, Any]) -> int:
     return sum(int(row["count"]) * ELEMENT_BYTES[row["c_type"]] for row in context["inputs"] + context["outputs"])
 
 
-def stream_facts(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
-    """The manifest's part on the stream: frames of the window, bytes of state, shapes of one step."""
+def stream_facts(stream: Stream, graph: Graph, plan: Plan, stack: int) -> dict[str, Any]:
+    """The manifest's part on the stream: frames of the window, bytes of state, shapes of one step.
+
+    `stack`: bytes of a step; `<name>_run` keeps a frame and a result on top of that.
+    """
     context = stream_context(stream, graph, plan)
     shapes = {key: [{"name": r["c_name"], "shape": r["shape"]} for r in context[key]] for key in ("inputs", "outputs")}
     sizes = {"state_bytes": plan.size, "window_frames": context["frames"]}
     timing = stream.timing
     steps = {"step_frames": stream.step, "step_results": context["results"], "flush_steps": context["flush"]}
     times = {"first_result_after": -(-timing.first // stream.step) * stream.step, "result_every": timing.period}
-    return {"stream": sizes | times | steps | shapes}
+    return {"stack_bytes": stack + frame_bytes(context), "stream": sizes | times | steps | shapes}

@@ -61,7 +61,9 @@ def _format(spread: Spread, storage: str, method: str, whole: bool) -> Format:
 
 
 def _joined(spreads: list[Spread]) -> Spread:
+    """All values together; those of which no finite one was seen count as 0."""
     low, high = min(s.low for s in spreads), max(s.high for s in spreads)
+    low, high = (low, high) if low <= high else (0.0, 0.0)
     return Spread(low, high, np.zeros(1), 1, [k for s in spreads for k in s.kept])
 
 

@@ -101,5 +101,5 @@ def _judge(
 
 
 def _decibel(power: float, noise: float) -> float | None:
-    """10 log10(power / noise); None without noise or signal."""
-    return round(10 * float(np.log10(power / noise)), 2) if power > 0 and noise > 0 else None
+    """10 log10(power / noise); None without noise or signal, or where one of them is infinite."""
+    return round(10 * float(np.log10(power / noise)), 2) if 0 < power < np.inf and 0 < noise < np.inf else None

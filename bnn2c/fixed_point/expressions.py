@@ -258,9 +258,10 @@ def _curve(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number
     points = first + unit * (65536 / PIECES) * np.arange(PIECES + 1)
     extra = [np.asarray(float(base.args[1].shift.reshape(-1)[0]))] if base.fn == "pow" else []
     values = np.asarray(FUNCTIONS[base.fn].numpy(points, *extra), np.float64)
-    finite = np.where(
-        np.isfinite(values), values, np.interp(points, points[np.isfinite(values)], values[np.isfinite(values)])
-    )
+    known = np.isfinite(values)
+    if not known.any():
+        raise NotFixed(f"{base.fn} is nowhere finite in the calibrated range")
+    finite = np.where(known, values, np.interp(points, points[known], values[known]))
     table = np.clip(np.rint(finite / scale), max(low, -SIZE), min(high, SIZE)).astype(np.int64)
     step = c.add(Step("table", (place.step,), (), (table,)))
     return Number(step, scale, int(table.min()), int(table.max()))
