@@ -171,6 +171,32 @@ def test_only_the_last_state_is_kept_when_only_it_is_read(tmp_path: Path) -> Non
     assert compiled.manifest["arena_bytes"] < 1000
 
 
+def test_a_state_that_is_made_in_place_lives_in_the_result(tmp_path: Path) -> None:
+    """Only the last state is kept: no buffer for it, and no copy from step to step."""
+    compiled = check(sequence_models.unrolled_gru(9), tmp_path, 2)
+    (loop,) = [node.op for node in compiled.final.nodes if node.op.kind == "loop"]
+    assert list(loop.homes.values()) == [0]
+    assert not loop.layout[0]
+    assert compiled.files["net.c"].count("bnn2c_copy_f32(") == 1, "the initial state"
+
+
+def test_a_state_that_is_read_after_the_next_one_is_made_keeps_its_buffer(tmp_path: Path) -> None:
+    """h' = tanh(h M + x), read in columns: not element by element."""
+    compiled = check(sequence_models.recurrent_operator("RNN", 9, "forward", every_step=False), tmp_path, 2)
+    (loop,) = [node.op for node in compiled.final.nodes if node.op.kind == "loop"]
+    assert not loop.homes
+    assert len(loop.layout[0]) == 1
+
+
+def test_equal_operations_of_a_map_are_computed_once(tmp_path: Path) -> None:
+    g = sequence_models.Onnx(7)
+    gates = [g("Sigmoid", g("Add", "x", g.constant(np.full((1, 5), 0.5, np.float32)))) for _ in range(2)]
+    g("Add", g("Mul", gates[0], "x"), g("Sub", gates[1], "x"), name="y")
+    compiled = check(g.model({"x": [1, 5]}, {"y": [1, 5]}), tmp_path)
+    assert kinds(compiled) == ["map"]
+    assert compiled.files["net.c"].count("bnn2c_sigmoidf(") == 1
+
+
 def test_steps_with_different_weights_stay_apart(tmp_path: Path) -> None:
     model = sequence_models.unrolled_gru(6)
     for number, data in enumerate(n for n in model.graph.node if n.op_type == "MatMul" and n.input[1] == "c0"):

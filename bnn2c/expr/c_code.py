@@ -1,4 +1,4 @@
-"""Print an expression as C99: one `const float` per operation, constants as literals or arrays."""
+"""Print an expression as C99: one `const float` per different operation, constants as literals or arrays."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType
     classes = classes_of(expr, shape)
     out = Printed(classes)
     loaded: dict[int, str] = {}
+    known: dict[str, str] = {}
 
     def leaf(e: Expr) -> object:
         if isinstance(e, Const):
@@ -71,11 +72,13 @@ def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType
         return loaded[e.index]
 
     def node(e: Apply, args: list[object]) -> object:
-        name = f"t{len(out.statements)}"
         operands = [str(a) for a in args] + [c_float(p) for p in e.params]
-        out.statements.append(f"const float {name} = {FUNCTIONS[e.fn].c.format(*operands)};")
-        out.functions.add(e.fn)
-        return name
+        value = FUNCTIONS[e.fn].c.format(*operands)
+        if value not in known:
+            known[value] = f"t{len(out.statements)}"
+            out.statements.append(f"const float {known[value]} = {value};")
+            out.functions.add(e.fn)
+        return known[value]
 
     out.result = str(fold(classes.restrict(expr), leaf, node))
     return out

@@ -16,14 +16,15 @@ def loop_lines(loop: Loop, inputs: Sequence[TensorType]) -> dict[str, list[str]]
     states, others, _ = loop.layout
     scratch = [(f"x{k}", loop.windows[k], at) for k, at in states.items()]
     scratch += [(f"y{k}", loop.produced[k], at) for k, at in others.items()]
-    first = [_copy(f"in{k}", f"x{k}", loop.windows[k]) for k in states]
+    homes = [f"{loop.windows[k].c_type} *const x{k} = &out[{_home(loop, result)}];" for k, result in loop.homes.items()]
+    first = [_copy(f"in{k}", f"x{k}", loop.windows[k]) for k in (*loop.homes, *states)]
     if loop.streamed:
         first = _once(loop.layout[2], first)
     arena = "unsigned char *const arena_bytes = (unsigned char *)scratch;"
     used = loop.layout[2] > 0 or loop.streamed
     carried = [(k, loop.feeds[k].carried) for k in states]
     return {
-        "before": [arena if used else "(void)scratch;", *(_place(*item) for item in scratch), *first],
+        "before": [arena if used else "(void)scratch;", *homes, *(_place(*item) for item in scratch), *first],
         "windows": [*_windows(loop, inputs), *_results(loop)],
         "after": [_copy(f"y{output}", f"x{k}", loop.windows[k]) for k, output in carried],
     }
@@ -46,6 +47,11 @@ def units(source: TensorType, window: TensorType, elements: int) -> int:
 
 def _place(name: str, kind: TensorType, offset: int) -> str:
     return f"{kind.c_type} *const {name} = ({kind.c_type} *)(void *)&arena_bytes[{offset}];"
+
+
+def _home(loop: Loop, result: int) -> str:
+    kind = loop.produced[loop.results[result].output]
+    return _index(units(kind, kind, loop.places[result]), 0)
 
 
 def _copy(source: str, target: str, kind: TensorType) -> str:

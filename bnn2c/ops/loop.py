@@ -128,13 +128,37 @@ class Loop(Op):
         return plan_memory(self.body)
 
     @cached_property
+    def homes(self) -> dict[int, int]:
+        """States that live in the output, by input: which result. The last one is kept, and made in place."""
+        carried = [feed.carried for feed in self.feeds]
+        return {
+            carried.index(result.output): number
+            for number, result in enumerate(self.results)
+            if not self.streamed and not result.stacked and carried.count(result.output) == 1
+            if [r.output for r in self.results].count(result.output) == 1
+            if self._made_in_place(carried.index(result.output), result.output)
+        }
+
+    def _made_in_place(self, state: int, output: int) -> bool:
+        """Whether the body makes the next state element by element from the last one, which is not read again."""
+        body, place = self.body, ("input", state)
+        kept = {name for name, found in self.plan.places.items() if found[:2] == place}
+        number = next((n for n, node in enumerate(body.nodes) if node.output == body.outputs[output].value), None)
+        if number is None:
+            return False
+        maker = body.nodes[number]
+        reads = [k for k, name in enumerate(maker.inputs) if name in kept]
+        later = any(name in kept for node in body.nodes[number + 1 :] for name in node.inputs)
+        return not later and len(reads) == 1 and reads[0] in maker.op.overwrites(body.input_types(maker))
+
+    @cached_property
     def layout(self) -> tuple[dict[int, int], dict[int, int], int]:
         """Scratch after the body's arena: offset of each state by input, of each output that is no result, end."""
         end = -(-self.plan.size // 8) * 8
         states: dict[int, int] = {}
         others: dict[int, int] = {}
         for number, (feed, kind) in enumerate(zip(self.feeds, self.windows, strict=True)):
-            if feed.carried is not None:
+            if feed.carried is not None and number not in self.homes:
                 states[number], end = end, end + -(-kind.nbytes // 8) * 8
         for number, kind in enumerate(self.produced):
             if number not in {r.output for r in self.results}:
@@ -142,7 +166,7 @@ class Loop(Op):
         return states, others, end
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
-        """The body's arena, the states, outputs that are only carried, and whether a stream begins."""
+        """The body's arena, states that are not in the output, outputs that are only carried, the start of a stream."""
         return self.layout[2] + (8 if self.streamed else 0)
 
     @property

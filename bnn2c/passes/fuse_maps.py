@@ -20,6 +20,12 @@ MAX_INPUTS = 8
 
 
 def fuse_maps(graph: Graph) -> Graph:
+    """Fuse until nothing changes: two readers of a result that become one may take that in, too."""
+    fused = _fused_once(graph)
+    return fused if len(fused.nodes) == len(graph.nodes) else fuse_maps(fused)
+
+
+def _fused_once(graph: Graph) -> Graph:
     """Fuse from the inputs towards the outputs."""
     readers = graph.reads()
     done: dict[str, Node] = {}
