@@ -259,4 +259,12 @@ CATALOGUE: dict[str, CodeInfo] = {
         "Nothing has to be done: the C is the more exact one. `bnn2c verify` allows for the rounding, and lists the "
         "samples whose decisions it changes.",
     ),
+    "BNN033": CodeInfo(
+        "cannot be a state",
+        "--state INPUT=OUTPUT keeps a value in the caller's memory: what OUTPUT holds after a step is INPUT of the "
+        "next one. Both need the same shape and element type, each may be part of one state only, and an input and an "
+        "output have to be left beside the states.",
+        "Look at the names and shapes of the inputs and outputs with `bnn2c inspect`. Outputs in fixed point are "
+        "integers with a scale; --real float32 keeps them, and so the state, in float32.",
+    ),
 }

@@ -1,7 +1,8 @@
-"""The memory plan: lifetimes -> shared buffers -> offsets in one arena. The state of a stream lives throughout."""
+"""The memory plan: lifetimes -> shared buffers -> offsets in one arena. State lives throughout."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from bnn2c.ir import Graph, Node
 from bnn2c.ops.history import History
 from bnn2c.ops.rearrange import Rearrange
+from bnn2c.states import StatePair
 
 ALIGNMENT = 8
 WORD = 4
@@ -53,12 +55,16 @@ def with_counter(plan: Plan) -> Plan:
     return replace(plan, buffers=(*plan.buffers, steps), size=place + WORD, counter=place)
 
 
-def plan_memory(graph: Graph) -> Plan:
-    """Place all values of a lowered graph."""
-    owner, start, elided = _owners(graph)
-    ports = {p.value: ("input", i) for i, p in enumerate(graph.inputs)}
-    ports |= {p.value: ("output", i) for i, p in enumerate(graph.outputs)}
-    buffers = {b.name: b for b in _lifetimes(graph, owner, ports)}
+def plan_memory(graph: Graph, states: Sequence[StatePair] = ()) -> Plan:
+    """Place all values of a lowered graph.
+
+    The last and the next value of a state lie in the arena, in the same place where that can be.
+    """
+    kept = {graph.outputs[s.output].value: graph.inputs[s.input].value for s in states}
+    owner, start, elided = _owners(graph, kept)
+    ports = {p.value: ("input", i) for i, p in enumerate(graph.inputs) if p.value not in kept.values()}
+    ports |= {p.value: ("output", i) for i, p in enumerate(graph.outputs) if p.value not in kept}
+    buffers = {b.name: b for b in _lifetimes(graph, owner, ports, kept.values())}
     shared = _scratch_on_inputs(graph, owner, buffers)
     placed = {b.name: b for b in _pack([*buffers.values(), *_scratch(graph, shared)])}
     places = {v: (*ports[o], start[v]) for v, o in owner.items() if o in ports}
@@ -70,15 +76,18 @@ def plan_memory(graph: Graph) -> Plan:
     return Plan(places, scratch, elided, tuple(placed.values()), size)
 
 
-def _owners(graph: Graph) -> tuple[dict[str, str], dict[str, int], frozenset[str]]:
-    """The value whose bytes each value uses (its own, its source's, its input's in place), and from which byte on."""
+def _owners(graph: Graph, kept: Mapping[str, str]) -> tuple[dict[str, str], dict[str, int], frozenset[str]]:
+    """The value whose bytes each value uses (its own, its source's, its input's in place), and from which byte on.
+
+    `kept` maps the next value of a state to the last one.
+    """
     start = {port.value: 0 for port in graph.inputs}
     owner = {port.value: port.value for port in graph.inputs}
     last = _last_uses(graph)
     outputs = {p.value for p in graph.outputs}
-    inputs = {p.value for p in graph.inputs}
+    inputs = {p.value for p in graph.inputs} - set(kept.values())
     elided: set[str] = set()
-    end: dict[str, int] = {}
+    end = {value: last[value] for value in kept.values()}
     for number, node in enumerate(graph.nodes):
         source, first = None, _part_of_source(graph, node)
         if first is not None and node.output not in outputs:
@@ -86,7 +95,9 @@ def _owners(graph: Graph) -> tuple[dict[str, str], dict[str, int], frozenset[str
             elided.add(node.output)
         elif node.output not in outputs:
             first = 0
-            source = _in_place(graph, node, number, owner, end, inputs | outputs)
+            source = next(_in_place(graph, node, number, owner, end, inputs | outputs), None)
+        elif node.output in kept:
+            source = _in_state(graph, node, number, owner, end, inputs | outputs, kept[node.output])
         root = owner[source] if source is not None else node.output
         owner[node.output] = root
         start[node.output] = start[source] + (first or 0) if source is not None else 0
@@ -130,20 +141,31 @@ def _part_of_source(graph: Graph, node: Node) -> int | None:
 
 def _in_place(
     graph: Graph, node: Node, number: int, owner: dict[str, str], end: dict[str, int], fixed: set[str]
-) -> str | None:
-    """An operand that an elementwise operation may overwrite: same size, never read again, in the arena."""
+) -> Iterator[str]:
+    """Operands that an elementwise operation may overwrite: same size, never read again, in the arena."""
     for index in node.op.overwrites(graph.input_types(node)):
         name = node.inputs[index]
         alone = all(owner[other] != owner[name] for other in node.inputs if other != name)
         if alone and owner[name] not in fixed and end.get(owner[name], 0) <= number:
-            return name
-    return None
+            yield name
 
 
-def _lifetimes(graph: Graph, owner: dict[str, str], ports: dict[str, tuple[str, int]]) -> list[Buffer]:
+def _in_state(
+    graph: Graph, node: Node, number: int, owner: dict[str, str], end: dict[str, int], fixed: set[str], state: str
+) -> str | None:
+    """The state, where its next value may be written over it: nothing reads it later, or in place."""
+    if end[state] < number:
+        return state
+    operands = _in_place(graph, node, number, owner, end, fixed)
+    return state if any(owner[operand] == state for operand in operands) else None
+
+
+def _lifetimes(
+    graph: Graph, owner: dict[str, str], ports: dict[str, tuple[str, int]], states: Iterable[str]
+) -> list[Buffer]:
     """One buffer per owner that lives in the arena."""
-    last = _last_uses(graph)
-    found: dict[str, Buffer] = {}
+    last, length = _last_uses(graph), len(graph.nodes)
+    found = {state: Buffer(state, _rounded_up(graph.types[state].nbytes, WORD), 0, length) for state in states}
     for number, node in enumerate(graph.nodes):
         root = owner[node.output]
         if root in ports:

@@ -62,6 +62,7 @@ class Options:
         calibrate_method: `minmax`, `percentile` (99.99 % of all values) or `mse` (least squared error).
         stream: axis of the inputs that is time: the code takes one frame at a time; None takes the whole window.
         stream_frames: frames that a step of a stream takes at a time.
+        states: pairs of an input and an output; a step keeps the output, in memory of the caller, as the next input.
         dump_ir: folder for the text form of the graph after each pass; None writes none.
         max_flash: bytes of flash on the device; kernels are chosen so that the network fits, where it can.
         max_ram: bytes of RAM for arena, stack, input and output; see max_flash.
@@ -80,6 +81,7 @@ class Options:
     sign_zero: int | None = None
     stream: int | None = None
     stream_frames: int = 1
+    states: tuple[tuple[str, str], ...] = ()
     real: Real = "auto"
     calibrate: Path | None = None
     calibrate_method: str = "minmax"
@@ -135,6 +137,8 @@ class Options:
             yield Diagnostic("BNN019", f"--calibrate-method {self.calibrate_method!r} is not one of {known}")
         if self.sign_zero not in (None, 1, -1):
             yield Diagnostic("BNN019", f"--sign-zero {self.sign_zero} is neither +1 nor -1")
+        if self.states and self.stream is not None:
+            yield Diagnostic("BNN019", "--state and --stream exclude each other", hint="a stream keeps its own state")
         if self.stream_frames != 1 and self.stream is None:
             yield Diagnostic("BNN019", "--stream-frames has no meaning without --stream", hint="name the axis of time")
         for option in ("max_tensor_bytes", "max_nodes", "stream_frames"):

@@ -15,6 +15,7 @@ from bnn2c.advice import advice
 from bnn2c.emit import emit
 from bnn2c.emit.files import runtime_files
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
+from bnn2c.emit.states import state_facts
 from bnn2c.emit.stream import stream_facts
 from bnn2c.errors import Diagnostic
 from bnn2c.fitting import first_that_fits
@@ -47,6 +48,7 @@ from bnn2c.passes.reshape_late import reshape_late
 from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.passes.tabulate_maps import tabulate_maps
 from bnn2c.selftest import with_selftest
+from bnn2c.states import StatePair, state_pairs
 from bnn2c.streaming import Stream, make_stream
 from bnn2c.targets import Target, load_target
 
@@ -119,7 +121,8 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
         graph = fuse(graph) if stream else step
     step = dump("frames_in_rows", frames_in_rows(step)) if stream else step
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
-    lowered = Lowered(graph, stream, imported, state, formats.summary, options, target, prefix, digest)
+    states = state_pairs(step, options.states)
+    lowered = Lowered(graph, stream, states, imported, state, formats.summary, options, target, prefix, digest)
     runs = stream.inputs[0].count / stream.step if stream else 1.0
     choices = map(LAST, kernel_choices(step, target, options.optimize, runs))
     chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
@@ -133,6 +136,7 @@ class Lowered:
 
     graph: Graph
     stream: Stream | None
+    states: tuple[StatePair, ...]
     imported: Graph
     state: State
     fixed_point: dict[str, Any]
@@ -146,9 +150,10 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     """Memory plan and C files of a graph with chosen kernels."""
     prefix, digest, target, options, stream = source.prefix, source.digest, source.target, source.options, source.stream
     window = source.graph if stream else graph
-    plan = plan_memory(graph)
+    plan = plan_memory(graph, source.states)
     plan = with_counter(plan) if stream and stream.step > 1 else plan
-    files, layers, pool = emit(graph, plan, prefix, facts_of(graph, prefix, digest, target, options), stream)
+    facts = facts_of(graph, prefix, digest, target, options)
+    files, layers, pool = emit(graph, plan, prefix, facts, stream, source.states)
     if options.integrity:
         files |= check_files(pool, prefix)
     if options.nms:
@@ -157,11 +162,13 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
     if stream is not None:
         manifest |= stream_facts(stream, graph, plan, manifest["stack_bytes"])
+    if source.states:
+        manifest |= state_facts(graph, plan, source.states, manifest["stack_bytes"])
     if source.fixed_point:
         manifest["fixed_point"] = source.fixed_point
     warnings = [*source.state.warnings, *advice(graph, target)]
-    facts = report_of(graph, layers, plan, source.state, target, warnings)
-    return Compiled(files, manifest, facts, source.imported, window, options)
+    report = report_of(graph, layers, plan, source.state, target, warnings)
+    return Compiled(files, manifest, report, source.imported, window, options)
 
 
 class Dump:

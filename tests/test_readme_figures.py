@@ -71,7 +71,7 @@ def test_frames_of_the_examples(example: str, options: dict[str, Any]) -> None:
 
 
 def test_a_character_of_charlm() -> None:
-    found = measured(EXAMPLES / "charlm" / "charlm.onnx")
+    found = measured(EXAMPLES / "charlm" / "charlm.onnx", states=(("state", "next_state"),))
     weights, arena, instructions, flash = numbers(stated("charlm").partition("units |")[2])[:4]
     assert weights == pytest.approx(found["constant_bytes"], rel=0.02)
     assert arena == found["arena_bytes"]

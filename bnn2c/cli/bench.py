@@ -18,6 +18,7 @@ from bnn2c.cli.parameters import (
     Model,
     Quiet,
     SignZeroOption,
+    State,
     Stream,
     StreamFrames,
     make_options,
@@ -48,6 +49,7 @@ def bench(
     sign_zero: SignZeroOption = None,
     stream: Stream = None,
     stream_frames: StreamFrames = 1,
+    state: State = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -70,6 +72,7 @@ def bench(
                 sign_zero=sign_zero,
                 stream=stream,
                 stream_frames=stream_frames,
+                state=state,
             )
             for name in chosen_targets(target or ["cortex-m4"])
             for how in _levels(optimize)

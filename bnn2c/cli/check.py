@@ -24,6 +24,7 @@ from bnn2c.cli.parameters import (
     Quiet,
     RealOption,
     SignZeroOption,
+    State,
     Stream,
     StreamFrames,
     TargetName,
@@ -52,6 +53,7 @@ def check(
     min_agreement: MinAgreement = None,
     stream: Stream = None,
     stream_frames: StreamFrames = 1,
+    state: State = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -78,6 +80,7 @@ def check(
             min_agreement=min_agreement,
             stream=stream,
             stream_frames=stream_frames,
+            state=state,
             max_flash=max_flash,
             max_ram=max_ram,
         )

@@ -25,6 +25,7 @@ from bnn2c.cli.parameters import (
     RealOption,
     Selftest,
     SignZeroOption,
+    State,
     Stream,
     StreamFrames,
     TargetName,
@@ -68,6 +69,7 @@ def compile_command(
     calibrate_method: CalibrateMethod = None,
     stream: Stream = None,
     stream_frames: StreamFrames = 1,
+    state: State = None,
     selftest: Selftest = None,
     dump_ir: _DumpIr = None,
     integrity: _Integrity = False,
@@ -106,6 +108,7 @@ def compile_command(
             dump_ir=dump_ir,
             stream=stream,
             stream_frames=stream_frames,
+            state=state,
         )
         result = compile_with_progress(model, options, quiet=quiet)
         exit_if_too_big(result.report)

@@ -120,6 +120,15 @@ Stream = Annotated[
     ),
 ]
 StreamFrames = Annotated[int, typer.Option("--stream-frames", help="Frames that a step of --stream takes at a time.")]
+State = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        help="Keep this output in the caller's memory as this input of the next step; may be repeated.",
+        show_default=False,
+        metavar="IN=OUT",
+    ),
+]
 RealOption = Annotated[
     RealFormat | None,
     typer.Option("--real", help="Number format of real tensors.", show_default="auto: int16 without FPU, calibrated"),
@@ -148,6 +157,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no w
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
 
 
+def _pair(text: str) -> tuple[str, str]:
+    """The names of IN=OUT."""
+    source, _, target = text.partition("=")
+    return source, target
+
+
 def make_options(
     *,
     target: str,
@@ -164,6 +179,7 @@ def make_options(
     dump_ir: Path | None = None,
     stream: int | None = None,
     stream_frames: int = 1,
+    state: list[str] | None = None,
     real: RealFormat | None = None,
     calibrate: Path | None = None,
     calibrate_method: CalibrateBy | None = None,
@@ -198,6 +214,7 @@ def make_options(
         dump_ir=dump_ir,
         stream=stream,
         stream_frames=stream_frames,
+        states=tuple(map(_pair, state or [])),
         real=real.value if real else None,
         calibrate=calibrate,
         calibrate_method=calibrate_method.value if calibrate_method else None,

@@ -23,6 +23,7 @@ from bnn2c.cli.parameters import (
     Quiet,
     RealOption,
     SignZeroOption,
+    State,
     Stream,
     StreamFrames,
     make_options,
@@ -51,6 +52,7 @@ def verify(
     min_agreement: MinAgreement = None,
     stream: Stream = None,
     stream_frames: StreamFrames = 1,
+    state: State = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -76,6 +78,7 @@ def verify(
                 min_agreement=min_agreement,
                 stream=stream,
                 stream_frames=stream_frames,
+                state=state,
             )
             for target in chosen_targets(on or ["host"])
         }

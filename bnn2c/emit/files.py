@@ -15,11 +15,13 @@ from bnn2c import naming
 from bnn2c.data import data_folder
 from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.layers import Layer, make_layers
-from bnn2c.emit.ports import ports_table
-from bnn2c.emit.stream import frame_bytes, stream_context
+from bnn2c.emit.ports import ports_table, step_bytes
+from bnn2c.emit.states import state_context
+from bnn2c.emit.stream import stream_context
 from bnn2c.expr.c_code import c_float
 from bnn2c.ir import Graph
 from bnn2c.memory import Plan
+from bnn2c.states import StatePair
 from bnn2c.streaming import Stream
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
@@ -49,7 +51,12 @@ def fill(text: str, names: Mapping[str, str]) -> str:
 
 
 def emit(
-    graph: Graph, plan: Plan, prefix: str, facts: Mapping[str, Any], stream: Stream | None = None
+    graph: Graph,
+    plan: Plan,
+    prefix: str,
+    facts: Mapping[str, Any],
+    stream: Stream | None = None,
+    states: Sequence[StatePair] = (),
 ) -> tuple[dict[str, str], list[Layer], ArrayPool]:
     """All C files of a model.
 
@@ -59,6 +66,7 @@ def emit(
         prefix: C prefix.
         facts: text facts for the header: model hash, target, version.
         stream: how the window's tensors consist of frames when the graph takes one frame.
+        states: outputs that the next call takes as inputs.
 
     Returns:
         files by name, the layers, and the constants.
@@ -66,8 +74,10 @@ def emit(
     pool = ArrayPool()
     layers, declared = _shared_declarations(make_layers(graph, plan, prefix, pool))
     framed = stream_context(stream, graph, plan) if stream else None
+    kept = state_context(graph, plan, states) if states else None
+    ports = framed or kept
     special = any(a.special for a in pool.arrays)
-    needed = [name for name, used in (("bnn2c_history.h", framed), ("bnn2c_map.h", special)) if used]
+    needed = [name for name, used in (("bnn2c_history.h", ports), ("bnn2c_map.h", special)) if used]
     headers = {*needed, *(h for layer in layers for h in layer.headers)}
     context = {
         "prefix": prefix,
@@ -79,9 +89,10 @@ def emit(
         "inputs": ports_table(stream.window_inputs if stream else graph.inputs, "input"),
         "outputs": ports_table(stream.window_outputs if stream else graph.outputs, "output"),
         "arena_bytes": plan.size,
-        "stack_bytes": stack_bytes(layers) + (frame_bytes(framed) if framed else 0),
+        "stack_bytes": stack_bytes(layers) + (step_bytes(ports) if ports else 0),
         "declared": declared,
         "stream": framed,
+        "kept": kept,
         "called": [render_macro(layer, "call").strip() for layer in layers],
         **facts,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnn2c.emit.ports import ports_table
+from bnn2c.emit.ports import ports_table, step_bytes, step_ports
 from bnn2c.ir import Graph, Node
 from bnn2c.memory import Plan
 from bnn2c.ops.frame_classes import FrameClasses
@@ -12,8 +12,6 @@ from bnn2c.ops.history import History
 from bnn2c.ops.loop import Loop
 from bnn2c.streaming import Stream
 from bnn2c.streaming.schedule import gates
-
-ELEMENT_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1}
 
 
 def stream_context(stream: Stream, graph: Graph, plan: Plan) -> dict[str, Any]:
@@ -82,20 +80,15 @@ def _counter(node: Node) -> list[tuple[int, int]]:
     return [(node.op.layout[2], 1)] if isinstance(node.op, Loop) and node.op.streamed else []
 
 
-def frame_bytes(context: dict[str, Any]) -> int:
-    """Bytes of one input frame and one result."""
-    return sum(int(row["count"]) * ELEMENT_BYTES[row["c_type"]] for row in context["inputs"] + context["outputs"])
-
-
 def stream_facts(stream: Stream, graph: Graph, plan: Plan, stack: int) -> dict[str, Any]:
     """The manifest's part on the stream: frames of the window, bytes of state, shapes of one step.
 
     `stack`: bytes of a step; `<name>_run` keeps a frame and a result on top of that.
     """
     context = stream_context(stream, graph, plan)
-    shapes = {key: [{"name": r["c_name"], "shape": r["shape"]} for r in context[key]] for key in ("inputs", "outputs")}
+    shapes = {key: step_ports(context[key]) for key in ("inputs", "outputs")}
     sizes = {"state_bytes": plan.size, "window_frames": context["frames"]}
     timing = stream.timing
     steps = {"step_frames": stream.step, "step_results": context["results"], "flush_steps": context["flush"]}
     times = {"first_result_after": -(-timing.first // stream.step) * stream.step, "result_every": timing.period}
-    return {"stack_bytes": stack + frame_bytes(context), "stream": sizes | times | steps | shapes}
+    return {"stack_bytes": stack + step_bytes(context), "stream": sizes | times | steps | shapes}

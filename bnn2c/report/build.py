@@ -78,7 +78,8 @@ def _sizes(
     constants = measured.constant_bytes if measured else int(manifest.get("weights_bytes", 0))
     static_ram = measured.static_ram_bytes if measured else 0
     arena, stack = int(manifest.get("arena_bytes", 0)), int(manifest.get("stack_bytes", 0))
-    buffers = sum(int(io.get("bytes", 0)) for key in ("inputs", "outputs") for io in manifest.get(key, []))
+    ports = manifest.get("stream") or manifest.get("state") or manifest  # a firmware that steps has no whole window
+    buffers = sum(int(io.get("bytes", 0)) for key in ("inputs", "outputs") for io in ports.get(key, []))
     return {
         "flash_bytes": code + constants + static_ram,
         "constant_bytes": constants,

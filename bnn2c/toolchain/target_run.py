@@ -84,7 +84,8 @@ def run_on_target(
         compiler: instead of the target's own.
         timeout: seconds for the run.
         step: count each instruction by itself, slowly, to check the counter.
-        stream_steps: the samples are the inputs of single steps of a stream, which begins again after as many.
+        stream_steps: the samples are the inputs of single steps, of a stream or with kept states, which begins again
+            after as many.
 
     Raises:
         ToolchainMissing: when the compiler or the emulator is not installed.
@@ -119,13 +120,10 @@ def run_on_target(
 
 
 def _step_ports(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with the inputs and outputs of one step of its stream."""
-    stream = manifest["stream"]
-    shapes = {key: [row["shape"] for row in stream[key]] for key in ("inputs", "outputs")}
-    ports = {
-        key: [{**row, "shape": shape} for row, shape in zip(manifest[key], found, strict=True)]
-        for key, found in shapes.items()
-    }
+    """The manifest with the inputs and outputs of one step."""
+    step = manifest.get("stream") or manifest["state"]
+    known = {key: {row["c_name"]: row for row in manifest[key]} for key in ("inputs", "outputs")}
+    ports = {key: [{**rows[port["name"]], "shape": port["shape"]} for port in step[key]] for key, rows in known.items()}
     return {**manifest, **ports}
 
 

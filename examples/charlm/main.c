@@ -1,4 +1,4 @@
-/* Writes text with the binary GRU: main PROMPT CHARACTERS SEED. One call of charlm_run per character. */
+/* Writes text with the binary GRU: main PROMPT CHARACTERS SEED. One call of charlm_step per character. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #define SYMBOLS CHARLM_OUTPUT_LOGITS_COUNT
 
 static const char symbols[] = "\n abcdefghijklmnopqrstuvwxyz0123456789.,:;'\"()[]{}-_=*+/<>`#";
-static uint64_t arena[(CHARLM_ARENA_BYTES + 7u) / 8u];
+static uint64_t state[(CHARLM_STATE_BYTES + 7u) / 8u];
 
 /* xorshift32 (G. Marsaglia, 2003): a number from 0 to just below 1. */
 static float random_number(uint32_t *state) {
@@ -40,32 +40,29 @@ static uint32_t drawn(const float *logits, uint32_t *random) {
   return symbol;
 }
 
-static int step(charlm_input_t *in, charlm_output_t *out, uint32_t symbol) {
-  in->symbol[0] = (int32_t)symbol;
-  const int failed = charlm_run(in, out, arena) != BNN2C_OK;
-  memcpy(in->state, out->next_state, sizeof in->state);
-  return failed;
+static int step(uint32_t symbol, charlm_result_t *out) {
+  const charlm_frame_t in = {{(int32_t)symbol}};
+  return charlm_step(&in, state, out) != BNN2C_OK;
 }
 
 int main(int count, char **words) {
-  static charlm_input_t in;
-  static charlm_output_t out;
+  static charlm_result_t out;
   const char *prompt = (count > 1) ? words[1] : "the ";
   const long length = (count > 2) ? strtol(words[2], NULL, 10) : 400;
   uint32_t random = (count > 3) ? (uint32_t)strtoul(words[3], NULL, 10) | 1u : 1u;
   uint32_t symbol = 0u;
-  int failed = step(&in, &out, symbol);
+  int failed = (charlm_reset(state) != BNN2C_OK) || step(symbol, &out);
   for (const char *c = prompt; (*c != '\0') && !failed; c++) {
     const char *found = strchr(symbols, *c);
     symbol = (found != NULL) ? (uint32_t)(found - symbols) : 1u;
-    failed = step(&in, &out, symbol);
+    failed = step(symbol, &out);
     (void)putchar(symbols[symbol]);
   }
   for (long i = 0; (i < length) && !failed; i++) {
     symbol = drawn(out.logits, &random);
     (void)putchar(symbols[symbol]);
     (void)fflush(stdout);
-    failed = step(&in, &out, symbol);
+    failed = step(symbol, &out);
   }
   (void)putchar('\n');
   return failed;

@@ -13,12 +13,12 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """Compile, build, run."""
-    model = bnn2c.compile(HERE / "charlm.onnx", name="charlm")
+    model = bnn2c.compile(HERE / "charlm.onnx", name="charlm", states=[("state", "next_state")])
     folder = Path("gen") / "charlm"
     model.write(folder)
     facts = model.manifest
     print(
-        f"{facts['weights_bytes']:,} bytes of weights, {facts['arena_bytes']:,} bytes of arena, "
+        f"{facts['weights_bytes']:,} bytes of weights, {facts['arena_bytes']:,} bytes of state and working memory, "
         f"{sum(row['binary_macs'] for row in facts['layers']):,} binary MACs a character\n",
         flush=True,
     )
