@@ -3,9 +3,10 @@
  *   acc[y][x][o] = sum over taps inside the input of weight * q
  *
  * Input [y][x][c] of uint8 or int8, output int32 [y][x][o]. Weights per output channel in the order (kernel row, kernel
- * column, channel of the group): one bit each (0 is +1, 1 is -1, runs padded to 32 bits) or int8.
- * Two-valued weights use no multiplication: each four inputs have 16 signed sums, computed once per pixel; every output
- * channel adds the one that its four weights select.
+ * column, channel of the group): one bit each (0 is +1, 1 is -1, runs padded to 32 bits); two such runs of which half
+ * the sum is meant, for the weights -1, 0, 1; or int8.
+ * Bits use no multiplication: each four inputs have 16 signed sums, computed once per pixel; every output channel adds
+ * the one that its four weights select.
  */
 #ifndef BNN2C_INTEGER_CONV2D_H
 #define BNN2C_INTEGER_CONV2D_H
@@ -29,7 +30,7 @@ typedef struct {
   uint16_t pad_left;
   uint16_t groups;
   uint32_t run;         /* weights per output channel */
-  const void *weights;  /* uint32_t [o][ceil(run / 32)] or int8_t [o][run] */
+  const void *weights;  /* uint32_t [o][1 or 2][ceil(run / 32)] or int8_t [o][run] */
 } bnn2c_integer_conv2d_t;
 
 /* Copies the window to int16 `patch` [group][tap][channel of the group]; taps outside the input become 0, and so do
@@ -101,54 +102,71 @@ BNN2C_INLINE int32_t bnn2c_integer_conv2d_half(int32_t (*table)[16], uint32_t bi
   return table[0][bits & 15u] + table[1][(bits >> 4) & 15u] + table[2][(bits >> 8) & 15u] + table[3][(bits >> 12) & 15u];
 }
 
-/* Adds 16 or 32 inputs to the sums of `outputs` channels; the address depends on weights, never on data. */
-BNN2C_KERNEL void bnn2c_integer_conv2d_add(const int16_t *patch, uint32_t inputs, const uint32_t *weights, uint32_t words,
-                                           uint32_t outputs, int32_t *sums) {
+/* The signed sum of 16 or 32 inputs that one word of weights selects; the address depends on weights, never on data. */
+BNN2C_INLINE int32_t bnn2c_integer_conv2d_word(int32_t (*table)[16], uint32_t inputs, uint32_t bits) {
+  const int32_t sum = bnn2c_integer_conv2d_half(table, bits);
+  return (inputs > 16u) ? (sum + bnn2c_integer_conv2d_half(&table[4], bits >> 16)) : sum;
+}
+
+/* Adds 16 or 32 inputs to the sums of `outputs` channels, each of which has `planes` rows of weight words; with the
+ * `first` inputs the sums begin. */
+BNN2C_INLINE void bnn2c_integer_conv2d_sums(const int16_t *patch, uint32_t inputs, const uint32_t *weights, uint32_t words,
+                                            uint32_t planes, int first, uint32_t outputs, int32_t *sums) {
   int32_t table[8][16];
   for (uint32_t i = 0u; i < inputs / 4u; i++) {
     bnn2c_integer_conv2d_table(&patch[i * 4u], table[i]);
   }
   for (uint32_t o = 0u; o < outputs; o++) {
-    int32_t sum = bnn2c_integer_conv2d_half(table, *weights);
-    if (inputs > 16u) {
-      sum += bnn2c_integer_conv2d_half(&table[4], *weights >> 16);
+    int32_t sum = bnn2c_integer_conv2d_word(table, inputs, *weights);
+    if (planes > 1u) {
+      sum += bnn2c_integer_conv2d_word(table, inputs, weights[words]);
     }
-    sums[o] += sum;
-    weights += words;
+    sums[o] = (first != 0) ? sum : (sums[o] + sum);
+    weights += (size_t)planes * words;
   }
 }
 
-/* The same for the first 32 weights or fewer: the sums begin here. */
-BNN2C_KERNEL void bnn2c_integer_conv2d_first(const int16_t *patch, uint32_t inputs, const uint32_t *weights,
-                                             uint32_t words, uint32_t outputs, int32_t *sums) {
-  int32_t table[8][16];
-  for (uint32_t i = 0u; i < inputs / 4u; i++) {
-    bnn2c_integer_conv2d_table(&patch[i * 4u], table[i]);
+#define BNN2C_INTEGER_CONV2D_SUMS(name, planes, first)                                                               \
+  BNN2C_KERNEL void bnn2c_integer_conv2d_##name(const int16_t *patch, uint32_t inputs, const uint32_t *weights,      \
+                                                uint32_t words, uint32_t outputs, int32_t *sums) {                   \
+    bnn2c_integer_conv2d_sums(patch, inputs, weights, words, (planes), (first), outputs, sums);                      \
   }
-  for (uint32_t o = 0u; o < outputs; o++) {
-    int32_t sum = bnn2c_integer_conv2d_half(table, *weights);
-    if (inputs > 16u) {
-      sum += bnn2c_integer_conv2d_half(&table[4], *weights >> 16);
-    }
-    sums[o] = sum;
-    weights += words;
+BNN2C_INTEGER_CONV2D_SUMS(first_bits, 1u, 1)
+BNN2C_INTEGER_CONV2D_SUMS(add_bits, 1u, 0)
+BNN2C_INTEGER_CONV2D_SUMS(first_ternary, 2u, 1)
+BNN2C_INTEGER_CONV2D_SUMS(add_ternary, 2u, 0)
+
+#define BNN2C_INTEGER_CONV2D_PIXEL(kind, planes)                                                                     \
+  /* The sums of one pixel: `planes` bits per weight. The patch is padded with zeros to a multiple of 16. */         \
+  BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_##kind##_sums(const bnn2c_integer_conv2d_t *p, const int16_t *patch,  \
+                                                             int32_t *out) {                                         \
+    const uint32_t *weights = (const uint32_t *)p->weights;                                                          \
+    const uint32_t words = (p->run + 31u) / 32u;                                                                     \
+    const uint32_t outputs = (uint32_t)p->out_c / p->groups;                                                         \
+    for (uint32_t g = 0u; g < p->groups; g++) {                                                                      \
+      bnn2c_integer_conv2d_first_##kind(patch, (p->run > 16u) ? 32u : 16u, weights, words, outputs, out);            \
+      for (uint32_t k = 32u; k < p->run; k += 32u) {                                                                 \
+        const uint32_t inputs = ((p->run - k) > 16u) ? 32u : 16u;                                                    \
+        bnn2c_integer_conv2d_add_##kind(&patch[k], inputs, &weights[k / 32u], words, outputs, out);                  \
+      }                                                                                                              \
+      patch += (p->run + 15u) & ~(uint32_t)15u;                                                                      \
+      weights += (size_t)outputs * (planes) * words;                                                                 \
+      out += outputs;                                                                                                \
+    }                                                                                                                \
   }
+BNN2C_INTEGER_CONV2D_PIXEL(bits, 1u)
+BNN2C_INTEGER_CONV2D_PIXEL(ternary, 2u)
+
+BNN2C_INLINE void bnn2c_integer_conv2d_pixel_bits(const bnn2c_integer_conv2d_t *p, const int16_t *patch, int32_t *out) {
+  bnn2c_integer_conv2d_pixel_bits_sums(p, patch, out);
 }
 
-/* All output channels of one pixel: one bit per weight. The patch is padded with zeros to a multiple of 16. */
-BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_bits(const bnn2c_integer_conv2d_t *p, const int16_t *patch, int32_t *out) {
-  const uint32_t *weights = (const uint32_t *)p->weights;
-  const uint32_t words = (p->run + 31u) / 32u;
-  const uint32_t outputs = (uint32_t)p->out_c / p->groups;
-  for (uint32_t g = 0u; g < p->groups; g++) {
-    bnn2c_integer_conv2d_first(patch, (p->run > 16u) ? 32u : 16u, weights, words, outputs, out);
-    for (uint32_t k = 32u; k < p->run; k += 32u) {
-      const uint32_t inputs = ((p->run - k) > 16u) ? 32u : 16u;
-      bnn2c_integer_conv2d_add(&patch[k], inputs, &weights[k / 32u], words, outputs, out);
-    }
-    patch += (p->run + 15u) & ~(uint32_t)15u;
-    weights += (size_t)outputs * words;
-    out += outputs;
+/* Weights -1, 0, 1 are half the sum of two signs, so the sum is even. */
+BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_ternary(const bnn2c_integer_conv2d_t *p, const int16_t *patch,
+                                                     int32_t *out) {
+  bnn2c_integer_conv2d_pixel_ternary_sums(p, patch, out);
+  for (uint32_t o = 0u; o < p->out_c; o++) {
+    out[o] /= 2;
   }
 }
 
@@ -186,6 +204,8 @@ BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_i8(const bnn2c_integer_conv2d_t *p,
   }
 BNN2C_INTEGER_CONV2D(bits, u8, uint8_t)
 BNN2C_INTEGER_CONV2D(bits, i8, int8_t)
+BNN2C_INTEGER_CONV2D(ternary, u8, uint8_t)
+BNN2C_INTEGER_CONV2D(ternary, i8, int8_t)
 BNN2C_INTEGER_CONV2D(i8, u8, uint8_t)
 BNN2C_INTEGER_CONV2D(i8, i8, int8_t)
 

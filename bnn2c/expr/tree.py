@@ -131,6 +131,15 @@ def rewrite(expr: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
     return _walk(expr, leaf, node)  # type: ignore[return-value]
 
 
+def replaced(expr: Expr, part: Expr, new: Expr) -> Expr:
+    """Rebuild the tree with `new` in the place of one of its sub-trees."""
+
+    def node(e: Apply, args: list[object]) -> object:
+        return new if e is part else apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
+
+    return _walk(expr, lambda e: e, node)  # type: ignore[return-value]
+
+
 def uses_args(expr: Expr) -> frozenset[int]:
     """The argument numbers that occur in the tree."""
     found: set[int] = set()

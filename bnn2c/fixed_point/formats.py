@@ -13,15 +13,19 @@ class NotFixed(Exception):
 
 @dataclass(frozen=True)
 class Format:
-    """How a real tensor is stored: `real = scale * q` with q of `storage` (i16, i8 or u8), saturated."""
+    """How a real tensor is stored: `real = scale * q` with q of `storage` (i16, i8 or u8), saturated.
+
+    `whole`: an integer tensor of the model, which has the whole range of its type.
+    """
 
     storage: str
     scale: float
+    whole: bool = False
 
     @property
     def low(self) -> int:
-        """Smallest q; the range is symmetric for signed types."""
-        return INTEGER_LIMITS[self.storage][0]
+        """Smallest q; the range is symmetric for signed types, but for integers of the model."""
+        return INTEGER_LIMITS[self.storage][0] - (self.whole and self.storage == "i8")
 
     @property
     def high(self) -> int:

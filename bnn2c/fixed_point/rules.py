@@ -50,7 +50,7 @@ def _map(work: Rewriter, node: Node, op: Map) -> None:
         return
     if _is_alias(work, node, op):
         return
-    out = work.formats.get(node.output) or Format(op.storage, 1.0)
+    out = work.formats.get(node.output) or Format(op.storage, 1.0, whole=True)
     operands = [work.number(name) for name in node.inputs]
     numbers = [n for _, n in operands]
     program = compile_expression(op.expr, op.shape, numbers, work.calibration.ranges, out, ALLOWED[work.real])

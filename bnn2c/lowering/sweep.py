@@ -14,6 +14,7 @@ from bnn2c.expr import Arg, substitute
 from bnn2c.ir import Graph, Node, Op, Port
 from bnn2c.ir.window import Window
 from bnn2c.lowering.arg_max import lower_arg_max
+from bnn2c.lowering.integers import on_bytes
 from bnn2c.lowering.levels import MAX_LEVELS, Levels, decode, directions, find_levels, lazy_levels
 from bnn2c.lowering.linear import lower_conv2d
 from bnn2c.lowering.products import lower_mat_mul, lower_reduce
@@ -125,7 +126,7 @@ def _deferred(state: State, node: Node, op: MaxPool, lazy: Lazy) -> Lazy:
 
 
 def _rearrange(state: State, node: Node, op: Rearrange) -> Lazy:
-    """Move the root (bits, bytes, sums) or the level codes, not the real tensor; constants move along."""
+    """Move the root (bits, bytes, sums), level codes or a quantiser's bytes, not reals; constants move along."""
     lazy = state.lazies[node.inputs[0]]
     if lazy.root in state.pools or _decided(state, lazy, op):
         levels = find_levels(state, lazy, node)
@@ -133,6 +134,8 @@ def _rearrange(state: State, node: Node, op: Rearrange) -> Lazy:
             lazy = lazy_levels(state, levels)
         elif lazy.root in state.pools:
             lazy = Lazy(state.real(lazy, node), Arg(0), lazy.shape)
+        elif state.builder.types[lazy.root].storage == "f32":
+            lazy = on_bytes(state, node, lazy)
     if (op.index < 0).any():
         return _filled(state, node, op, lazy)
     return rearranged(state, node, lazy, op.index)

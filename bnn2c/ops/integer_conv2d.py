@@ -44,7 +44,7 @@ class IntegerConv2d(Op):
 
     @property
     def two_valued(self) -> bool:
-        """Every weight is +1 or -1: stored as one bit each."""
+        """Every weight is +1 or -1."""
         return bool((np.abs(self.weights) == 1).all())
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
@@ -53,16 +53,24 @@ class IntegerConv2d(Op):
         macs = out.size * self.weights[0].size
         return Cost(binary_macs=macs, weight_bytes=sum(a.nbytes for a in self.constants(inputs).values()))
 
+    @property
+    def weight_kind(self) -> str:
+        """How weights are stored: `bits` for +1 and -1, `ternary` (two bits) where 0 occurs too, else `i8`."""
+        return "bits" if self.two_valued else "ternary" if np.abs(self.weights).max() <= 1 else "i8"
+
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
-        """Bits for two-valued weights (one run of words per output), int8 otherwise."""
+        """One or two runs of words per output, or int8."""
         from bnn2c.packing import pack_words
 
         flat = self.weights.reshape(self.weights.shape[0], -1)
-        return {"weights": pack_words((flat < 0).astype(np.uint8)) if self.two_valued else flat.astype(np.int8)}
+        if self.weight_kind == "i8":
+            return {"weights": flat.astype(np.int8)}
+        signs = [flat < 0] if self.two_valued else [flat < 1, flat < 0]
+        return {"weights": pack_words(np.stack(signs, axis=1).astype(np.uint8).reshape(-1, flat.shape[1]))}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Which weight form the kernel reads."""
-        return {"two_valued": self.two_valued}
+        return {"weights": self.weight_kind}
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """One window as int16, each group's part rounded up to 16 elements."""
@@ -84,4 +92,9 @@ IntegerConv2d.CASES = (
         IntegerConv2d(_rng.integers(-3, 4, (4, 2, 2, 2)), Window((2, 2), dilation=(1, 2)), 2),
         (TensorType((5, 6, 4), "i8"),),
     ),
+    (
+        IntegerConv2d(_rng.integers(-1, 2, (6, 3, 3, 2)), Window((3, 3), pads=(1, 0, 1, 1)), 2),
+        (TensorType((4, 5, 4), "i8"),),
+    ),
+    (IntegerConv2d(_rng.integers(-1, 2, (3, 1, 1, 70)), Window((1, 1))), (TensorType((1, 2, 70), "u8"),)),
 )

@@ -13,10 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Bounded", "HALF_UNIT", "UNIT", "ZERO", "exact_sum", "half_rounding", "inexact", "summation"]
+__all__ = [
+    "Array",
+    "Bounded",
+    "HALF_UNIT",
+    "NEXT",
+    "UNIT",
+    "ZERO",
+    "exact_sum",
+    "half_rounding",
+    "inexact",
+    "summation",
+]
 
 Array = npt.NDArray[Any]
 UNIT = 2.0**-24
+NEXT = 0.25  # of the error bound: closer to a tie than most numbers that only happen to lie within the bound
 HALF_UNIT = 2.0**-11
 _HALF_LEAST = 2.0**-25
 ZERO: Array = np.zeros(1)

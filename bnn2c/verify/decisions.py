@@ -26,6 +26,8 @@ class Step:
         low: the least result that numbers within the error bound give; `high`: the greatest.
         able: for indices of a maximum, which are possible, bool [*shape of `value`, indices]; None: every whole number
             between the two ends is (a sign of 0).
+        tie: the result when numbers that are next to a tie, closer than the bound allows, are meant to be on it; None:
+            `value`.
     """
 
     site: str
@@ -33,6 +35,7 @@ class Step:
     low: Array
     high: Array
     able: Array | None = None
+    tie: Array | None = None
 
     @property
     def undecided(self) -> Array:
@@ -47,9 +50,8 @@ class Step:
         index = np.where(within, results, self.value).astype(np.int64)
         return np.asarray(within & np.take_along_axis(self.able, index[..., None], axis=-1)[..., 0])
 
-    def others(self, position: int) -> list[float]:
-        """The possible results of one element (flat position) besides its value; of a wide range only the ends."""
-        now = float(self.value.flat[position])
+    def others(self, position: int, now: float) -> list[float]:
+        """The possible results of one element (flat position) besides `now`; of a wide range only the ends."""
         if self.able is not None:
             possible: Sequence[float] = np.nonzero(self.able.reshape(self.value.size, -1)[position])[0].tolist()
         else:
@@ -81,6 +83,7 @@ class Flips:
 
     Attributes:
         chosen: flips to carry out; their order has no meaning.
+        level: take numbers next to a tie for numbers on it, as exact arithmetic would (sums that cancel).
         wanted: site -> results to adopt wherever they are possible, flat, NaN where unknown.
         followed: the flips that this made.
         ties: possible further flips, in order of execution; at most 64.
@@ -88,6 +91,7 @@ class Flips:
     """
 
     chosen: tuple[Flip, ...] = ()
+    level: bool = False
     wanted: Mapping[str, Array] = field(default_factory=dict)
     followed: list[Flip] = field(default_factory=list)
     ties: list[Flip] = field(default_factory=list)
@@ -102,13 +106,16 @@ class Flips:
             self._follow(step, value, own)
         for position in map(int, np.nonzero(undecided.ravel())[0]):
             if position not in own:
-                ties = [Flip(step.site, position, other) for other in step.others(position)]
+                others = step.others(position, float(value.flat[position]))
+                ties = [Flip(step.site, position, other) for other in others]
                 self.ties.extend(ties[: _MOST_TIES - len(self.ties)])
         return value, undecided if undecided.any() else None
 
     def _chosen(self, step: Step, own: Mapping[int, float]) -> Array:
         """The values with the step's own flips carried out."""
         value = step.value.copy()
+        if self.level and step.tie is not None:
+            self._adopt(step, value, step.tie, own)
         value.flat[list(own)] = list(own.values())
         allowed = step.allows(value).ravel()
         for position in own:
@@ -118,8 +125,11 @@ class Flips:
         return value
 
     def _follow(self, step: Step, value: Array, own: Mapping[int, float]) -> None:
+        """Adopt what is known about another execution."""
+        self._adopt(step, value, self.wanted[step.site].reshape(value.shape), own)
+
+    def _adopt(self, step: Step, value: Array, wanted: Array, own: Mapping[int, float]) -> None:
         """Adopt what is wanted and possible, but for the step's own flips."""
-        wanted = self.wanted[step.site].reshape(value.shape)
         other = (step.allows(wanted) & (wanted != value)).ravel()
         for position in map(int, np.nonzero(other)[0]):
             if position not in own:

@@ -14,7 +14,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.mapped_conv2d import MappedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
-from bnn2c.verify.bounded import ZERO, Array, Bounded, half_rounding
+from bnn2c.verify.bounded import NEXT, ZERO, Array, Bounded, half_rounding
 from bnn2c.verify.decisions import Decider, Step
 from bnn2c.verify.expressions import evaluate_bounded
 from bnn2c.verify.op_errors import error_of, full_error
@@ -97,6 +97,7 @@ def _winners(site: str, op: ArgMax, x: Bounded, value: Array) -> Step:
     if not error.any():
         return Step(site, value, value, value)
     real = x.value.astype(np.float64) * (-1 if op.smallest else 1)
-    able = real + error >= (real - error).max(axis=2, keepdims=True)
+    able, equal = (real + e >= (real - e).max(axis=2, keepdims=True) for e in (error, NEXT * error))
     first, last = able.argmax(axis=2), able.shape[2] - 1 - able[:, :, ::-1].argmax(axis=2)
-    return Step(site, value, first[..., None], last[..., None], able[:, :, None])
+    tie = op.reference(equal.astype(np.float32) * (-1 if op.smallest else 1))
+    return Step(site, value, first[..., None], last[..., None], able[:, :, None], tie)

@@ -9,7 +9,7 @@ import numpy as np
 from bnn2c.expr import Apply, Arg, Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import fold
-from bnn2c.verify.bounded import UNIT, Array, Bounded, half_rounding, inexact
+from bnn2c.verify.bounded import NEXT, UNIT, Array, Bounded, half_rounding, inexact
 from bnn2c.verify.decisions import Decider, Step
 
 __all__ = ["DECISIONS", "evaluate_bounded"]
@@ -107,8 +107,21 @@ def _decided(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, d
         ends = [numpy(real[0] - errors[0]), numpy(real[0] + errors[0])]
     stack = [np.broadcast_to(np.asarray(end, np.float32), value.shape) for end in ends]
     low, high = np.minimum.reduce([value, *stack]), np.maximum.reduce([value, *stack])
-    chosen, unsure = decide(Step(site, value, low, high))
+    chosen, unsure = decide(Step(site, value, low, high, tie=_on_tie(fn, value, real, errors)))
     return Bounded(chosen, np.zeros(1), unsure)
+
+
+def _on_tie(fn: str, value: Array, real: Numbers, errors: Numbers) -> Array:
+    """The results when numbers next to a tie are on it; ties of single numbers are multiples of a half."""
+    numpy = FUNCTIONS[fn].numpy
+    if fn in _COMPARE:
+        near, tie = np.abs(real[0] - real[1]) <= NEXT * (errors[0] + errors[1]), numpy(real[0], real[0])
+    elif fn == "idiv":
+        return value
+    else:
+        half = np.rint(2 * real[0]) / 2
+        near, tie = np.abs(real[0] - half) <= NEXT * errors[0], numpy(half)
+    return np.broadcast_to(np.where(near, tie, value).astype(np.float32), value.shape)
 
 
 def _remainder(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, decide: Decider) -> Bounded:

@@ -27,7 +27,8 @@ def search(
 
     Best first: of all sets of flips that were tried, the one with the smallest distance is extended by each tie that it
     leaves open; a flip may make later elements undecided, which are then tried too. Of equally good sets the smaller
-    and older one comes first. At most 128 executions.
+    and older one comes first. It begins with two: the oracle's own decisions, and those in which numbers next to a tie
+    are on it, because the other execution may be one in exact arithmetic. At most 128 executions.
 
     Args:
         graph: what is executed.
@@ -37,16 +38,18 @@ def search(
         half: see `evaluate`.
     """
     waiting: list[tuple[int, int, int, Flips]] = []
-    untried: deque[tuple[Flip, ...]] = deque([()])
-    known: set[frozenset[Flip]] = set()
+    untried: deque[tuple[bool, tuple[Flip, ...]]] = deque([(False, ()), (True, ())])
+    known: set[tuple[bool, frozenset[Flip]]] = set()
     for run in range(_MOST_RUNS):
         while not untried and waiting:
             best = heapq.heappop(waiting)[-1]
-            untried.extend(more for tie in best.ties if frozenset(more := (*best.chosen, tie)) not in known)
+            further = ((*best.chosen, tie) for tie in best.ties)
+            untried.extend((best.level, more) for more in further if (best.level, frozenset(more)) not in known)
         if not untried:
             break
-        decide = Flips(untried.popleft(), wanted or {})
-        known.add(frozenset(decide.chosen))
+        level, chosen = untried.popleft()
+        decide = Flips(chosen, level, wanted or {})
+        known.add((level, frozenset(chosen)))
         gap = distance(results(graph, evaluate(graph, feeds, decide, half)))
         if not decide.void and gap == 0:
             return (*decide.chosen, *decide.followed)
