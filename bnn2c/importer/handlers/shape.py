@@ -199,7 +199,7 @@ def suppression(ctx: Context, call: Call) -> Sequence[Tensor]:
     )
 
 
-@refuses("NonZero", "ScatterND", "ScatterElements", "Scatter", "Compress", "Unique")
+@refuses("NonZero", "Compress", "Unique")
 def data_dependent(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Refused: the amount of data would depend on the input."""
     raise call.refuse(
