@@ -17,9 +17,12 @@ import pytest
 from models import Net, cnn, compiled, ort_session, random_layer
 
 from bnn2c.data import data_folder
-from bnn2c.ir import Graph
+from bnn2c.expr import Arg, apply
+from bnn2c.ir import Graph, Port, TensorType
+from bnn2c.ir.builder import Builder
 from bnn2c.ir.graph import outputs
 from bnn2c.memory import Plan, plan_memory
+from bnn2c.ops.map import Map
 from bnn2c.pipeline import Compiled
 from bnn2c.targets import load_target
 from bnn2c.toolchain import ToolchainMissing, build_shared, require_tools, run_on_target
@@ -125,6 +128,19 @@ def test_the_arena_holds_everything_and_no_more(name: str, optimize: str, tmp_pa
     assert promises.within_arena(generated(name, optimize).files, generated(name, optimize).manifest, tmp_path) == []
 
 
+def test_an_operand_that_is_not_read_again_is_overwritten() -> None:
+    """exp(x), its tanh, and behind it that alone or the sum of both: one buffer, or two."""
+    for both in (False, True):
+        builder, kind = Builder("net"), TensorType((4, 4, 8))
+        builder.add_input(Port("x", "x", kind.shape, "float32"), kind)
+        first = builder.emit(Map(apply("exp", Arg(0)), kind.shape), ["x"], "first")
+        second = builder.emit(Map(apply("tanh", Arg(0)), kind.shape), [first], "second")
+        last = Map(apply("add", Arg(0), Arg(1) if both else Arg(0)), kind.shape)
+        made = builder.emit(last, [second, first] if both else [second], "last")
+        builder.outputs.append(Port("y", made, kind.shape, "float32"))
+        assert plan_memory(builder.build()).size == (2 if both else 1) * kind.nbytes
+
+
 # --- function and time ------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +167,7 @@ def test_same_function_same_time_within_the_stack(name: str, optimize: str, tmp_
 
 
 def test_real_numbers_on_their_threshold(tmp_path: Path) -> None:
-    """Every comparison of a real input meets its threshold exactly in some sample, next to it in others."""
+    """Every comparison of a real input meets its threshold exactly in some sample, next to it in others; NaN is low."""
     n, thresholds = Net(), (np.arange(40) % 7 - 3).astype(np.float32) / 2
     x = n.input([1, 40])
     above = n.add("Where", n.add("GreaterOrEqual", x, thresholds), 1.0, -1.0)
@@ -163,3 +179,5 @@ def test_real_numbers_on_their_threshold(tmp_path: Path) -> None:
     for step in (-1, 0, 1):
         sample = np.nextafter(thresholds, np.float32(step) * np.float32(np.inf)) if step else thresholds
         np.testing.assert_array_equal(library.run([sample[None]])[0], run([sample[None]])[0])
+    lowest = run([np.full((1, 40), -np.inf, np.float32)])[0]
+    np.testing.assert_array_equal(library.run([np.full((1, 40), np.nan, np.float32)])[0], lowest)

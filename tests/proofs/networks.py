@@ -57,6 +57,21 @@ def causal() -> Form:
     return n.model(n.add("Conv", _binary(n, x, 0.5), _signs(n, 4, 5, 2), pads=[1, 0])), {"stream": 2}
 
 
+def flushed() -> Form:
+    """Zeros on both sides: other thresholds in the first and last frames, and the flush."""
+    n = Net()
+    x = n.add("Conv", _binary(n, n.input([1, 3, 7]), 0.25), _signs(n, 5, 3, 3), pads=[1, 1])
+    return n.model(n.add("Conv", _binary(n, x, 0.5), _signs(n, 4, 5, 3), pads=[1, 1])), {"stream": 2}
+
+
+def planes() -> Form:
+    """Three frames of eight frequencies a step: rings of bit planes, thresholds of the first and last frames."""
+    n = Net()
+    x = n.add("Conv", _binary(n, n.input([1, 2, 9, 8]), 0.25), _signs(n, 33, 2, 3, 3), pads=[1, 1, 1, 1])
+    x = n.add("Conv", _binary(n, x, 0.5), _signs(n, 12, 33, 3, 3), pads=[1, 1, 1, 1])
+    return n.model(_binary(n, x, 0.5)), {"stream": 2, "stream_frames": 3, "optimize": "speed"}
+
+
 def fixed_point() -> Form:
     """Pixels through convolution, PReLU, pool, product, mean and dense layer in 16-bit integers."""
     n = Net()
@@ -68,7 +83,7 @@ def fixed_point() -> Form:
     return n.model(n.add("MatMul", n.reshape(mean, 1, 4), _normal(n, 4, 3))), {"real": "int16", "input_scale": 1 / 255}
 
 
-NETWORKS: dict[str, Callable[[], Form]] = {f.__name__: f for f in (loop, stream, causal, fixed_point)}
+NETWORKS: dict[str, Callable[[], Form]] = {f.__name__: f for f in (loop, stream, causal, flushed, planes, fixed_point)}
 
 
 def generate(name: str) -> Compiled:
