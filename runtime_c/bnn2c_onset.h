@@ -41,7 +41,9 @@ BNN2C_KERNEL void bnn2c_frame_classes_at_end(const uint8_t *ending, int32_t last
 
 /* Copies the parameters of a layer, in which the classes of this step are then set. */
 #if defined(__GNUC__)
-typedef uint32_t bnn2c_any_word __attribute__((may_alias));
+typedef uintptr_t bnn2c_any_word __attribute__((may_alias));
+#elif defined(__FRAMAC__) /* which follows pointers that are copied whole */
+typedef uintptr_t bnn2c_any_word;
 #else
 typedef unsigned char bnn2c_any_word;
 #endif

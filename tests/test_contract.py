@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import promises
 import pytest
+import test_ops
 from models import Net, cnn, compiled, ort_session, random_layer
 
 from bnn2c.data import data_folder
@@ -126,6 +127,12 @@ def test_the_arena_holds_everything_and_no_more(name: str, optimize: str, tmp_pa
     assert used <= stated < used + 8
     assert f"KWS_ARENA_BYTES {stated}u" in generated(name, optimize).files["kws.h"]
     assert promises.within_arena(generated(name, optimize).files, generated(name, optimize).manifest, tmp_path) == []
+
+
+def test_operations_stay_within_their_constants_and_the_arena(tmp_path: Path) -> None:
+    """All cases in one program; AddressSanitizer guards every constant, and the arena's end."""
+    files, manifest = test_ops.generate(test_ops.graph_of([case for found in test_ops.OPS.values() for case in found]))
+    assert promises.within_arena(files, manifest, tmp_path) == []
 
 
 def test_an_operand_that_is_not_read_again_is_overwritten() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def test_outputs_carry_their_scale(tmp_path: Path) -> None:
     compiled = fixed(bireal(), tmp_path, "int16")
     (port,) = compiled.manifest["outputs"]
     assert port["dtype"] == "int16"
-    assert "#define NET_OUTPUT_LOGITS_SCALE" in compiled.files["net.h"]
+    (told,) = re.findall(r"#define NET_OUTPUT_LOGITS_SCALE (\S+)f ", compiled.files["net.h"])
+    assert np.float32(told) == np.float32(port["scale"])
     exact = compile_model(bireal(), Options(name="net", real="float32", input_scale=1 / 255))
     x = pixels(1, 5)[0]
     real, whole = exact.reference([x])[0], compiled.reference([x])[0]
