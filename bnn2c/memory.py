@@ -85,24 +85,43 @@ def _owners(graph: Graph, kept: Mapping[str, str]) -> tuple[dict[str, str], dict
     owner = {port.value: port.value for port in graph.inputs}
     last = _last_uses(graph)
     outputs = {p.value for p in graph.outputs}
+    reshaped = _reshaped_outputs(graph, kept)
     inputs = {p.value for p in graph.inputs} - set(kept.values())
     elided: set[str] = set()
     end = {value: last[value] for value in kept.values()}
     for number, node in enumerate(graph.nodes):
         source, first = None, _part_of_source(graph, node)
-        if first is not None and node.output not in outputs:
+        if first is not None and (node.output not in outputs or reshaped.get(node.inputs[0]) == node.output):
             source = node.inputs[0]
             elided.add(node.output)
-        elif node.output not in outputs:
+        elif node.output not in outputs and node.output not in reshaped:
             first = 0
             source = next(_in_place(graph, node, number, owner, end, inputs | outputs), None)
         elif node.output in kept:
             source = _in_state(graph, node, number, owner, end, inputs | outputs, kept[node.output])
-        root = owner[source] if source is not None else node.output
+        root = owner[source] if source is not None else reshaped.get(node.output, node.output)
         owner[node.output] = root
         start[node.output] = start[source] + (first or 0) if source is not None else 0
         end[root] = max(end.get(root, 0), last[node.output])
     return owner, start, frozenset(elided)
+
+
+def _reshaped_outputs(graph: Graph, kept: Mapping[str, str]) -> dict[str, str]:
+    """Values that are made where an output lies: the output is a reshape of the whole value, no copy and no state."""
+    ports = {port.value for port in (*graph.inputs, *graph.outputs)}
+    made = {node.output: node for node in graph.nodes}
+    found: dict[str, str] = {}
+    for output in (port.value for port in graph.outputs):
+        node = made.get(output)
+        if node is None or output in kept or _part_of_source(graph, node) != 0:
+            continue
+        source = node.inputs[0]
+        maker, whole = made.get(source), graph.types[source].nbytes == graph.types[output].nbytes
+        if maker is None or source in ports or source in found or not whole:
+            continue
+        if not isinstance(maker.op, History) and _part_of_source(graph, maker) is None:
+            found[source] = output
+    return found
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:

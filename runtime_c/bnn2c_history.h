@@ -16,20 +16,27 @@ typedef struct {
   uint32_t old;
 } bnn2c_history_t;
 
-#define BNN2C_HISTORY(suffix, type)                                                                                   \
+#define BNN2C_HISTORY(suffix, type, rounds)                                                                           \
   BNN2C_KERNEL void bnn2c_history_##suffix(const bnn2c_history_t *p, const type *in, int32_t first, int32_t last,     \
                                            type *out) {                                                               \
     const uint32_t old = p->old * p->run;                                                                             \
     const uint32_t fresh = p->frames * p->run;                                                                        \
     for (uint32_t row = 0u; row < p->rows; row++) {                                                                   \
+      BNN2C_UNROLL(rounds)                                                                                            \
       for (uint32_t i = 0u; i < old; i++) {                                                                           \
         out[i] = out[i + fresh];                                                                                      \
       }                                                                                                               \
       out += old;                                                                                                     \
       for (int32_t frame = 0; frame < (int32_t)p->frames; frame++) {                                                  \
-        const int32_t exists = ((frame >= first) && (frame <= last)) ? 1 : 0;                                         \
-        for (uint32_t i = 0u; i < p->run; i++) {                                                                      \
-          out[i] = (exists != 0) ? in[i] : (type)0;                                                                   \
+        if ((frame >= first) && (frame <= last)) {                                                                    \
+          BNN2C_UNROLL(rounds)                                                                                        \
+          for (uint32_t i = 0u; i < p->run; i++) {                                                                    \
+            out[i] = in[i];                                                                                           \
+          }                                                                                                           \
+        } else {                                                                                                      \
+          for (uint32_t i = 0u; i < p->run; i++) {                                                                    \
+            out[i] = (type)0;                                                                                         \
+          }                                                                                                           \
         }                                                                                                             \
         in += p->run;                                                                                                 \
         out += p->run;                                                                                                \
@@ -37,12 +44,12 @@ typedef struct {
     }                                                                                                                 \
   }
 
-BNN2C_HISTORY(f32, float)
-BNN2C_HISTORY(i32, int32_t)
-BNN2C_HISTORY(i16, int16_t)
-BNN2C_HISTORY(i8, int8_t)
-BNN2C_HISTORY(u8, uint8_t)
-BNN2C_HISTORY(bits, uint32_t)
+BNN2C_HISTORY(f32, float, 4)
+BNN2C_HISTORY(i32, int32_t, 4)
+BNN2C_HISTORY(i16, int16_t, 4)
+BNN2C_HISTORY(i8, int8_t, 4)
+BNN2C_HISTORY(u8, uint8_t, 4)
+BNN2C_HISTORY(bits, uint32_t, 1) /* frames of few words */
 
 /* How many of the bits of word `word` lie below bit `bits` of a row. */
 BNN2C_INLINE uint32_t bnn2c_bits_below(uint32_t bits, uint32_t word) {

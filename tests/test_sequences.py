@@ -197,6 +197,19 @@ def test_equal_operations_of_a_map_are_computed_once(tmp_path: Path) -> None:
     assert compiled.files["net.c"].count("bnn2c_sigmoidf(") == 1
 
 
+def test_reshaped_results_are_made_where_they_lie(tmp_path: Path) -> None:
+    """A reshape of a whole value is no copy; a second one, a part, and a reshape of an input are."""
+    g = sequence_models.Onnx(7)
+    shapes = [g.constant(np.array(shape)) for shape in ([1, 20], [20, 1])]
+    value = g("MatMul", "x", g.constant(g.normal(6, 5)))
+    for name, source, shape in (("a", value, shapes[0]), ("b", value, shapes[1]), ("d", "z", shapes[0])):
+        g("Reshape", source, shape, name=name)
+    g("Slice", value, *(g.constant(np.array([n])) for n in (1, 3, 1)), name="c")
+    outputs = {"a": [1, 20], "b": [20, 1], "c": [1, 2, 5], "d": [1, 20]}
+    compiled = check(g.model({"x": [1, 4, 6], "z": [1, 4, 5]}, outputs), tmp_path, 2)
+    assert kinds(compiled) == ["conv2d", "rearrange", "rearrange", "rearrange"]
+
+
 def test_steps_with_different_weights_stay_apart(tmp_path: Path) -> None:
     model = sequence_models.unrolled_gru(6)
     for number, data in enumerate(n for n in model.graph.node if n.op_type == "MatMul" and n.input[1] == "c0"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,16 @@ def test_signs_as_results_are_not_packed_along_time(tmp_path: Path) -> None:
     x = g.sign_of(g("Conv", g.sign_of("x"), g.constant(g.signs(33, 6, 3)), pads=[1, 1]))
     y = g("Conv", x, g.constant(g.signs(40, 33, 3)))
     g("Mul", g("Sign", g("Add", y, g.constant(g.normal(1, 40, 1)))), g.constant(g.normal(1, 40, 1)), name="y")
-    both(g.model({"x": [1, 6, 30]}, {"y": [1, 40, 28]}), tmp_path)
+    stream = both(g.model({"x": [1, 6, 30]}, {"y": [1, 40, 28]}), tmp_path)
+    assert stream.manifest["layers"][-1]["op"] == "level_values", "the numbers are made where the result lies"
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+def test_a_window_of_whole_words_is_read_as_a_dense_layer(pad: int, tmp_path: Path) -> None:
+    """The frames that are kept are the patch: 3 x 64 bits, six words one after the other."""
+    stream = both(channel_stack(12, pad), tmp_path, 1, optimize="size")
+    shapes = re.findall(r"bnn2c_sliced_channels net_l\d+ =\s+\{\{1u, 1u, 192u, 1u, 1u, 64u", stream.files["net.c"])
+    assert len(shapes) == 2
 
 
 def test_rows_as_time(tmp_path: Path) -> None:

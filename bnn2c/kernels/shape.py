@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Template
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+MAX_CHANNELS = 65535  # that the C struct can hold
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ class ConvShape:
         plain = window == (1, 1, 1, 1, 0, 0) and not self.given_rows and not self.given_cols
         return plain and (self.in_h, self.in_w) == (self.out_h, self.out_w)
 
+    @property
+    def flat(self) -> ConvShape:
+        """The shape as a dense layer, where the window covers all words of the input one after the other: same sums."""
+        window = (self.kernel_h, self.kernel_w, self.pad_top, self.pad_left, self.dilation_h, self.dilation_w)
+        covers = window == (self.in_h, self.in_w, 0, 0, 1, 1) and (self.out_h, self.out_w) == (1, 1)
+        if not covers or self.in_c % 32 or self.groups > 1 or self.taps > MAX_CHANNELS:
+            return self
+        return replace(ConvShape.dense(self.taps, self.out_c), given_rows=self.given_rows, given_cols=self.given_cols)
+
     def row_classes(self) -> Array:
         """Border class of each output row, uint8 [out_h]: equal when the same kernel rows lie inside the input."""
         if self.given_rows:
@@ -107,7 +117,7 @@ class ConvShape:
         wide = (self.in_h, self.in_w, self.in_c, self.out_h, self.out_w, self.out_c)
         narrow = (self.kernel_h, self.kernel_w, self.stride_h, self.stride_w, self.pad_top, self.pad_left,
                   self.dilation_h, self.dilation_w)  # fmt: skip
-        if max(wide) > 65535 or max(narrow) > 255:
+        if max(wide) > MAX_CHANNELS or max(narrow) > 255:
             return "a dimension exceeds 65535, or a kernel parameter 255"
         if self.groups != 1:
             return "grouped convolution"

@@ -97,7 +97,7 @@ def work(shape: ConvShape, thresholded: bool, words_per_lane: int) -> tuple[floa
 def cost(shape: ConvShape, target: str, thresholded: bool = True, words_per_lane: int = 1) -> Cost:
     """Predicted cost of the layer; `target` is a key such as "cortex-m", "cortex-m0", "rv32"."""
     coefficients = _COSTS.get((target, words_per_lane), _COSTS["other", 1])
-    counted = work(shape, thresholded, words_per_lane)
+    counted = work(shape.flat, thresholded, words_per_lane)
     sums = 0 if thresholded else _PER_SUM * shape.out_c * shape.out_h * shape.out_w
     instructions = sum(a * b for a, b in zip(coefficients, counted, strict=True)) + sums
     classes = (int(shape.row_classes().max()) + 1) * (int(shape.col_classes().max()) + 1)
@@ -115,6 +115,7 @@ def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: boo
 
 def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> Layer:
     """The layer as `pack` makes it."""
+    shape = shape.flat
     arrays = pack(shape, weight_bits, thresholds, words_per_lane)
     template = struct_initializer(shape, {key: f"${key}" for key in arrays}, thresholds is not None)
     function = "bnn2c_sliced_pointwise" if shape.pointwise else "bnn2c_sliced_channels"
