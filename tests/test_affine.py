@@ -35,3 +35,36 @@ def test_a_constant_that_is_zero_divides(tmp_path: Path) -> None:
     values = np.float32([[1, 2, -4, 3]])
     library = build_shared(found.files, found.manifest, tmp_path)
     np.testing.assert_array_equal(library.run([values])[0], reference([values])[0])
+
+
+def test_a_bias_is_not_lost_next_to_large_weights(tmp_path: Path) -> None:
+    """Sums of 0 leave the bias, borders included, in channels whose weights are 1e20, 1e-30 or ordinary."""
+    rng = np.random.default_rng(5)
+    scale, bias = np.float32([1e20, 1e-30, 3, 1]), np.float32([-1.75, 2.5e-31, 0.3, 0])
+    signs = rng.choice(np.float32([-1, 1]), (4, 2, 3, 3))
+    n = Net()
+    x = n.add("Where", n.add("GreaterOrEqual", n.input([1, 2, 6, 6]), 0.0), 1.0, -1.0)
+    model = n.model(n.add("Conv", x, signs * scale.reshape(-1, 1, 1, 1), bias, pads=[1] * 4))
+    found = compiled(model)
+    library, zeros = build_shared(found.files, found.manifest, tmp_path), np.zeros(4)
+    for seed in range(6):
+        values = np.random.default_rng(seed).choice(np.float32([-1, 1]), (1, 2, 6, 6))
+        padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded[0], (3, 3), (1, 2))
+        sums = np.einsum("cyxkl,ockl->oyx", windows, signs).astype(np.float64)
+        real = sums * scale.reshape(-1, 1, 1) + bias.reshape(-1, 1, 1)
+        np.testing.assert_allclose(library.run([values])[0][0], real, rtol=3e-7, atol=0)
+        zeros += (sums == 0).sum(axis=(1, 2))
+    assert (zeros > 8).all()
+
+
+def test_a_difference_is_not_divided_before_it_is_taken(tmp_path: Path) -> None:
+    """`(x - 2) / 1e-38` is finite where `x * 1e38 - 2e38` is not."""
+    n = Net()
+    model = n.model(n.add("Div", n.add("Sub", n.input([1, 5]), 2.0), np.float32(1e-38)))
+    found, reference = compiled(model), ort_session(model)
+    values = np.float32([[4.5, 5, 2, -1, 4.75]])
+    library = build_shared(found.files, found.manifest, tmp_path)
+    got = library.run([values])[0].reshape(1, 5)
+    assert np.isfinite(got).all()
+    np.testing.assert_array_equal(got, reference([values])[0])

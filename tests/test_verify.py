@@ -18,6 +18,7 @@ from test_passes import finished, graph_with
 from bnn2c.api import options_for
 from bnn2c.errors import CompileError
 from bnn2c.expr import Arg, apply, const
+from bnn2c.importer import load_model
 from bnn2c.ir import TensorType
 from bnn2c.ir.graph import outputs
 from bnn2c.ops.level_values import LevelValues
@@ -31,6 +32,7 @@ from bnn2c.verify.compare import Tolerance, distance
 from bnn2c.verify.decisions import Flips
 from bnn2c.verify.evaluate import evaluate, results
 from bnn2c.verify.expressions import evaluate_bounded
+from bnn2c.verify.reference import Reference
 from bnn2c.verify.search import search
 from bnn2c.verify.vectors import Vectors
 from bnn2c.verify.visible import decision_site, visible
@@ -427,3 +429,27 @@ def test_small_probabilities_are_compared_with_the_range_of_probabilities(tmp_pa
     bench = Bench(tmp_path, model_of(nodes, {"far": np.float32(15)}, [2], ["y"]))
     assert bench.compiled.manifest["outputs"][0]["range"] == 1.0
     assert bench.verify()["mismatches"] == 0
+
+
+def test_the_reference_is_looked_into_although_numpy_has_no_four_bits(tmp_path: Path) -> None:
+    """All tensors but those of int4, which weights pass through, are known where decisions are replayed."""
+    rng = np.random.default_rng(1)
+    codes = rng.choice([-1, 1], (6, 12))
+    first = helper.make_tensor("q", TensorProto.INT4, codes.shape, codes.ravel().tolist())
+    nodes = [
+        helper.make_node("Constant", [], ["q1"], value=first),
+        helper.make_node("DequantizeLinear", ["q1", "scale"], ["w"]),
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Sign", ["a"], ["s"]),
+        helper.make_node("MatMul", ["s", "w2"], ["y"]),
+    ]
+    weights = {"scale": np.float32(0.1), "w2": rng.choice(np.float32([-1, 1]), (12, 3))}
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(v, k) for k, v in weights.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    reference = Reference(load_model(model))
+    seen = reference.trace([np.ones((1, 6), np.float32)])
+    assert "q1" not in seen and {"w", "a", "s", "y"} <= set(seen)

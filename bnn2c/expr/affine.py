@@ -17,6 +17,8 @@ _PARTS = 4  # sums of level codes lie apart by multiples of a quarter
 _ROUNDED = 1e-12
 _LARGEST = 2.0**20
 _DIGITS = 24
+_REACH = 2.0**100  # products of larger factors with what a network computes might overflow
+_LOST = 2.0**20  # a shift that is this much smaller than what it is added to keeps less than 5 of its 24 digits
 
 DISCONTINUOUS = {
     "sign",
@@ -41,13 +43,19 @@ DISCONTINUOUS = {
 class Affine:
     """`base * scale + shift`; base None stands for a constant.
 
-    `centred` is another form of the same: a base and, in units of it, how much further that lies.
+    With `centred`, a second base and how much further that lies, `shift` belongs to the second: what lies between the
+    two may be larger than `shift` by more digits than a float64 has.
     """
 
     base: Expr | None
     scale: Real
     shift: Real
     centred: tuple[Expr, Real] | None = None
+
+    @property
+    def whole_shift(self) -> Real:
+        """The shift that belongs to `base`."""
+        return self.shift if self.centred is None else self.shift + self.scale * self.centred[1]
 
 
 def collapse(expr: Expr) -> Expr:
@@ -97,7 +105,7 @@ def _node(e: Apply, args: list[object]) -> object:
     parts: list[Affine] = args  # type: ignore[assignment]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         found = _merged(e, parts)
-        if found is not None and all(np.isfinite(n.astype(np.float32)).all() for n in (found.scale, found.shift)):
+        if found is not None and all((np.abs(n) < _REACH).all() for n in (found.scale, found.whole_shift)):
             return found
     return Affine(apply(e.fn, *map(_spell, parts), params=e.params), np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
 
@@ -130,8 +138,10 @@ def _centred(e: Apply, base: Real, step: Real) -> Affine:
     middle = float(np.rint(np.median(base / step)))
     distance = Apply("sub", (const(middle), e.args[0]))
     whole = (np.abs(base - step * centre) <= _ROUNDED * np.abs(base)).all() and np.abs(centre).max() < _LARGEST
-    centred = (Apply("sub", (const(centre.astype(np.float32)), e.args[0])), centre - middle) if whole else None
-    return Affine(distance, step, base - step * middle, centred)
+    if not whole:
+        return Affine(distance, step, base - step * middle)
+    second = Apply("sub", (const(centre.astype(np.float32)), e.args[0]))
+    return Affine(distance, step, np.zeros_like(base), (second, centre - middle))
 
 
 def _scaled(part: Affine, factor: Real, shift: Real) -> Affine:
@@ -156,20 +166,22 @@ def _centred_form(part: Affine) -> Affine | None:
     """The centred form, where it makes equal real numbers equal and the other form does not.
 
     That is where it has a shift common to all elements, or none; and where all but the addition of the shift is exact.
-    In the other form shifts of their own are rounded once more.
+    In the other form shifts of their own are rounded once more, and lost next to a much larger distance.
     """
-    if part.centred is None or (_short(part.scale) and _short(part.shift, _DIGITS)):
+    if part.centred is None:
         return None
     base, further = part.centred
-    shift = part.shift - part.scale * further
-    shift = np.where(np.abs(shift) <= _ROUNDED * np.abs(part.shift), 0.0, shift)
-    found = Affine(base, part.scale, compress(shift.astype(np.float32)))
+    found = Affine(base, part.scale, compress(part.shift.astype(np.float32)))
+    if ((part.shift != 0) & (np.abs(part.scale * further) > _LOST * np.abs(part.shift))).any():
+        return found
+    if _short(part.scale) and _short(part.whole_shift, _DIGITS):
+        return None
     return found if found.shift.size == 1 or _short(part.scale) else None
 
 
 def _spell(part: Affine) -> Expr:
     """Back to an expression, in float32 constants."""
-    part = _centred_form(part) or part
+    part = _centred_form(part) or replace(part, shift=part.whole_shift, centred=None)
     if part.base is None:
         return const(part.shift.astype(np.float32))
     found = part.base

@@ -47,8 +47,8 @@ class Reference:
         return self._run(self._session, None, feeds)
 
     def trace(self, feeds: Sequence[Array]) -> dict[str, Array]:
-        """Every tensor of the main graph of one sample, by name, in topological order; raises like `run`."""
-        names = [one.name for one in self._traced.get_outputs() if one.type.startswith("tensor")]
+        """Every tensor of the main graph of one sample that numpy has a type for, by name; raises like `run`."""
+        names = [one.name for one in self._traced.get_outputs() if one.type in _TYPES]
         return dict(zip(names, self._run(self._traced, names, feeds), strict=True))
 
     @cached_property
