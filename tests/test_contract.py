@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import onnx
 import promises
 import pytest
 import test_ops
-from models import Net, cnn, compiled, ort_session, random_layer
+from models import Array, Net, cnn, compiled, ort_session, random_layer
 
 from bnn2c.data import data_folder
 from bnn2c.expr import Arg, apply
@@ -26,7 +27,7 @@ from bnn2c.memory import Plan, plan_memory
 from bnn2c.ops.map import Map
 from bnn2c.pipeline import Compiled
 from bnn2c.targets import load_target
-from bnn2c.toolchain import ToolchainMissing, build_shared, require_tools, run_on_target
+from bnn2c.toolchain import HostLibrary, ToolchainMissing, build_shared, require_tools, run_on_target
 
 PIXELS = {"input_scale": 1 / 255}
 
@@ -186,5 +187,18 @@ def test_real_numbers_on_their_threshold(tmp_path: Path) -> None:
     for step in (-1, 0, 1):
         sample = np.nextafter(thresholds, np.float32(step) * np.float32(np.inf)) if step else thresholds
         np.testing.assert_array_equal(library.run([sample[None]])[0], run([sample[None]])[0])
-    lowest = run([np.full((1, 40), -np.inf, np.float32)])[0]
-    np.testing.assert_array_equal(library.run([np.full((1, 40), np.nan, np.float32)])[0], lowest)
+    assert_nan_is_lowest(library, run, 40)
+
+
+def assert_nan_is_lowest(library: HostLibrary, run: Callable[[Sequence[Array]], list[Array]], size: int) -> None:
+    """NaN takes the side of -infinity."""
+    lowest = run([np.full((1, size), -np.inf, np.float32)])[0]
+    np.testing.assert_array_equal(library.run([np.full((1, size), np.nan, np.float32)])[0], lowest)
+
+
+def test_levels_of_nan(tmp_path: Path) -> None:
+    n = Net()
+    levels = n.add("Round", n.clip(n.input([1, 40]), -1.0, 1.0))
+    model = n.model(n.add("MatMul", levels, random_layer(np.random.default_rng(5), 9, 40).signs.T.astype(np.float32)))
+    found = compiled(model)
+    assert_nan_is_lowest(build_shared(found.files, found.manifest, tmp_path, opt="-O1"), ort_session(model), 40)

@@ -471,9 +471,19 @@ PRINT_HASH = """
 import hashlib, json, sys
 from bnn2c.options import Options
 from bnn2c.pipeline import compile_model
-found = compile_model(sys.argv[1], Options(name="net", target="cortex-m4"))
-print(hashlib.sha256(json.dumps([found.files, found.manifest]).encode()).hexdigest())
+for model in sys.argv[1:]:
+    found = compile_model(model, Options(name="net", target="cortex-m4"))
+    print(hashlib.sha256(json.dumps([found.files, found.manifest]).encode()).hexdigest())
 """
+
+
+def crowded() -> onnx.ModelProto:
+    """Eight convolutions side by side and sums of pairs: many buffers of one size whose lives overlap."""
+    rng, n = np.random.default_rng(2), Net()
+    x = n.input([1, 4, 6, 6])
+    made = [n.add("Conv", x, rng.standard_normal((4, 4, 3, 3)).astype(np.float32), pads=[1] * 4) for _ in range(8)]
+    sums = [n.add("Tanh", n.add("Add", one, made[i - 3])) for i, one in enumerate(made)]
+    return n.model(n.add("Concat", *sums, axis=1))
 
 
 def test_the_same_bytes_in_every_folder_process_and_hash_seed(tmp_path: Path) -> None:
@@ -484,10 +494,12 @@ def test_the_same_bytes_in_every_folder_process_and_hash_seed(tmp_path: Path) ->
     for seed, folder in (("0", "one"), ("1", "another folder"), ("4242", "one/deep")):
         (tmp_path / folder).mkdir(parents=True)
         onnx.save(mixed(), tmp_path / folder / "m.onnx")
+        onnx.save(crowded(), tmp_path / folder / "c.onnx")
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": here}
-        found.add(checked(sys.executable, "-c", PRINT_HASH, "m.onnx", cwd=tmp_path / folder, env=env))
-    here_too = compiled(onnx.load(tmp_path / "one" / "m.onnx"), target="cortex-m4")
-    found.add(hashlib.sha256(json.dumps([here_too.files, here_too.manifest]).encode()).hexdigest() + "\n")
+        found.add(checked(sys.executable, "-c", PRINT_HASH, "m.onnx", "c.onnx", cwd=tmp_path / folder, env=env))
+    here_too = [compiled(onnx.load(tmp_path / "one" / name), target="cortex-m4") for name in ("m.onnx", "c.onnx")]
+    hashes = [hashlib.sha256(json.dumps([one.files, one.manifest]).encode()).hexdigest() + "\n" for one in here_too]
+    found.add("".join(hashes))
     assert len(found) == 1
 
 

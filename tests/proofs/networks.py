@@ -65,11 +65,11 @@ def flushed() -> Form:
 
 
 def planes() -> Form:
-    """Three frames of eight frequencies a step: rings of bit planes, thresholds of the first and last frames."""
+    """Two frames of six frequencies a step: rings of bit planes, thresholds of the first and last frames."""
     n = Net()
-    x = n.add("Conv", _binary(n, n.input([1, 2, 9, 8]), 0.25), _signs(n, 33, 2, 3, 3), pads=[1, 1, 1, 1])
-    x = n.add("Conv", _binary(n, x, 0.5), _signs(n, 12, 33, 3, 3), pads=[1, 1, 1, 1])
-    return n.model(_binary(n, x, 0.5)), {"stream": 2, "stream_frames": 3, "optimize": "speed"}
+    x = n.add("Conv", _binary(n, n.input([1, 1, 4, 6]), 0.25), _signs(n, 8, 1, 3, 3), pads=[1, 1, 1, 1])
+    x = n.add("Conv", _binary(n, x, 0.5), _signs(n, 4, 8, 3, 3), pads=[1, 1, 1, 1])
+    return n.model(_binary(n, x, 0.5)), {"stream": 2, "stream_frames": 2, "optimize": "speed"}
 
 
 def fixed_point() -> Form:
