@@ -44,6 +44,7 @@ from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
 from bnn2c.passes.join_rows import join_rows
 from bnn2c.passes.narrow_copies import narrow_copies
+from bnn2c.passes.pad_late import pad_late
 from bnn2c.passes.reshape_late import reshape_late
 from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.passes.tabulate_maps import tabulate_maps
@@ -52,7 +53,7 @@ from bnn2c.states import StatePair, state_pairs
 from bnn2c.streaming import Stream, make_stream
 from bnn2c.targets import Target, load_target
 
-BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (fold_padding, fold_tables)
+BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (pad_late, fold_padding, fold_tables)
 AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (narrow_copies, roll_loops)
 FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_thresholds),

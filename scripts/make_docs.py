@@ -43,7 +43,7 @@ def operators() -> str:
 
     return (
         f"* ONNX: {_names(supported_operators())}.\n"
-        "* `If` with a constant condition, `Loop` with a constant trip count, `Scan`; local functions.\n"
+        "* `If`, `Loop` with a constant trip count, `Scan`; local functions.\n"
         f"* QONNX, Brevitas, FINN: {_names(sorted(REWRITES))}.\n"
         f"* ONNX Runtime's fused operators: {_names(sorted(FUSED))}.\n"
         "* Any operator on constants is computed at compile time and never reaches the device.\n"

@@ -69,11 +69,6 @@ def _empty(case: Any, node: onnx.NodeProto) -> bool:
     return any(np.size(value) == 0 for value in (*inputs[:1], *results))
 
 
-def _batches(case: Any, node: onnx.NodeProto) -> bool:
-    x = given(case, node, 0)
-    return x.shape[0 if attribute(node, "layout", 0) else 1] != 1 or given(case, node, 4) is not None
-
-
 def _stretched(case: Any, node: onnx.NodeProto) -> bool:
     if attribute(node, "coordinate_transformation_mode") != "align_corners" or attribute(node, "mode") != "linear":
         return False
@@ -115,7 +110,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(("Resize",), "cropping", lambda c, n: "crop" in attribute(n, "coordinate_transformation_mode", "")),
     Limit(("Resize",), "align_corners with a fractional size, which is ambiguous", _stretched),
     Limit(("TopK",), f"k above {MAX_WINNERS}", lambda c, n: bool((given(c, n, 1) > MAX_WINNERS).any())),
-    Limit(("RNN", "GRU", "LSTM"), "batches and sequences of different lengths", _batches),
+    Limit(("RNN", "GRU", "LSTM"), "lengths of sequences that are computed", lambda c, n: given(c, n, 4) is not None),
     Limit(("QuantizeLinear", "DequantizeLinear"), "blocks", lambda c, n: attribute(n, "block_size", 0) != 0),
     Limit(("Einsum",), "diagonals and scalars", _diagonal),
 )  # fmt: skip

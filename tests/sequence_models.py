@@ -120,18 +120,25 @@ def attention_operator(
 
 
 def recurrent_operator(
-    op: str, steps: int, direction: str, every_step: bool = True, features: int = 6, hidden: int = 10
+    op: str,
+    steps: int,
+    direction: str,
+    every_step: bool = True,
+    features: int = 6,
+    hidden: int = 10,
+    lengths: Sequence[int] = (),
 ) -> onnx.ModelProto:
-    """An ONNX RNN, GRU or LSTM with two-valued weights."""
+    """An ONNX RNN, GRU or LSTM with two-valued weights; a batch where the sequences' lengths are given."""
     g, gates = Onnx(1), {"RNN": 1, "GRU": 3, "LSTM": 4}[op]
     ways = 2 if direction == "bidirectional" else 1
     weights = [g.constant(g.signs(ways, gates * hidden, n)) for n in (features, hidden)]
     bias = g.constant(g.normal(ways, 2 * gates * hidden))
-    states = 3 if op == "LSTM" else 2
-    first = g(op, "x", *weights, bias, outputs=states, hidden_size=hidden, direction=direction)
+    states, batch = 3 if op == "LSTM" else 2, len(lengths) or 1
+    operands = [bias, g.constant(np.array(lengths, np.int32))] if lengths else [bias]
+    first = g(op, "x", *weights, *operands, outputs=states, hidden_size=hidden, direction=direction)
     g("Identity", first if every_step else f"{first}_1", name="y")
-    shape = [steps, ways, 1, hidden] if every_step else [ways, 1, hidden]
-    return g.model({"x": [steps, 1, features]}, {"y": shape})
+    shape = [steps, ways, batch, hidden] if every_step else [ways, batch, hidden]
+    return g.model({"x": [steps, batch, features]}, {"y": shape})
 
 
 def attention(tokens: int = 12, heads: int = 2, width: int = 32) -> onnx.ModelProto:

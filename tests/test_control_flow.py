@@ -135,6 +135,67 @@ def test_a_loop_that_nothing_ends_is_refused() -> None:
         compile_model(parsed(text, go_on=np.array(True)), Options(name="net"))
 
 
+SIGNS = np.sign(np.random.default_rng(1).normal(size=(8, 8))).astype(np.float32)
+
+
+def branches(shape: str) -> str:
+    """A projection where the sum is positive, and something else where it is not."""
+    return f"""<ir_version: 8, opset_import: ["" : 17]>
+    either (float[1,8] x) => (float[1,8] y, float{shape} z) {{
+        sum = ReduceSum<keepdims = 0>(x)
+        positive = Greater(sum, nothing)
+        y, z = If(positive)<
+            then_branch = yes () => (float[1,8] p, float[8] q) {{ p = MatMul(x, signs)  q = Squeeze(p) }},
+            else_branch = no () => (float[1,8] r, float{shape} s) {{ r = Neg(x)  s = Identity(known) }}>
+    }}"""
+
+
+def test_a_branch_is_chosen_by_data(tmp_path: Path) -> None:
+    data = {"signs": SIGNS, "nothing": np.float32(0), "known": np.arange(8, dtype=np.float32)}
+    check(parsed(branches("[8]"), **data), tmp_path, 20)
+
+
+def test_branches_of_unlike_shapes_are_refused() -> None:
+    data = {"signs": SIGNS, "nothing": np.float32(0), "known": np.zeros((2, 4), np.float32)}
+    with pytest.raises(CompileError, match=r"shapes \[8\] and \[2, 4\]") as caught:
+        compile_model(parsed(branches("[2,4]"), **data), Options(name="net"))
+    assert "one shape" in caught.value.diagnostics[0].hint
+
+
+def until(trips: str, collects: bool) -> str:
+    """x = 0.4 signs x + x until its sum is large."""
+    more, kept = (", float[n,1,8] all", ", float[1,8] kept") if collects else ("", "")
+    return f"""<ir_version: 8, opset_import: ["" : 17]>
+    repeat (float[1,8] x) => (float[1,8] y{more}) {{
+        y{", all" if collects else ""} = Loop<body = turn (int64 trip, bool go, float[1,8] h)
+            => (bool on, float[1,8] next{kept}) {{
+            g = MatMul(h, signs)
+            small = Mul(g, factor)
+            next = Add(small, x)
+            sum = ReduceSum<keepdims = 0>(next)
+            size = Abs(sum)
+            on = Less(size, limit)
+            {"kept = Identity(next)" if collects else ""}
+        }}>({trips}, go_on, x)
+    }}"""
+
+
+REPEATED = {"signs": SIGNS, "factor": np.float32(0.4), "limit": np.float32(9), "go_on": np.array(True)}
+
+
+def test_a_loop_with_an_end_that_data_decides(tmp_path: Path) -> None:
+    compiled = check(parsed(until("trips", False), **REPEATED, trips=np.array(9)), tmp_path, 50)
+    assert "loop" in kinds(compiled)
+
+
+@pytest.mark.parametrize(("trips", "collects"), [("", False), ("trips", True)])
+def test_a_loop_whose_results_have_no_size_is_refused(trips: str, collects: bool) -> None:
+    model = parsed(until(trips, collects), **REPEATED, trips=np.array(9))
+    with pytest.raises(CompileError, match="depends on data") as caught:
+        compile_model(model, Options(name="net"))
+    assert "trip count" in caught.value.diagnostics[0].hint
+
+
 def test_a_sequence_is_no_tensor() -> None:
     text = """<ir_version: 8, opset_import: ["" : 17]>
     list (float[6,4] x) => (float[6,4] y) {

@@ -35,6 +35,7 @@ from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_pools import fuse_pools
 from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
+from bnn2c.passes.pad_late import pad_late
 from bnn2c.passes.reshape_late import reshape_late
 from bnn2c.targets import load_target
 
@@ -102,6 +103,20 @@ def test_fold_padding(value: float) -> None:
     assert text(after) == ["input x: f32[3x4x2]", "y: f32[3x6x3] = conv2d(x)", "output y"]
     (node,) = after.nodes
     assert isinstance(node.op, Conv2d) and node.op.window.pads == (1, 2, 0, 1) and node.op.pad_value == value
+    assert_same(before, after)
+
+
+@pytest.mark.parametrize(("slope", "late"), [([2.0], True), ([2.0, 2.0], True), ([2.0, 3.0], False)])
+def test_pad_late(slope: list[float], late: bool) -> None:
+    """f(pad(x, v)) = pad(f(x), f(v)), where that is one number for all channels."""
+    builder = graph_with(TensorType((3, 4, 2)))
+    index = np.pad(np.arange(24, dtype=np.int32).reshape(3, 4, 2), ((0, 0), (2, 0), (0, 0)), constant_values=-1)
+    padded = builder.emit(Rearrange(index, 0.5), ["x"], "padded")
+    scaled = Map(apply("mul", Arg(0), const(np.array(slope, np.float32))), (3, 6, 2))
+    before = finished(builder, builder.emit(scaled, [padded], "y"))
+    after = pad_late(before)
+    steps = ["x: f32[3x4x2]", "y/unpadded: f32[3x4x2] = map(x)", "y: f32[3x6x2] = rearrange(y/unpadded)"]
+    assert text(after) == (["input " + steps[0], *steps[1:], "output y"] if late else text(before))
     assert_same(before, after)
 
 

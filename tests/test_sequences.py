@@ -12,6 +12,7 @@ import pytest
 import sequence_models
 from models import cnn
 
+from bnn2c.errors import CompileError
 from bnn2c.ir.graph import outputs
 from bnn2c.options import Options
 from bnn2c.passes.roll_loops import roll_loops
@@ -126,6 +127,18 @@ def test_recurrent_operators_become_loops(op: str, way: str, tmp_path: Path) -> 
     assert kinds(compiled).count("loop") == (2 if way == "bidirectional" else 1)
     assert {"sign_conv2d", "conv2d"}.isdisjoint(kinds(compiled)), "every step is in the loop"
     assert "sign_conv2d" in compiled.files["net.c"]
+
+
+@pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
+def test_a_batch_of_sequences(op: str, tmp_path: Path) -> None:
+    """Sentences of a text, or sensors with the same network, that a Reshape made a batch; shorter than the input."""
+    model = sequence_models.recurrent_operator(op, 5, "bidirectional", lengths=(4, 4, 4))
+    assert "loop" in kinds(check(model, tmp_path, 2))
+
+
+def test_sequences_of_different_lengths_are_refused() -> None:
+    with pytest.raises(CompileError, match="different lengths"):
+        compile_model(sequence_models.recurrent_operator("GRU", 5, "forward", lengths=(4, 5)), Options(name="net"))
 
 
 @pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])

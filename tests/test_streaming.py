@@ -161,6 +161,19 @@ def test_zeros_in_front_are_the_past_of_a_stream(head: str, tmp_path: Path) -> N
     assert stream.manifest["stream"]["result_every"] == 2
 
 
+def test_frames_may_be_padded_before_they_are_binarised(tmp_path: Path) -> None:
+    """The spelling of many causal networks: pad, and a layer that takes signs, also of the padded zeros (+1)."""
+    g = Onnx(21)
+    x, zero = g("Conv", "x", g.constant(g.normal(16, 6, 1))), g.constant(0.0)
+    for dilation in (1, 2):
+        padded = g("Pad", x, g.constant(np.array([0, 0, 2 * dilation, 0, 0, 0])), zero)
+        signs = g("Sign", g("Add", g("Sign", padded), g.constant(0.1)))
+        x = g("Add", x, g("Conv", signs, g.constant(g.signs(16, 16, 3)), dilations=[dilation]))
+    g("Conv", g.sign_of(x), g.constant(g.signs(5, 16, 1)), name="y")
+    model = g.model({"x": [1, 6, 20]}, {"y": [1, 5, 20]})
+    assert both(model, tmp_path).manifest["stream"]["first_result_after"] == 1
+
+
 def test_means_of_two_bits_slide(tmp_path: Path) -> None:
     g = Onnx(12)
     levels = g("Clip", g("Round", g("Conv", "x", g.constant(g.normal(40, 6, 2)))), *map(g.constant, (0.0, 3.0)))

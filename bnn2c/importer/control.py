@@ -1,6 +1,7 @@
-"""If, Loop and Scan: which branch runs, and how often, is known at compile time; a body is imported once per step.
+"""If, Loop and Scan: how often a body runs is known at compile time; it is imported once per step.
 
-Steps that are alike become one loop again in `passes/roll_loops.py`.
+Steps that are alike become one loop again in `passes/roll_loops.py`. What runs cannot depend on data, so that every
+inference costs the same: where a condition does, both branches run, or all steps, and the results are chosen.
 """
 
 from __future__ import annotations
@@ -16,40 +17,72 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.reductions import stack
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
-from bnn2c.importer.tensors import Tensor, Value, View
+from bnn2c.importer.tensors import Parts, Tensor, Value, View
 
 MAX_TRIPS = 512
+CHOICE = (
+    "memory is planned at compile time: both branches run, or all steps, and the results are chosen by the condition"
+)
+CONSTANT = "give both branches results of one shape, or export the model with a condition that is known"
+COUNTED = "give the Loop a constant trip count, and carry what it collects in tensors of fixed shapes"
 Body = Callable[[onnx.GraphProto, Mapping[str, Value]], Sequence[Value]]
 """Imports a subgraph, which sees the enclosing names and those it is fed; its outputs."""
 
 
 def branch(ctx: Context, call: Call, body: Body) -> Sequence[Value]:
-    """If with a known condition."""
-    chosen = call.constant(0, "which branch runs")
-    if chosen is None:
-        raise call.refuse("BNN003", "the condition is missing")
-    return body(call.attrs["then_branch" if bool(np.all(chosen)) else "else_branch"], {})
+    """If: the branch of a known condition, or both and then a choice."""
+    condition = call.tensor(0)
+    if isinstance(condition, View):
+        found = [body(call.attrs[name], {}) for name in ("then_branch", "else_branch")]
+        return [_chosen(ctx, call, condition, *pair) for pair in zip(*found, strict=True)]
+    return body(call.attrs["then_branch" if bool(np.all(condition)) else "else_branch"], {})
+
+
+def _chosen(ctx: Context, call: Call, condition: View, yes: Value, no: Value) -> Tensor:
+    """`condition ? yes : no` for one result; the condition has one element."""
+    if isinstance(yes, Parts) or isinstance(no, Parts):
+        raise call.refuse("BNN006", f"{call.op} chooses between sequences of tensors", CHOICE)
+    if yes.shape != no.shape:
+        shapes = f"{list(yes.shape)} and {list(no.shape)}"
+        raise call.refuse(
+            "BNN006", f"{call.op} chooses by data between results of the shapes {shapes}", CHOICE, CONSTANT
+        )
+    return ctx.elementwise("where", moved(condition, elements(condition).reshape(())), yes, no, dtype=yes.dtype)
 
 
 def loop(ctx: Context, call: Call, body: Body) -> Sequence[Value]:
     """Loop whose trip count or condition is known; what a body gives per step is joined along a new first axis."""
-    graph, enter = call.attrs["body"], call.constant(1, "whether the Loop starts")
+    graph, enter = call.attrs["body"], call.operand(1)
     carried = [t for t in call.inputs[2:] if t is not None]
-    trips = _trips(call) if enter is None or bool(np.all(enter)) else 0
+    trips = _trips(call) if isinstance(enter, View) or enter is None or bool(np.all(enter)) else 0
     if trips < 1 and len(call.proto.output) > len(carried):
         raise call.refuse("BNN006", "a Loop without a step has empty results")
     kept: list[list[Value]] = []
+    running = _still(ctx, call, None, enter)
     while len(kept) < trips:
         if len(kept) == MAX_TRIPS:
             raise _too_long(call)
-        results = _step(body, graph, [np.asarray(len(kept), np.int64), np.asarray(True), *carried])
-        if not isinstance(results[0], np.ndarray):
-            raise call.refuse("BNN008", "the Loop's condition depends on data")
-        carried = results[1 : 1 + len(carried)]
-        kept.append(results[1 + len(carried) :])
-        if not bool(np.all(results[0])):
+        going, *results = _step(body, graph, [np.asarray(len(kept), np.int64), np.asarray(True), *carried])
+        new = results[: len(carried)]
+        kept.append(results[len(carried) :])
+        pairs = zip(new, carried, strict=True)
+        carried = new if running is None else [_chosen(ctx, call, running, *pair) for pair in pairs]
+        running = _still(ctx, call, running, going)
+        if isinstance(going, np.ndarray) and not bool(np.all(going)):
             break
     return [*carried, *(_stacked(ctx, call, parts) for parts in zip(*kept, strict=True))]
+
+
+def _still(ctx: Context, call: Call, running: View | None, going: Value | None) -> View | None:
+    """Whether the next step counts, where that depends on data: the condition has held in all steps."""
+    if not isinstance(going, View):
+        return running
+    if call.operand(0) is None:
+        raise call.refuse("BNN008", "the Loop's condition depends on data, and it has no trip count", CHOICE, COUNTED)
+    if len(call.proto.output) > len(call.inputs) - 2:
+        raise call.refuse("BNN008", "how many results the Loop collects depends on data", CHOICE, COUNTED)
+    both = going if running is None else ctx.elementwise("and", running, going, dtype=bool)
+    return ctx.as_view(both)
 
 
 def _trips(call: Call) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 
@@ -59,8 +59,54 @@ def fold(proto: onnx.NodeProto, operands: Sequence[Array | None], opset: int, li
     if proto.op_type not in BOUNDED or prod(a.size or 1 for a in feeds.values()) > limit:
         _check_sizes(proto, feeds, opset, limit)
     with np.errstate(all="ignore"):
-        found = _run(proto, feeds, opset)
+        found = CORRECTED.get(proto.op_type, _run)(proto, feeds, opset)
     return [np.asarray(a) for a in found]
+
+
+def _batch_normalization(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:
+    """Before opset 14 the evaluator trains where there is a momentum, as there always is."""
+    return _run(_without(proto, ["is_test", "spatial", "momentum"]), feeds, max(opset, 15))
+
+
+def _softmax(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:
+    """Before opset 13 all axes from the given one, by default the second, are one; the evaluator knows the new form."""
+    if opset >= 13:
+        return _run(proto, feeds, opset)
+    (name, x), *_ = feeds.items()
+    axis = next((a.i for a in proto.attribute if a.name == "axis"), 1)
+    rows = prod(x.shape[: axis % x.ndim])
+    (found,) = _run(_without(proto, ["axis"]), {name: x.reshape(rows, -1)}, 13)
+    return [found.reshape(x.shape)]
+
+
+def _lp_normalization(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:
+    """The evaluator sums signed numbers where p is 1."""
+    if next((a.i for a in proto.attribute if a.name == "p"), 2) != 1:
+        return _run(proto, feeds, opset)
+    (x,) = feeds.values()
+    sums = np.abs(x).sum(next((a.i for a in proto.attribute if a.name == "axis"), -1), keepdims=True)
+    return [np.where(sums == 0, 0, x / sums).astype(x.dtype)]
+
+
+def _local_response(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:
+    raise FoldingRefused("the evaluator leaves a channel out of each sum")
+
+
+def _without(proto: onnx.NodeProto, attributes: Sequence[str]) -> onnx.NodeProto:
+    changed = onnx.NodeProto()
+    changed.CopyFrom(proto)
+    del changed.attribute[:]
+    changed.attribute.extend(a for a in proto.attribute if a.name not in attributes)
+    return changed
+
+
+# Operators of which the evaluator computes another function than ONNX defines.
+CORRECTED: Mapping[str, Callable[[onnx.NodeProto, Mapping[str, Array], int], list[Array]]] = {
+    "BatchNormalization": _batch_normalization,
+    "LpNormalization": _lp_normalization,
+    "LRN": _local_response,
+    **dict.fromkeys(["Softmax", "LogSoftmax", "Hardmax"], _softmax),
+}
 
 
 def _run(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:

@@ -45,6 +45,14 @@ class Tolerance:
                 near |= np.isinf(b) & (a.astype(np.float16) == b)
         return np.asarray(~(near | (a == b) | (np.isnan(a) & np.isnan(b))))
 
+    def apart(self, got: Array, reference: Array) -> float:
+        """Sum over the elements that differ of how much they do, in parts of the output's range, at most 1."""
+        wrong = self.differs(got, reference)
+        a, b = (np.asarray(x).astype(np.float64).ravel()[wrong] for x in (got, reference))
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap = np.abs(a - b) * (RELATIVE / self.limit)
+        return float((np.where(gap <= 1, gap, 1.0) ** 2).sum()) if not self.exact else float(len(a))
+
     def error(self, got: Array, reference: Array) -> float:
         """Largest absolute difference; infinite when one of the two is no number."""
         a, b = (np.asarray(x).astype(np.float64).ravel() for x in (got, reference))
@@ -73,9 +81,13 @@ def tolerances(ports: Sequence[dict[str, Any]], reference: Sequence[Sequence[Arr
     return found
 
 
-def distance(got: Sequence[Array], reference: Sequence[Array], allowed: Sequence[Tolerance]) -> int:
-    """How many elements of all outputs of a sample differ."""
-    return int(sum(t.differs(a, b).sum() for t, a, b in zip(allowed, got, reference, strict=True)))
+def distance(got: Sequence[Array], reference: Sequence[Array], allowed: Sequence[Tolerance]) -> float:
+    """How far all outputs of a sample are apart; 0 when no element differs.
+
+    A real number that differs counts by how much, relative to its output's range and at most 1, any other one as 1:
+    of decisions that are added up, each that is taken rightly brings the outputs nearer.
+    """
+    return sum(t.apart(a, b) for t, a, b in zip(allowed, got, reference, strict=True))
 
 
 def close(got: Sequence[Array], reference: Sequence[Array], allowed: Sequence[Tolerance]) -> bool:

@@ -12,7 +12,7 @@ from bnn2c.verify.bounded import Array
 
 __all__ = ["Decider", "Flip", "Flips", "Follow", "Step"]
 
-_MOST_TIES = 64
+_MOST_TIES = 256
 _NEAR = 4
 
 
@@ -86,7 +86,7 @@ class Flips:
         level: take numbers next to a tie for numbers on it, as exact arithmetic would (sums that cancel).
         wanted: site -> results to adopt wherever they are possible, flat, NaN where unknown.
         followed: the flips that this made.
-        ties: possible further flips, in order of execution; at most 64.
+        ties: possible further flips, in order of execution; at most 256.
         void: a chosen flip lies outside of the error bound (another one moved its operands), so it was not carried out.
     """
 

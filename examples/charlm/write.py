@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import bnn2c
+from bnn2c.targets import load_target
+from bnn2c.toolchain import find_compiler
 
 HERE = Path(__file__).resolve().parent
 
@@ -24,7 +26,8 @@ def main() -> None:
     )
     program = folder / "write"
     sources = [HERE / "main.c", *sorted(folder.glob("charlm*.c"))]
-    subprocess.run(["cc", "-std=c99", "-O2", "-I", folder, "-o", program, *sources, "-lm"], check=True)
+    build = [*find_compiler(load_target("host")), "-std=c99", "-O2", "-I", folder]
+    subprocess.run([*build, "-o", program, *sources, "-lm"], check=True)
     sys.exit(subprocess.run([program.resolve(), *sys.argv[1:]], check=False).returncode)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import bnn2c
+from bnn2c.targets import load_target
+from bnn2c.toolchain import find_compiler
 
 HERE = Path(__file__).resolve().parent
 NAMES = ("standing", "walking", "running", "badminton")
@@ -23,7 +25,8 @@ def main() -> None:
     print(f"{facts['weights_bytes']:,} bytes of weights, {facts['stream']['state_bytes']:,} bytes of state")
     program = folder / "watch"
     sources = [HERE / "main.c", *sorted(folder.glob("har*.c"))]
-    subprocess.run(["cc", "-std=c99", "-O2", "-I", folder, "-o", program, *sources], check=True)
+    build = [*find_compiler(load_target("host")), "-std=c99", "-O2", "-I", folder]
+    subprocess.run([*build, "-o", program, *sources], check=True)
     frames = np.ascontiguousarray(test["motion"].transpose(0, 2, 1))
     seen = subprocess.run([program.resolve()], input=frames.tobytes(), capture_output=True, check=True).stdout
     right = 0

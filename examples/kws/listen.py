@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import bnn2c
+from bnn2c.targets import load_target
+from bnn2c.toolchain import find_compiler
 
 HERE = Path(__file__).resolve().parent
 WORDS = ("yes", "no", "stop", "go", "left", "right", "up", "down", "(other)", "(noise)")
@@ -18,7 +20,8 @@ def built(model: bnn2c.CompiledModel, folder: Path) -> Path:
     model.write(folder)
     program = folder / "listen"
     sources = [HERE / "main.c", HERE / "logmel.c", *sorted(folder.glob("kws*.c"))]
-    subprocess.run(["cc", "-std=c99", "-O2", "-I", folder, "-I", HERE, "-o", program, *sources], check=True)
+    build = [*find_compiler(load_target("host")), "-std=c99", "-O2", "-I", folder, "-I", HERE]
+    subprocess.run([*build, "-o", program, *sources], check=True)
     return program.resolve()
 
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import bnn2c
+from bnn2c.targets import load_target
+from bnn2c.toolchain import find_compiler
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,7 +24,8 @@ def main() -> None:
     print(f"{facts['weights_bytes']:,} bytes of weights, {facts['stream']['state_bytes']:,} bytes of state")
     program = folder / "read"
     sources = [HERE / "main.c", *sorted(folder.glob("text*.c"))]
-    subprocess.run(["cc", "-std=c99", "-O2", "-I", folder, "-o", program, *sources], check=True)
+    build = [*find_compiler(load_target("host")), "-std=c99", "-O2", "-I", folder]
+    subprocess.run([*build, "-o", program, *sources], check=True)
     given = "".join(f"{text}\n" for _, text in known).encode()
     found = subprocess.run([program.resolve()], input=given, capture_output=True, check=True).stdout.decode().split()
     for (label, text), name in zip(known, found, strict=True):

@@ -72,6 +72,17 @@ def negate(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [ctx.elementwise("not" if call.op == "Not" else "isnan", call.tensor(0), dtype=BOOL)]
 
 
+@handles("IsInf")
+def infinite(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Either infinity, or the one that is asked for."""
+    x = call.tensor(0)
+    found: Tensor = np.zeros(x.shape, bool)
+    for sign, end in (("negative", -np.inf), ("positive", np.inf)):
+        if call.attrs.get(f"detect_{sign}", 1):
+            found = ctx.elementwise("or", found, ctx.elementwise("eq", x, end, dtype=BOOL), dtype=BOOL)
+    return [found]
+
+
 @handles(*VARIADIC)
 def variadic(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Any number of operands, folded from the left."""

@@ -9,7 +9,6 @@ import numpy as np
 from bnn2c.errors import plural
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
@@ -17,9 +16,6 @@ from bnn2c.importer.tensors import Array, Tensor, View, is_permutation, shape3
 from bnn2c.ir.window import Window
 from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.mat_mul import MatMul
-
-ELLIPSIS = "..."
-FIRST_IMPLIED = 0x100
 
 
 @handles("Conv")
@@ -166,27 +162,6 @@ def gemm(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [ctx.elementwise("add", out, bias)]
 
 
-@handles("Einsum")
-def einsum(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Two operands with one or more summed subscripts: a batched product after transposing; one operand: a sum."""
-    operands_s, out_s = _subscripts(call)
-    if len(operands_s) == 1:
-        return [_summed(ctx, call.tensor(0), operands_s[0], out_s)]
-    left_s, right_s = operands_s
-    left, right = call.tensor(0), call.tensor(1)
-    summed = [s for s in left_s if s in right_s and s not in out_s]
-    batch = [s for s in left_s if s in right_s and s in out_s]
-    rows = [s for s in left_s if s not in right_s]
-    cols = [s for s in right_s if s not in left_s]
-    sizes = dict(zip(left_s + right_s, left.shape + right.shape, strict=True))
-    a = _grouped(left, left_s, (batch, rows, summed), sizes)
-    b = _grouped(right, right_s, (batch, summed, cols), sizes)
-    out = matmul_tensors(ctx, call, a, b)
-    names = batch + rows + cols
-    full = elements(out).reshape([sizes[s] for s in names])
-    return [moved(out, full.transpose([names.index(s) for s in out_s]))]
-
-
 def matmul_tensors(ctx: Context, call: Call, left: Tensor, right: Tensor) -> Tensor:
     """A batched product where either side may be a constant."""
     if isinstance(right, np.ndarray) and right.shape[0] == 1:
@@ -195,47 +170,3 @@ def matmul_tensors(ctx: Context, call: Call, left: Tensor, right: Tensor) -> Ten
         out = dense(ctx, call, ctx.as_view(moved(right, np.swapaxes(elements(right), 1, 2))), left[0])
         return moved(out, np.swapaxes(elements(out), 1, 2))
     return product(ctx, ctx.as_view(left), ctx.as_view(right))
-
-
-def _summed(ctx: Context, x: Tensor, names: str, out: str) -> Tensor:
-    """Sum over the subscripts that the result lacks, then transpose."""
-    gone = [i for i, s in enumerate(names) if s not in out]
-    found = reduce_axes(ctx, ctx.as_view(x), gone, "sum", False) if gone else x
-    kept = [s for s in names if s in out]
-    return moved(found, elements(found).transpose([kept.index(s) for s in out]))
-
-
-def _subscripts(call: Call) -> tuple[list[str], str]:
-    """Subscripts of the operands and of the result; without an arrow those that occur once, in alphabetical order."""
-    equation = str(call.attrs["equation"]).replace(" ", "")
-    operands, arrow, out = equation.partition("->")
-    if not arrow:
-        once = sorted(s for s in set(operands) - {*",."} if operands.count(s) == 1)
-        out = "".join([ELLIPSIS if ELLIPSIS in operands else "", *once])
-    ranks = [len(call.tensor(position).shape) for position in range(len(call.inputs))]
-    given = list(zip(operands.split(","), ranks, strict=False))
-    parts = [_spelled(part, _implied(part, rank)) for part, rank in given]
-    out = _spelled(out, max(_implied(part, rank) for part, rank in given))
-    letters = set("".join(parts))
-    repeated = any(len(set(p)) != len(p) for p in (*parts, out))
-    known = bool(letters) and set(out) <= letters and "." not in letters
-    if len(parts) != len(call.inputs) or len(parts) > 2 or repeated or not known:
-        raise call.refuse("BNN006", f"Einsum '{equation}' is not a sum of one tensor or a product of two")
-    return parts, out
-
-
-def _implied(part: str, rank: int) -> int:
-    """Number of axes that the ellipsis of an operand stands for."""
-    return rank - len(part.replace(ELLIPSIS, "")) if ELLIPSIS in part else 0
-
-
-def _spelled(part: str, count: int) -> str:
-    """The ellipsis as `count` subscripts of its own, numbered from its last axis, where those of all operands meet."""
-    return part.replace(ELLIPSIS, "".join(chr(FIRST_IMPLIED + i) for i in reversed(range(count))))
-
-
-def _grouped(tensor: Tensor, names: str, groups: Sequence[Sequence[str]], sizes: dict[str, int]) -> Tensor:
-    """Transpose to the order of `groups` and merge each group into one axis."""
-    order = [names.index(s) for group in groups for s in group]
-    merged = [int(np.prod([sizes[s] for s in group])) for group in groups]
-    return moved(tensor, elements(tensor).transpose(order).reshape(merged))

@@ -24,6 +24,7 @@ DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Ta
 SIMPLE = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softplus": "softplus"}
 ALPHA = ("Affine", "Elu", "HardSigmoid", "LeakyRelu", "ScaledTanh", "ThresholdedRelu")
 BETA = ("Affine", "HardSigmoid", "ScaledTanh")
+APART = "give each sequence a layer of its own, with the same weights: they are stored once"
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -44,7 +45,7 @@ class Cell:
         return self.ctx.elementwise(fn, *args)
 
     def gate(self, tensor: Tensor, number: int, count: int = 1) -> Tensor:
-        """Columns of one gate (or several neighbouring ones) of a [1, gates * H] tensor."""
+        """Columns of one gate (or several neighbouring ones) of a [batch, gates * H] tensor."""
         size = elements(tensor).shape[1] // GATES[self.call.op]
         return moved(tensor, elements(tensor)[:, number * size : (number + count) * size])
 
@@ -124,8 +125,8 @@ def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
         x = moved(x, np.swapaxes(elements(x), 0, 1))
     steps, batch = x.shape[:2]
     lengths = call.constant(4, "sequence lengths")
-    if batch != 1:
-        raise call.refuse("BNN006", f"{call.op} is supported for batch 1")
+    if lengths is not None and len(set(lengths.ravel().tolist())) > 1:
+        raise call.refuse("BNN006", f"sequences of different lengths in a batch of {batch}", hint=APART)
     length = steps if lengths is None else int(lengths.ravel()[0])
     if not 0 < length <= steps:
         raise call.refuse("BNN006", f"a sequence of {length} in an input of {plural(steps, 'step')}")
@@ -136,7 +137,7 @@ def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 
 def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], batch_first: bool) -> list[Tensor]:
-    """Y [T, D, 1, H], Y_h and Y_c [D, 1, H], or their batch-first forms."""
+    """Y [T, D, batch, H], Y_h and Y_c [D, batch, H], or their batch-first forms."""
     hidden = [join(ctx, [moved(h, elements(h)[None, None]) for h in states], 0) for states, _, _ in found]
     whole = join(ctx, hidden, 1)
     ends = [[h for _, h, _ in found], [c for _, _, c in found]]
@@ -150,33 +151,35 @@ def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], bat
 def _direction(
     ctx: Context, call: Call, x: Tensor, length: int, number: int, reverse: bool
 ) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Hidden states in time order, zeros behind the sequence; last hidden state, last cell state (each [1, H]).
+    """Hidden states in time order, zeros behind the sequence; last hidden state, last cell state (each [batch, H]).
 
     Constant initial states become values, so that the first step is like the others and all of them are one loop.
     """
     weights, cell = _cell(ctx, call, number)
     size = cell.recurrent.shape[1]
     source = ctx.as_view(x)
-    h: Tensor = ctx.as_view(_initial(call, 5, number, size))
-    c: Tensor = ctx.as_view(_initial(call, 6, number, size))
+    shape = (x.shape[1], size)
+    h: Tensor = ctx.as_view(_initial(call, 5, number, shape))
+    c: Tensor = ctx.as_view(_initial(call, 6, number, shape))
     states: list[Tensor] = []
     order = range(length)
     for t in reversed(order) if reverse else order:
         product = dense(ctx, call, source.with_index(source.index[t]), weights)
         h, c = STEPS[call.op](cell, product, h, c)
         states.append(h)
-    behind: list[Tensor] = [np.zeros((1, size), np.float32)] * (x.shape[0] - length)
+    behind: list[Tensor] = [np.zeros(shape, np.float32)] * (x.shape[0] - length)
     return (states[::-1] if reverse else states) + behind, h, c
 
 
-def _initial(call: Call, position: int, number: int, size: int) -> Tensor:
+def _initial(call: Call, position: int, number: int, shape: tuple[int, int]) -> Tensor:
+    """Initial state [batch, H] of one direction."""
     given = call.operand(position) if position == 5 or call.op == "LSTM" else None
     batch_first = bool(call.attrs.get("layout"))
     if given is None:
-        return np.zeros((1, size), np.float32)
-    if given.shape[-1] != size:
+        return np.zeros(shape, np.float32)
+    if given.shape[-1] != shape[1]:
         # torch's exporter leaves the projection of an LSTM out of the file, and states of two sizes in it.
-        message = f"an initial state has {given.shape[-1]} elements, but {call.op} has {size} (proj_size of torch?)"
+        message = f"an initial state has {given.shape[-1]} elements, but {call.op} has {shape[1]} (proj_size of torch?)"
         hint = "ONNX has no projection: export a network that computes the steps with Linear layers"
         raise call.refuse("BNN003", message, hint=hint)
     return moved(given, elements(given)[:, number] if batch_first else elements(given)[number])

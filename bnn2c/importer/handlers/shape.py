@@ -113,56 +113,6 @@ def split(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [moved(x, part) for part in np.split(elements(x), np.cumsum(sizes)[:-1], axis)]
 
 
-@handles("Gather")
-def gather(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Constant indices move elements; computed indices look rows of a constant table up."""
-    x, ids = call.tensor(0), call.tensor(1)
-    axis = call.attrs.get("axis", 0)
-    if not isinstance(ids, View):
-        ctx.limits.room([*ids.shape, elements(x).size // max(1, x.shape[axis])], call.name)
-        return [moved(x, np.take(elements(x), ids.astype(np.int64), axis))]
-    if isinstance(x, View) or axis % len(x.shape) != 0:
-        raise call.refuse("BNN006", "Gather with computed indices needs a constant table and axis 0")
-    return [_rows(ctx, x, ids)]
-
-
-def _rows(ctx: Context, table: Array, ids: View) -> View:
-    """Rows of a constant table, by computed numbers."""
-    from bnn2c.ops.embedding import Embedding
-
-    rows = ctx.physical(ids, ids.index.reshape(1, 1, -1))
-    name = ctx.emit(Embedding(table.reshape(table.shape[0], -1).astype(np.float32)), [rows])
-    return ctx.view(name, (*ids.shape, *table.shape[1:]), table.dtype)
-
-
-@handles("GatherElements")
-def gather_elements(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Constant indices only."""
-    x, ids = call.tensor(0), _constant_places(call)
-    return [moved(x, np.take_along_axis(elements(x), ids.astype(np.int64), call.attrs.get("axis", 0)))]
-
-
-@handles("GatherND")
-def gather_nd(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Constant indices; a computed index of the first axis of a constant table is Gather's."""
-    x, places = call.tensor(0), call.tensor(1)
-    batch = call.attrs.get("batch_dims", 0)
-    if isinstance(places, View) and not isinstance(x, View) and places.shape[-1] == 1 and not batch:
-        return [_rows(ctx, x, places.with_index(places.index[..., 0]))]
-    ids = _constant_places(call)
-    leading, flat = x.shape[:batch], ids.astype(np.int64).reshape(-1, *ids.shape[batch:])
-    parts = zip(elements(x).reshape(-1, *x.shape[batch:]), flat, strict=True)
-    found = np.stack([part[tuple(np.moveaxis(place, -1, 0))] for part, place in parts])
-    return [moved(x, found.reshape(*leading, *found.shape[1:]))]
-
-
-def _constant_places(call: Call) -> Array:
-    ids = call.constant(1, "the elements to gather")
-    if ids is None:
-        raise call.refuse("BNN003", "indices are missing")
-    return ids
-
-
 @handles("DepthToSpace", "SpaceToDepth")
 def depth_space(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Blocks of pixels to channels and back (DCR and CRD order)."""
