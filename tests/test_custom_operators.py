@@ -252,3 +252,14 @@ def test_the_definition_that_a_model_brings_along_is_not_needed() -> None:
     model.functions.append(onnx.helper.make_function(GENERAL, "BipolarQuant", ["x", "scale"], ["y"], body, imports))
     values = real(-3, -1, 0, 1, 2, 3).reshape(1, 6)
     np.testing.assert_array_equal(outputs(compiled(model).final, [values])[0].ravel(), [-2, -2, 2, 2, 2, 2])
+
+
+@pytest.mark.parametrize("opset", [7, 8])
+def test_one_bit_in_opsets_without_where(opset: int) -> None:
+    n = Net(opset=opset)
+    x = n.input([1, 5])
+    x = n.add("BipolarQuant", x, np.float32(2), domain=GENERAL)
+    y = n.add("Quant", x, np.float32(0.5), np.float32(0), np.float32(1), domain=GENERAL, signed=1, narrow=1)
+    found = compiled(n.model(y, shape=[1, 5]))
+    values = real(-1, -0.25, 0, 0.25, 4).reshape(1, 5)
+    np.testing.assert_array_equal(outputs(found.final, [values])[0].ravel(), [-0.5, -0.5, 0.5, 0.5, 0.5])

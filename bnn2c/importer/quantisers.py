@@ -16,8 +16,7 @@ MAX_THRESHOLDS = 4096
 def bipolar_quant(r: Rewriter) -> None:
     """`scale * (x >= 0 ? 1 : -1)`."""
     x, scale = r.node.input[0], r.real(1)
-    side = r.add("Where", r.at_least(x, r.const(0.0)), r.const(1.0), r.const(-1.0))
-    r.add("Mul", side, scale, output=r.node.output[0])
+    r.add("Mul", r.side(x, r.const(0.0)), scale, output=r.node.output[0])
 
 
 def quant(r: Rewriter) -> None:
@@ -26,7 +25,7 @@ def quant(r: Rewriter) -> None:
     bits = _width(r, 3, "the bit width")
     shifted = r.add("Add", r.add("Div", x, scale), zero)
     if bits == 1 and r.attrs.get("signed", 1):
-        level = r.add("Where", r.at_least(shifted, r.const(0.0)), r.const(1.0), r.const(-1.0))
+        level = r.side(shifted, r.const(0.0))
     else:
         level = r.rounded(_clipped(r, shifted, bits), r.attrs.get("rounding_mode", "ROUND"))
     r.add("Mul", r.add("Sub", level, zero), scale, output=r.node.output[0])

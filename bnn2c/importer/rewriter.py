@@ -51,6 +51,14 @@ class Rewriter:
         """`x >= bound`, spelled so that opset 9 has it too."""
         return self.add("Not", self.add("Less", x, bound))
 
+    def side(self, x: str, bound: str) -> str:
+        """+1 where `x >= bound`, else -1, spelled so that opset 7 has it too."""
+        above = self.at_least(x, bound)
+        if self.opset >= 9:
+            return self.add("Where", above, self.const(1.0), self.const(-1.0))
+        code = self.add("Cast", above, to=onnx.TensorProto.FLOAT)
+        return self.add("Sub", self.add("Mul", code, self.const(2.0)), self.const(1.0))
+
     def real(self, position: int) -> str:
         """An operand as float32; some exporters store scales as integers or doubles."""
         name = str(self.node.input[position])
