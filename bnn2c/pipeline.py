@@ -50,7 +50,7 @@ from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.passes.tabulate_maps import tabulate_maps
 from bnn2c.selftest import with_selftest
 from bnn2c.states import StatePair, state_pairs
-from bnn2c.streaming import Stream, make_stream
+from bnn2c.streaming import Stream, make_stream, values_first
 from bnn2c.targets import Target, load_target
 
 BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (pad_late, fold_padding, fold_tables)
@@ -110,6 +110,7 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
         graph = dump(before.__name__, before(graph))
     graph, state = lower(graph)
     graph = dump("reshape_late", reshape_late(dump("lower", graph)))
+    graph = graph if options.stream is None else dump("values_first", values_first(graph))
     formats = number_formats(graph, imported, options, target)
     graph = dump("fixed_point", formats.graph)
     state.warnings = [*told, *state.warnings, *formats.warnings]

@@ -182,14 +182,16 @@ def test_means_of_two_bits_slide(tmp_path: Path) -> None:
     assert "sliding_sum" in [row["op"] for row in stream.manifest["layers"]]
 
 
-def test_signs_as_results_are_not_packed_along_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("real", ["float32", "int16"])
+def test_signs_as_results_are_not_packed_along_time(real: str, tmp_path: Path) -> None:
     """The last layer's bits, scaled per channel, leave as numbers [1, C, T]."""
     g = Onnx(18)
     x = g.sign_of(g("Conv", g.sign_of("x"), g.constant(g.signs(33, 6, 3)), pads=[1, 1]))
     y = g("Conv", x, g.constant(g.signs(40, 33, 3)))
     g("Mul", g("Sign", g("Add", y, g.constant(g.normal(1, 40, 1)))), g.constant(g.normal(1, 40, 1)), name="y")
-    stream = both(g.model({"x": [1, 6, 30]}, {"y": [1, 40, 28]}), tmp_path)
-    assert stream.manifest["layers"][-1]["op"] == "level_values", "the numbers are made where the result lies"
+    stream = both(g.model({"x": [1, 6, 30]}, {"y": [1, 40, 28]}), tmp_path, real=real)
+    last = stream.manifest["layers"][-1]["op"]
+    assert last == ("level_values" if real == "float32" else "fixed_map"), "made where the result lies"
 
 
 @pytest.mark.parametrize("pad", [0, 1])

@@ -11,14 +11,14 @@ that a word of them would belong to many frames; numbers are not packed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from bnn2c.analysis.steps import Array
 from bnn2c.expr.tree import remap_consts
-from bnn2c.ir import Graph, Node, TensorType
+from bnn2c.ir import Graph, Node
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.map import Map
 from bnn2c.ops.quantize import Quantize
@@ -28,8 +28,13 @@ from bnn2c.passes.cleanup import drop_dead
 
 def thresholds_apart(graph: Graph) -> Graph:
     """The graph with such convolutions as two operations."""
+    return _rewritten(graph, _apart)
+
+
+def _rewritten(graph: Graph, change: Callable[[Graph, Node], list[Node]]) -> Graph:
+    """The graph with what stands for each node, in order, and its types."""
     types = dict(graph.types)
-    nodes = tuple(new for node in graph.nodes for new in _apart(graph, node))
+    nodes = tuple(new for node in graph.nodes for new in change(graph, node))
     for node in nodes:
         types[node.output] = node.op.infer([types[name] for name in node.inputs])
     return replace(graph, nodes=nodes, types=types)
@@ -51,18 +56,16 @@ def _apart(graph: Graph, node: Node) -> list[Node]:
 
 def values_first(graph: Graph) -> Graph:
     """The graph without codes packed along time of which numbers are made one by one."""
-    types, made = dict(graph.types), {node.output: node for node in graph.nodes}
-    nodes = tuple(new for node in graph.nodes for new in _values_first(node, made.get((*node.inputs, "")[0]), types))
-    for node in nodes:
-        types[node.output] = node.op.infer([types[name] for name in node.inputs])
-    return drop_dead(replace(graph, nodes=nodes, types=types))
+    made = {node.output: node for node in graph.nodes}
+    return drop_dead(_rewritten(graph, lambda whole, node: _values_first(whole, node, made)))
 
 
-def _values_first(node: Node, turn: Node | None, types: Mapping[str, TensorType]) -> list[Node]:
+def _values_first(graph: Graph, node: Node, made: Mapping[str, Node]) -> list[Node]:
     values = node.op
-    if not isinstance(values, Map) or len(node.inputs) > 1 or turn is None or not isinstance(turn.op, Rearrange):
+    turn = made.get(node.inputs[0]) if isinstance(values, Map) and len(node.inputs) == 1 else None
+    if not isinstance(values, Map) or turn is None or not isinstance(turn.op, Rearrange):
         return [node]
-    kind, turned = types[turn.inputs[0]], types[turn.output]
+    kind, turned = graph.types[turn.inputs[0]], graph.types[turn.output]
     height, width, _ = kind.shape
     if kind.storage != "bits" or turned.shape != values.shape or 1 not in (height, width):
         return [node]

@@ -23,7 +23,7 @@ from bnn2c.ops.loop import Loop
 from bnn2c.ops.onset import Onset
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.sliding_sum import SlidingSum
-from bnn2c.streaming.apart import thresholds_apart, values_first
+from bnn2c.streaming.apart import thresholds_apart
 from bnn2c.streaming.clock import LAST, RAW, WHOLE, Clock
 from bnn2c.streaming.moves import LAST_STATE, Moves
 from bnn2c.streaming.one_frame import (
@@ -75,7 +75,7 @@ def make_stream(graph: Graph, axis: int, step: int = 1) -> Stream:
     Raises:
         CompileError: BNN028, with the layer that needs more than the frames that came before, or the steps that fit.
     """
-    graph = values_first(thresholds_apart(graph))
+    graph = thresholds_apart(graph)
     found = _streamed(graph, axis, 1)
     if step > 1 and step % found.timing.slowest:
         message = f"steps of {step} frames: the network has a layer with a result every {found.timing.slowest} frames"
