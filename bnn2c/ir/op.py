@@ -114,7 +114,7 @@ class Pace:
     @property
     def first(self) -> str:
         """C text: the number of the step's first frame that exists, below 0 from the second step on."""
-        return f"{self.late} - ({self.frames} * steps)"
+        return f"{self.late or ''} - ({self.frames} * steps)".lstrip()
 
 
 class StreamStep(Op):
