@@ -36,6 +36,7 @@ from bnn2c.passes.choose_kernels import kernel_choices
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fold_tables import fold_tables
 from bnn2c.passes.frames_in_rows import frames_in_rows
+from bnn2c.passes.fuse_arg_max import fuse_arg_max
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_pixels import fuse_pixels
 from bnn2c.passes.fuse_pools import fuse_pools
@@ -63,7 +64,7 @@ FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(tabulate_maps),
     join_rows,
 )
-LAST = in_bodies(fuse_sums)
+LAST: tuple[Callable[[Graph], Graph], ...] = (in_bodies(fuse_arg_max), in_bodies(fuse_sums))
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,17 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     states = state_pairs(step, options.states)
     lowered = Lowered(graph, stream, states, imported, state, formats.summary, options, target, prefix, digest)
     runs = stream.inputs[0].count / stream.step if stream else 1.0
-    choices = map(LAST, kernel_choices(step, target, options.optimize, runs))
+    choices = (_finished(choice) for choice in kernel_choices(step, target, options.optimize, runs))
     chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
     dump("choose_kernels", chosen)
     return with_selftest(compiled)
+
+
+def _finished(graph: Graph) -> Graph:
+    """The graph after the passes that need the chosen kernels."""
+    for last in LAST:
+        graph = last(graph)
+    return graph
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,28 @@ BNN2C_INLINE uint32_t bnn2c_next_blocks(uint32_t rows) {
   return ((many == 1u) || (rows > BNN2C_ROWS * (many - 1u))) ? many : 1u;
 }
 
+/* The counts of eight rows, below 2^15. */
+#if defined(__ARM_NEON)
+BNN2C_INLINE void bnn2c_store_rows(bnn2c_row_counts counts, int16_t *out) {
+  vst1q_s16(out, vreinterpretq_s16_u16(counts));
+}
+#else
+BNN2C_INLINE void bnn2c_store_rows(bnn2c_row_counts counts, int16_t *out) {
+  BNN2C_FLAT
+  for (unsigned r = 0u; r < BNN2C_ROWS; r++) {
+    out[r] = (int16_t)bnn2c_row_count(counts, r);
+  }
+}
+#endif
+
 /* Writes the counts of `rows` rows and moves on. */
 BNN2C_INLINE void bnn2c_store_row_counts(bnn2c_channel_output *out, const bnn2c_row_counts *counts, uint32_t rows) {
-  for (uint32_t r = 0u; r < rows; r++) {
+  uint32_t r = 0u;
+  for (; (out->i16 != 0) && (rows - r >= BNN2C_ROWS); r += BNN2C_ROWS) {
+    bnn2c_store_rows(counts[r / BNN2C_ROWS], out->i16);
+    out->i16 += BNN2C_ROWS;
+  }
+  for (; r < rows; r++) {
     const uint32_t count = bnn2c_row_count(counts[r / BNN2C_ROWS], r % BNN2C_ROWS);
     if (out->i16 != 0) {
       *out->i16++ = (int16_t)count;

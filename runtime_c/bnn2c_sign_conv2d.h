@@ -23,7 +23,7 @@ typedef struct {
   uint32_t group_out; /* out_c / groups */
   uint32_t words; /* weight words of one output channel */
   const uint32_t *weights;
-  const float *scale;
+  const float *scale; /* NULL: 1 */
   float pad;
 } bnn2c_sign_conv2d_t;
 
@@ -143,7 +143,7 @@ BNN2C_KERNEL void bnn2c_sign_conv2d_at(const bnn2c_sign_conv2d_t *p, const float
     bnn2c_sign_conv2d_group(p, in, y * w->stride_h - w->pad_top, x * w->stride_w - w->pad_left, g,
                             &out[g * p->group_out]);
   }
-  for (uint32_t o = 0u; o < p->out_c; o++) {
+  for (uint32_t o = 0u; (p->scale != NULL) && (o < p->out_c); o++) {
     out[o] *= p->scale[o];
   }
 }

@@ -12,7 +12,7 @@
  *
  * Weights: [blocks of lanes][patch words * 32] lanes, encoded as above along the stream of (kernel row, kernel column,
  * input channel) positions, the stream padded with zeros to a multiple of 32.
- * Preset: [classes][blocks][planes] lanes: digit d of the start value per output channel; all zero for raw counts.
+ * Preset: [classes][blocks][planes] lanes: digit d of the start value per output channel; for raw counts [planes] zeros.
  * planes: digits of the counter.  Timing does not depend on data.
  */
 #ifndef BNN2C_SLICED_CHANNELS_H
@@ -184,6 +184,17 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_widen_patch(const uint32_t *patch, uint32
 }
 #endif
 
+/* What the counters read: the encoded stream itself; for vectors a word per input, made behind it. */
+BNN2C_INLINE const uint32_t *bnn2c_activations_of(uint32_t *patch, uint32_t words) {
+#if BNN2C_LANE_WORDS > 1
+  bnn2c_widen_patch(patch, words, patch + words);
+  return patch + words;
+#else
+  (void)words;
+  return patch;
+#endif
+}
+
 /* Writes the results of one block: at most `channels` of its lanes. */
 BNN2C_INLINE void bnn2c_store_block(bnn2c_channel_output *out, const bnn2c_lanes *digits, uint32_t planes,
                                     uint32_t channels) {
@@ -205,21 +216,18 @@ BNN2C_KERNEL void bnn2c_sliced_channels_pixel(const bnn2c_sliced_channels *p, ui
                                               const uint32_t *stream, uint32_t *scratch, bnn2c_channel_output *out) {
   const uint32_t lanes = 32u * (uint32_t)BNN2C_LANE_WORDS;
   const uint32_t blocks = ((uint32_t)p->shape.out_c + lanes - 1u) / lanes;
-  const bnn2c_lanes *preset = (const bnn2c_lanes *)p->preset + class_index * blocks * p->planes;
+  const uint32_t apart = (out->bits != NULL) ? p->planes : 0u;
+  const bnn2c_lanes *preset = (const bnn2c_lanes *)p->preset + class_index * blocks * apart;
   const bnn2c_lanes *weights = (const bnn2c_lanes *)p->weights;
   bnn2c_lanes *const carries = (bnn2c_lanes *)scratch;
   uint32_t *const patch = (uint32_t *)(carries + words);
-  const uint32_t *activations = patch;
   bnn2c_lanes digits[BNN2C_SLICED_CHANNELS_MAX_PLANES];
   bnn2c_encode_patch(stream, words, patch);
-#if BNN2C_LANE_WORDS > 1
-  bnn2c_widen_patch(patch, words, patch + words);
-  activations = patch + words;
-#endif
+  const uint32_t *const activations = bnn2c_activations_of(patch, words);
   for (uint32_t block = 0u; block < blocks; block++) {
     bnn2c_sliced_channels_block(weights, preset, p->planes, words, activations, carries, digits);
     bnn2c_store_block(out, digits, p->planes, p->shape.out_c - lanes * block);
-    preset += p->planes;
+    preset += apart;
     weights += 32u * words;
   }
 }

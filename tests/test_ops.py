@@ -19,6 +19,7 @@ from bnn2c.ir.check import ir_check
 from bnn2c.ir.graph import NUMPY_TYPES, outputs
 from bnn2c.memory import plan_memory
 from bnn2c.ops import all_ops
+from bnn2c.ops.best_channel import BestChannel
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.map import Map
 from bnn2c.ops.paired_conv2d import PairedConv2d
@@ -37,9 +38,9 @@ IN_NETWORKS = {
 }  # fmt: skip
 # What decides nothing by a branch on data: the same number of instructions for every input.
 CONSTANT_TIME = {
-    "average_pool", "binary_conv2d", "binary_mat_mul", "byte_table", "concat", "convert_layout", "integer_conv2d",
-    "level_sum", "level_values", "pooled_conv2d", "quantize", "quantized_conv2d", "rearrange", "sign_conv2d",
-    "spread_planes",
+    "average_pool", "best_channel", "binary_conv2d", "binary_mat_mul", "byte_table", "concat", "convert_layout",
+    "integer_conv2d", "level_sum", "level_values", "pooled_conv2d", "quantize", "quantized_conv2d", "rearrange",
+    "sign_conv2d", "spread_planes",
 }  # fmt: skip
 SOFT_FLOAT = {"cortex-m0", "rv32imc"}  # real numbers are library calls there
 DTYPES = {"f32": "float32", "i32": "int32", "i8": "int8", "u8": "uint8"}
@@ -145,6 +146,16 @@ def test_first_layers_in_wide_vectors(lane_words: int, tmp_path: Path) -> None:
     cases = [(replace(op, lane_words=lane_words), types) for op, types in PairedConv2d.CASES]
     graph = graph_of(cases)
     feeds = feeds_of(cases, np.random.default_rng(10))
+    library = build_shared(*generate(graph), tmp_path, opt="-O1")
+    assert_equal(library.run(feeds), outputs(graph, feeds), cases)
+
+
+@pytest.mark.parametrize("lane_words", [4, 8])
+def test_the_best_channel_in_wide_vectors(lane_words: int, tmp_path: Path) -> None:
+    wide = [(replace(op, conv=replace(op.conv, lane_words=lane_words)), types) for op, types in BestChannel.CASES]
+    cases = [case for case in wide if case[0].conv.family == "sliced_channels"]
+    graph = graph_of(cases)
+    feeds = feeds_of(cases, np.random.default_rng(11))
     library = build_shared(*generate(graph), tmp_path, opt="-O1")
     assert_equal(library.run(feeds), outputs(graph, feeds), cases)
 

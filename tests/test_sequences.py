@@ -14,7 +14,7 @@ from models import cnn
 
 from bnn2c.errors import CompileError
 from bnn2c.ir.graph import outputs
-from bnn2c.options import Options
+from bnn2c.options import Options, Real
 from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.pipeline import Compiled, compile_model
@@ -312,3 +312,26 @@ def test_the_largest_sum_over_time_is_found_among_bits(tmp_path: Path) -> None:
     compiled = check(g.model({"x": [1, 16, 60]}, {"y": [1, 5]}), tmp_path)
     assert "max_pool" in kinds(compiled)
     assert "reduce" not in kinds(compiled)
+
+
+HEADS = {
+    "plain": "best_channel", "opposite": "best_channel", "scale": "ranked_conv2d", "bias": "ranked_conv2d",
+    "signs": "ranked_conv2d", "real": "ranked_conv2d",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_best_word_is_found_without_all_scores(kind: str, last: int, tmp_path: Path) -> None:
+    """Of equal scores the first (or last) word is taken, as in ONNX, whichever blocks they are in."""
+    compiled = check(sequence_models.head(kind, 403, last), tmp_path, 20)
+    assert HEADS[kind] in kinds(compiled) and "arg_max" not in kinds(compiled)
+
+
+@pytest.mark.parametrize(
+    ("kind", "real"), [*((kind, "float32") for kind in HEADS), ("bias", "int16"), ("real", "int8")]
+)
+def test_memory_does_not_grow_with_the_vocabulary(kind: str, real: Real) -> None:
+    few, many = (compile_model(sequence_models.head(kind, n), Options(name="net", real=real)) for n in (400, 1600))
+    assert HEADS[kind] in kinds(few) and HEADS[kind] in kinds(many)
+    assert many.manifest["arena_bytes"] <= 1.25 * few.manifest["arena_bytes"]

@@ -23,6 +23,10 @@ class Operand:
     ptr: str
     type: TensorType
 
+    def named(self, ptr: str) -> Operand:
+        """The same behind another pointer."""
+        return Operand(ptr, self.type)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -54,7 +58,9 @@ class Layer:
     headers: tuple[str, ...]
     body: tuple[Layer, ...] = ()
 
-    def part(self, name: str, inputs: Sequence[Operand], ptr: str, op: Op | None = None) -> Layer:
+    def part(
+        self, name: str, inputs: Sequence[Operand], ptr: str, op: Op | None = None, scratch: str | None = None
+    ) -> Layer:
         """One of the operations that a composite operation consists of; its constants carry the part's name."""
         op = op or getattr(self.op, name)
         types = [i.type for i in inputs]
@@ -62,7 +68,12 @@ class Layer:
         output = Operand(ptr, op.infer(types))
         params = op.params(types)
         ident = f"{self.id}_{name}"
-        return replace(self, op=op, id=ident, inputs=tuple(inputs), output=output, const=const, params=params)
+        made = replace(self, op=op, id=ident, inputs=tuple(inputs), output=output, const=const, params=params)
+        return made if scratch is None else replace(made, scratch=scratch)
+
+    def named(self, ident: str) -> Layer:
+        """The same with parameters of another name."""
+        return replace(self, id=ident)
 
     def frame(self, number: str, kinds: Sequence[TensorType], apart: Sequence[int]) -> list[Operand]:
         """Operands and output of frame `number`, a C expression: their types, and how far frames lie apart."""

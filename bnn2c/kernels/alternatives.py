@@ -107,11 +107,13 @@ def kernel_table(op: Op, kind: TensorType, target: Target, lane_words: int) -> l
 
 def binary_part(op: Op) -> BinaryConv2d | None:
     """The binary convolution that an operation is or contains."""
+    from bnn2c.ops.best_channel import BestChannel
     from bnn2c.ops.binary_conv2d import BinaryConv2d
     from bnn2c.ops.mapped_conv2d import MappedConv2d
     from bnn2c.ops.pooled_conv2d import PooledConv2d
+    from bnn2c.ops.ranked_conv2d import RankedConv2d
 
-    part = op.conv if isinstance(op, (MappedConv2d, PooledConv2d)) else op
+    part = op.conv if isinstance(op, (BestChannel, MappedConv2d, PooledConv2d, RankedConv2d)) else op
     return part if isinstance(part, BinaryConv2d) else None
 
 

@@ -45,14 +45,12 @@ def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_p
 
     weight_bits: uint8 [out_c, kernel_h, kernel_w, in_c]; thresholds: int32 [classes, out_c] (output bit = m > t; -1:
     always, >= taps: never) or None for raw counts.  Returns weights uint32 [blocks, words * 32], preset uint32
-    [classes, blocks, planes], row_class and col_class uint8.
+    [classes, blocks, planes] (raw counts: [1, 1, planes]), row_class and col_class uint8.
     """
     row_class, col_class = shape.row_classes(), shape.col_classes()
-    classes = (int(row_class.max()) + 1) * (int(col_class.max()) + 1)
     planes = planes_of(shape, thresholds is not None)
-    if thresholds is None:
-        starts = np.zeros((classes, shape.out_c), np.int64)
-    else:
+    starts = np.zeros((1, 1), np.int64)
+    if thresholds is not None:
         starts = (1 << (planes - 1)) - 1 - np.clip(thresholds.astype(np.int64), -1, shape.taps)
     digits = (starts[:, :, None] >> np.arange(planes)) & 1
     return {
@@ -101,9 +99,9 @@ def cost(shape: ConvShape, target: str, thresholded: bool = True, words_per_lane
     sums = 0 if thresholded else _PER_SUM * shape.out_c * shape.out_h * shape.out_w
     instructions = sum(a * b for a, b in zip(coefficients, counted, strict=True)) + sums
     classes = (int(shape.row_classes().max()) + 1) * (int(shape.col_classes().max()) + 1)
-    stored = -(-shape.taps // 32) * 32 + classes * planes_of(shape, thresholded)
     blocks = -(-shape.out_c // (32 * words_per_lane))
-    flash = 4 * blocks * words_per_lane * stored + shape.out_h + shape.out_w
+    preset = planes_of(shape, thresholded) * (classes * blocks if thresholded else 1)
+    flash = 4 * words_per_lane * (blocks * -(-shape.taps // 32) * 32 + preset) + shape.out_h + shape.out_w
     return Cost(round(instructions), flash, 4 * scratch_words(shape, words_per_lane))
 
 

@@ -86,6 +86,10 @@ class BinaryConv2d(Op):
         levels = self.thresholds[self.row_class][:, self.col_class]
         return np.asarray((accumulators[..., None] >= levels).sum(axis=-1), np.uint8)
 
+    def of_channels(self, which: Array) -> BinaryConv2d:
+        """The layer for these output channels; it has no groups and no thresholds."""
+        return replace(self, weights=self.weights[:, which])
+
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """One binary multiply-accumulate per tap, output and pair of planes."""
         out = self.infer(inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,10 @@ class SignConv2d(Op):
         weights = (1.0 - 2.0 * self.weights) * self.scale.astype(np.float64)[:, None, None, None]
         return linear(patches, weights, self.groups)
 
+    def of_channels(self, which: Array) -> SignConv2d:
+        """The layer for these output channels; it has no groups."""
+        return replace(self, weights=self.weights[which], scale=self.scale[which])
+
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """Counted as binary work: no multiplication is executed in the inner loop."""
         out = self.infer(inputs)
@@ -50,9 +54,9 @@ class SignConv2d(Op):
         return Cost(binary_macs=macs, weight_bytes=sum(a.nbytes for a in self.constants(inputs).values()))
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
-        """One bit per weight, one run of words per output channel; the scales."""
-        flat = self.weights.reshape(self.weights.shape[0], -1)
-        return {"weights": pack_words(flat), "scale": self.scale.astype(np.float32)}
+        """One bit per weight, one run of words per output channel; the scales unless all are 1."""
+        found = {"weights": pack_words(self.weights.reshape(self.weights.shape[0], -1))}
+        return found if (self.scale == 1).all() else found | {"scale": self.scale.astype(np.float32)}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and weight words of one output channel."""

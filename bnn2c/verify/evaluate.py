@@ -10,10 +10,12 @@ import numpy as np
 from bnn2c.ir import Graph, Node, Op
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.best_channel import BestChannel
 from bnn2c.ops.map import Map
 from bnn2c.ops.mapped_conv2d import MappedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
+from bnn2c.ops.ranked_conv2d import RankedConv2d
 from bnn2c.verify.bounded import NEXT, ZERO, Array, Bounded, half_rounding
 from bnn2c.verify.decisions import Decider, Step
 from bnn2c.verify.expressions import evaluate_bounded
@@ -58,6 +60,12 @@ def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool) ->
     if isinstance(op, MappedConv2d):
         exact = Bounded(op.conv.reference(inputs[0].value), ZERO)
         return _node(replace(node, op=op.map), op.operands(inputs[1:], exact), decide, half)
+    if isinstance(op, (BestChannel, RankedConv2d)):
+        sums = op.conv.reference(inputs[0].value)
+        compared = Bounded(sums, _error(op.conv, inputs, sums))
+        if isinstance(op, RankedConv2d) and op.map is not None:
+            compared = _node(replace(node, op=op.map), [compared], decide, half)
+        return _decided(node.output, op.pick, compared, decide)
     if isinstance(op, QuantizedConv2d):
         sums = op.conv.reference(*(x.value for x in inputs))
         return _decided(node.output, op.step, Bounded(sums, _error(op.conv, inputs, sums)), decide)

@@ -14,11 +14,13 @@ from bnn2c.expr import Apply, Arg
 from bnn2c.expr.tree import count_nodes
 from bnn2c.ir import Graph, Node
 from bnn2c.ops.arg_max import ArgMax
+from bnn2c.ops.best_channel import BestChannel
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
+from bnn2c.ops.ranked_conv2d import RankedConv2d
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.expressions import DECISIONS
@@ -28,7 +30,7 @@ __all__ = ["decision_site", "visible"]
 
 def decision_site(node: Node) -> str | None:
     """The name under which the node decides (`Step.site`) when its output is what it decided, else None."""
-    if isinstance(node.op, (ArgMax, Quantize, QuantizedConv2d)):
+    if isinstance(node.op, (ArgMax, BestChannel, Quantize, QuantizedConv2d, RankedConv2d)):
         return node.output
     if isinstance(node.op, Map) and isinstance(node.op.expr, Apply) and node.op.expr.fn in DECISIONS:
         last = count_nodes(node.op.expr) - 1
