@@ -87,7 +87,7 @@ BNN2C_NOINLINE BNN2C_STEADY uint32_t bnn2c_best_row(const bnn2c_popcount_best *p
     keys[0] = bnn2c_smaller(keys[0], keys[r]);
   }
   number = (keys[0] ^ p->last) & 0xFFFFu;
-  return (number < p->channels) ? number : (p->channels - 1u);
+  return bnn2c_smaller(number, p->channels - 1u);
 }
 
 /* nhwc_bits -> int32 [pixels]: number of the winner. */

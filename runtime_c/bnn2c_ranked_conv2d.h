@@ -31,7 +31,11 @@
   BNN2C_KERNEL void name(const in_type *in, uint32_t *scratch, int32_t *out) {                                        \
     kept *const best = (kept *)(void *)scratch;                                                                       \
     sum_type *const sums = (sum_type *)(void *)&scratch[sums_at];                                                     \
-    params part = name##_part;                                                                                        \
+    params part;                                                                                                      \
+    for (size_t i = 0u; i < sizeof(part); i++) {                                                                      \
+      ((unsigned char *)&part)[i] = ((const unsigned char *)&name##_part)[i];                                         \
+      BNN2C_KEEP(i); /* no call of memcpy */                                                                          \
+    }                                                                                                                 \
     for (uint32_t i = 0u; i < (height) * (width); i++) {                                                              \
       best[i] = (worst);                                                                                              \
       out[i] = 0;                                                                                                     \

@@ -106,7 +106,9 @@ BNN2C_KERNEL void bnn2c_sliced_best_run(const bnn2c_sliced_best *p, const uint32
       weights += 32u * p->words;
     }
     const uint32_t found = bnn2c_best_channel(best, p->planes, p->places, p->last);
-    out[i] = (int32_t)((found < p->channels) ? found : (p->channels - 1u));
+    int32_t beyond = (int32_t)(p->channels - 1u) - (int32_t)found; /* below 0 for copies of the last channel */
+    BNN2C_KEEP(beyond); /* compilers would branch */
+    out[i] = (int32_t)found + (beyond & (beyond >> 31));
     in += p->words;
   }
 }

@@ -150,10 +150,13 @@ def test_first_layers_in_wide_vectors(lane_words: int, tmp_path: Path) -> None:
     assert_equal(library.run(feeds), outputs(graph, feeds), cases)
 
 
-@pytest.mark.parametrize("lane_words", [4, 8])
-def test_the_best_channel_in_wide_vectors(lane_words: int, tmp_path: Path) -> None:
-    wide = [(replace(op, conv=replace(op.conv, lane_words=lane_words)), types) for op, types in BestChannel.CASES]
-    cases = [case for case in wide if case[0].conv.family == "sliced_channels"]
+FAMILIES = [("sliced_channels", 4), ("sliced_channels", 8), ("popcount_rows", 1)]
+
+
+@pytest.mark.parametrize(("family", "lane_words"), FAMILIES)
+def test_the_best_channel_in_other_families(family: str, lane_words: int, tmp_path: Path) -> None:
+    kernel = {"family": family, "lane_words": lane_words}
+    cases = [(replace(op, conv=replace(op.conv, **kernel)), types) for op, types in BestChannel.CASES]
     graph = graph_of(cases)
     feeds = feeds_of(cases, np.random.default_rng(11))
     library = build_shared(*generate(graph), tmp_path, opt="-O1")

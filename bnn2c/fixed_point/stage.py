@@ -11,6 +11,7 @@ from bnn2c.options import Options
 from bnn2c.passes.fuse_maps import fuse_maps
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.narrow_copies import narrow_copies
+from bnn2c.passes.roll_loops import alike_values
 from bnn2c.targets import Target
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def number_formats(graph: Graph, imported: Graph, options: Options, target: Targ
     real = chosen_format(options, target)
     if real == "float32" or not any(kind.storage == "f32" for kind in graph.types.values()):
         return FixedPoint(graph)
-    joined = fuse_maps(fuse_thresholds(narrow_copies(graph)))
+    narrow = narrow_copies(graph)
+    joined = fuse_maps(fuse_thresholds(narrow), alike_values(narrow))
     found = to_fixed_point(joined, _samples(imported, options).inputs, real, options.calibrate_method)
     if options.calibrate is not None or found.graph is joined:
         return found

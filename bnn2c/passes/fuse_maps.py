@@ -2,11 +2,13 @@
 
 `Map g(Map f(x), y)` is `Map g(f(x), y)`: the same float32 operations in the same order, one loop instead of two, one
 tensor less in memory. Applies when the inner result has one reader, the same shape, and is float32 (an integer result
-is a conversion of its own).
+is a conversion of its own). The steps of a recurrent network stay alike: the last state, or the first one of zeros, has
+one reader where the others have two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bnn2c.expr import Arg, Expr, substitute
@@ -19,15 +21,23 @@ MAX_OPERATIONS = 64
 MAX_INPUTS = 8
 
 
-def fuse_maps(graph: Graph) -> Graph:
-    """Fuse until nothing changes: two readers of a result that become one may take that in, too."""
-    fused = _fused_once(graph)
-    return fused if len(fused.nodes) == len(graph.nodes) else fuse_maps(fused)
+def fuse_maps(graph: Graph, alike: Sequence[set[str]] = ()) -> Graph:
+    """Fuse until nothing changes: two readers of a result that become one may take that in, too.
+
+    Args:
+        graph: what is rewritten.
+        alike: sets of results that are fused only when all of a set have one reader.
+    """
+    fused = _fused_once(graph, alike)
+    return fused if len(fused.nodes) == len(graph.nodes) else fuse_maps(fused, alike)
 
 
-def _fused_once(graph: Graph) -> Graph:
+def _fused_once(graph: Graph, alike: Sequence[set[str]]) -> Graph:
     """Fuse from the inputs towards the outputs."""
     readers = graph.reads()
+    for values in alike:
+        most = max((readers[name] for name in values if name in readers), default=0)
+        readers |= {name: most for name in values if name in readers}
     done: dict[str, Node] = {}
     nodes = []
     for node in graph.nodes:

@@ -87,14 +87,17 @@ def equal_copies_once(graph: Graph) -> Graph:
 def deepest_first(graph: Graph) -> Graph:
     """Every operation as late as possible, after the longest chain among its inputs.
 
-    A chain that begins with a constant counts as longest: an initial state stands where later states do.
+    A chain that begins with a constant counts as longest: an initial state stands where later states do. What is made
+    of a whole input for all steps, such as its conversion to integers, stands in front.
     """
+    reads, given = graph.reads(), {port.value for port in graph.inputs}
+    shared = [n.output for n in graph.nodes if n.inputs and given.issuperset(n.inputs) and reads[n.output] >= MIN_STEPS]
     producers = {node.output: node for node in graph.nodes}
     depth: dict[str, int] = {}
     for node in graph.nodes:
         depth[node.output] = 1 + max((depth.get(name, 0) for name in node.inputs), default=len(graph.nodes))
     done: dict[str, Node] = {}
-    stack = [port.value for port in reversed(graph.outputs)]
+    stack = [port.value for port in reversed(graph.outputs)] + shared
     while stack:
         name = stack[-1]
         waiting = [n for n in producers[name].inputs if n in producers and n not in done] if name in producers else []
