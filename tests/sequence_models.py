@@ -142,19 +142,21 @@ def recurrent_operator(
 
 
 def head(kind: str, words: int, last: int = 0, tokens: int = 3, width: int = 40) -> onnx.ModelProto:
-    """The word with the best score: sums of bits `plain`, with `scale` or `bias` per word; of real numbers with `signs`
-    or `real` weights. Some words have the same weights as the one before."""
+    """The word with the best score: sums of bits `plain`, with `scale` or `bias` per word; of reals with `signs`.
+
+    Some words have the same weights as the one before.
+    """
     g = Onnx(31)
     x = "x"
     if kind in ("plain", "opposite", "scale", "bias"):
         x = g("Sign", g("Add", g("Sign", x), g.constant(np.float32(0.1))))
-    weights = g.normal(width, words) if kind == "real" else g.signs(width, words)
+    weights = g.signs(width, words)
     weights[:, 1::3] = weights[:, 0 : words - 1 : 3]
     score = g("MatMul", x, g.constant(weights))
     if kind in ("scale", "signs", "opposite"):
         per_word = np.repeat(np.float32(0.5) + np.abs(g.normal(words)), 3)[:words]
         score = g("Mul", score, g.constant(np.float32(-0.5) if kind == "opposite" else per_word))
-    if kind in ("bias", "real"):
+    if kind == "bias":
         score = g("Add", score, g.constant(np.repeat(g.normal(words), 3)[:words]))
     g("ArgMax", score, axis=-1, keepdims=0, select_last_index=last, name="word")
     model = g.model({"x": [1, tokens, width]}, {"word": [1, tokens]})

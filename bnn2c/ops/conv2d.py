@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,6 @@ class Conv2d(Op):
 
         window = window_initializer(self.window, inputs[0].shape)
         return {"window": window, "depthwise": self.depthwise, "patch": self.gathers}
-
-    def of_channels(self, which: Array) -> Conv2d:
-        """The layer for these output channels; it has no groups."""
-        return replace(self, weights=self.weights[which])
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """One real multiply-accumulate per weight and output pixel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -133,11 +133,6 @@ class FixedConv2d(Op):
         if self.depthwise or self.signs:
             return 4 * outputs
         return 2 * 4 * (outputs + 1) + 2 * 2 * self.row
-
-    def of_channels(self, which: Array) -> FixedConv2d:
-        """The layer for these output channels; it has no groups."""
-        found = {name: getattr(self, name)[which] for name in ("weights", "bias", "multiplier", "shift")}
-        return replace(self, **found)
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """One multiply-accumulate per weight and output pixel; additions where weights are signs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,6 @@ class IntegerConv2d(Op):
     def two_valued(self) -> bool:
         """Every weight is +1 or -1."""
         return bool((np.abs(self.weights) == 1).all())
-
-    def of_channels(self, which: Array) -> IntegerConv2d:
-        """The layer for these output channels; it has no groups."""
-        return replace(self, weights=self.weights[which])
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """Counted as binary work: no multiplication is executed."""

@@ -16,17 +16,14 @@ from bnn2c.ir.window import Window
 from bnn2c.kernels.binary import choose
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.binary_conv2d import BinaryConv2d, random_layer
-from bnn2c.ops.conv2d import Conv2d
-from bnn2c.ops.fixed_conv2d import FixedConv2d
 from bnn2c.ops.fixed_map import FixedMap
-from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.map import Map
 from bnn2c.ops.sign_conv2d import SignConv2d
 
-Compared = BinaryConv2d | Conv2d | SignConv2d | IntegerConv2d | FixedConv2d
+Compared = BinaryConv2d | SignConv2d
 _ALIGNED = 8  # bytes, as the arena
 _LEAST_ROWS = 64
-_ROWS_PER_TAP = {Conv2d: 0, SignConv2d: 2, IntegerConv2d: 2}
+_ROWS_PER_TAP = {BinaryConv2d: 1, SignConv2d: 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,7 @@ class RankedConv2d(Op):
     def _wanted(self) -> int:
         """Channels of a block, at least: with them the work per block and input is little beside that of the sums."""
         per_channel = self.conv.weights.size // self.channels
-        return max(_LEAST_ROWS, per_channel * _ROWS_PER_TAP.get(type(self.conv), 1))
+        return max(_LEAST_ROWS, per_channel * _ROWS_PER_TAP[type(self.conv)])
 
     @property
     def rows(self) -> int:
@@ -77,12 +74,10 @@ class RankedConv2d(Op):
         sizes = [-(-self.channels // (count * unit)) * unit for count in counts]
         return min(sizes, key=lambda size: (-self.channels % size, size))
 
-    def fits(self, kind: TensorType) -> bool:
-        """Whether there are so many channels that blocks save memory, and all blocks store their weights alike."""
+    def fits(self) -> bool:
+        """Whether there are so many channels that blocks save memory."""
         thresholded = isinstance(self.conv, BinaryConv2d) and self.conv.thresholds is not None
-        if self.conv.groups != 1 or thresholded or self.channels < 2 * self._wanted:
-            return False
-        return len({part.two_valued for part in self.parts(kind) if isinstance(part, IntegerConv2d)}) <= 1
+        return self.conv.groups == 1 and not thresholded and self.channels >= 2 * self._wanted
 
     def parts(self, kind: TensorType) -> list[Compared]:
         """The convolution for each block of channels."""
@@ -191,7 +186,7 @@ def _worst(variant: str, storage: str) -> str:
 _rng = np.random.default_rng(0)
 _dense = Window((1, 1))
 _scaled = Map(apply("mul", Arg(0), const(_rng.standard_normal((1, 1, 150)).astype(np.float32))), (1, 3, 150))
-_real, _signs = _rng.standard_normal((150, 1, 1, 9)), _rng.integers(0, 2, (150, 1, 1, 9)).astype(np.uint8)
+_signs = _rng.integers(0, 2, (150, 1, 1, 9)).astype(np.uint8)
 _wide, _kind = random_layer((1, 1), (1, 3, 40), 150, _dense)
 _planes, _codes = random_layer((1, 2), (2, 1, 33), 170, _dense)
 _conv, _map_kind = random_layer((1, 1), (3, 4, 5), 130, Window((3, 3), pads=(1, 1, 1, 1)))
@@ -200,8 +195,5 @@ RankedConv2d.CASES = (
     (RankedConv2d(_wide, None, ArgMax(last=True)), _kind),
     (RankedConv2d(_planes, None, ArgMax(smallest=True)), _codes),
     (RankedConv2d(_conv, None, ArgMax(last=True, smallest=True)), _map_kind),
-    (RankedConv2d(Conv2d(_real, _dense), _scaled, ArgMax(smallest=True)), (TensorType((1, 3, 9)),)),
-    (RankedConv2d(Conv2d(_real, _dense), None, ArgMax(True, True)), (TensorType((1, 3, 9)),)),
     (RankedConv2d(SignConv2d(_signs, np.ones(150), _dense), None, ArgMax(last=True)), (TensorType((2, 2, 9)),)),
-    (RankedConv2d(IntegerConv2d(_signs * 2 - 1.0, _dense), None, ArgMax()), (TensorType((2, 2, 9), "i8"),)),
 )

@@ -2,9 +2,9 @@
 
 `arg_max(conv(x))` and `arg_max(map(conv(x)))`, where nothing else reads the sums or the map, become one operation: the
 same sums, the same comparison (equal values included), but memory does not grow with the number of channels, which may
-be the words of a language. Sums of one binary plane are compared where they are counted (`ops/best_channel.py`), all
-others in blocks of channels (`ops/ranked_conv2d.py`), where there are enough of them. It runs after the kernels are
-chosen, which do not depend on it.
+be the words of a language. Sums of one binary plane are compared where they are counted (`ops/best_channel.py`), scaled
+ones and sums of signed real numbers in blocks of channels (`ops/ranked_conv2d.py`), where there are enough of them. It
+runs after the kernels are chosen, which do not depend on it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,13 @@ from bnn2c.kernels.best_rows import runs
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.best_channel import BestChannel
 from bnn2c.ops.binary_conv2d import BinaryConv2d
-from bnn2c.ops.conv2d import Conv2d
-from bnn2c.ops.fixed_conv2d import FixedConv2d
 from bnn2c.ops.fixed_map import FixedMap
-from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.map import Map
 from bnn2c.ops.ranked_conv2d import RankedConv2d
 from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.passes.cleanup import drop_dead
 
-_CONVOLUTIONS = (BinaryConv2d, Conv2d, SignConv2d, IntegerConv2d, FixedConv2d)
+_CONVOLUTIONS = (BinaryConv2d, SignConv2d)
 
 
 def fuse_arg_max(graph: Graph) -> Graph:
@@ -68,7 +65,7 @@ def _joined(conv: Node, between: Op | None, pick: Op, graph: Graph) -> Op | None
     ranked = RankedConv2d(conv.op, between, pick)
     if isinstance(conv.op, SignConv2d) and not isinstance(between, FixedMap):
         ranked = _scaled_late(conv.op, between, pick, ranked.conv.infer([kind]))
-    return ranked if ranked.fits(kind) else None
+    return ranked if ranked.fits() else None
 
 
 def _scaled_late(conv: SignConv2d, between: Map | None, pick: ArgMax, sums: TensorType) -> RankedConv2d:
