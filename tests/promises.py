@@ -67,7 +67,7 @@ int main(void) {{
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
     flags = ["-std=c99", "-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     subprocess.run(["gcc", *flags, *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=600)
-    done = subprocess.run([str(folder / "run")], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([str(folder / "run")], capture_output=True, text=True, timeout=300, check=False)
     return [] if done.returncode == 0 else [next((x for x in done.stderr.splitlines() if "ERROR" in x), "it crashed")]
 
 
