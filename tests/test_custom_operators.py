@@ -263,3 +263,13 @@ def test_one_bit_in_opsets_without_where(opset: int) -> None:
     found = compiled(n.model(y, shape=[1, 5]))
     values = real(-1, -0.25, 0, 0.25, 4).reshape(1, 5)
     np.testing.assert_array_equal(outputs(found.final, [values])[0].ravel(), [-0.5, -0.5, 0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("opset", [7, 8])
+def test_quantisers_run_in_onnxruntime_in_opsets_without_broadcasts_of_min(opset: int) -> None:
+    n = Net(opset=opset)
+    y = n.add("Quant", n.input([1, 6]), np.float32(0.5), np.float32(0), np.float32(3), domain=GENERAL, signed=1)
+    values = real(-9, -0.5, 0, 0.5, 1.5, 4).reshape(1, 6)
+    np.testing.assert_array_equal(
+        ort_session(n.model(y, shape=[1, 6]))([values])[0].ravel(), [-2, -0.5, 0, 0.5, 1.5, 1.5]
+    )
