@@ -266,10 +266,14 @@ def test_one_bit_in_opsets_without_where(opset: int) -> None:
 
 
 @pytest.mark.parametrize("opset", [7, 8])
-def test_quantisers_run_in_onnxruntime_in_opsets_without_broadcasts_of_min(opset: int) -> None:
+@pytest.mark.parametrize(("mode", "half"), [("ROUND", 0.0), ("HALF_UP", 0.5), ("DOWN", 0.0)])
+def test_quantisers_run_in_onnxruntime_in_opsets_without_sign(mode: str, half: float, opset: int) -> None:
+    """Min and Max do not broadcast before opset 8, Sign and Where come with opset 9."""
     n = Net(opset=opset)
-    y = n.add("Quant", n.input([1, 6]), np.float32(0.5), np.float32(0), np.float32(3), domain=GENERAL, signed=1)
-    values = real(-9, -0.5, 0, 0.5, 1.5, 4).reshape(1, 6)
-    np.testing.assert_array_equal(
-        ort_session(n.model(y, shape=[1, 6]))([values])[0].ravel(), [-2, -0.5, 0, 0.5, 1.5, 1.5]
-    )
+    operands = (np.float32(0.5), np.float32(0), np.float32(3))
+    y = n.add("Quant", n.input([1, 6]), *operands, domain=GENERAL, signed=1, rounding_mode=mode)
+    model = n.model(y, shape=[1, 6])
+    values = real(-9, -0.25, 0, 0.25, 1.5, 4).reshape(1, 6)
+    wanted = [-2, -half, 0, half, 1.5, 1.5]
+    np.testing.assert_array_equal(ort_session(model)([values])[0].ravel(), wanted)
+    np.testing.assert_array_equal(outputs(compiled(model).final, [values])[0].ravel(), wanted)

@@ -108,4 +108,5 @@ class Rewriter:
         shift, op = MAGNITUDE_ROUNDING[mode]
         size = self.add("Abs", x)
         shifted = self.add("Add", size, self.const(shift)) if shift else size
-        return self.add("Mul", self.add("Sign", x), self.add(op, shifted))
+        sign = self.add("Sign", x) if self.opset >= 9 else self.side(x, self.const(0.0))  # of 0 the other factor is 0
+        return self.add("Mul", sign, self.add(op, shifted))
