@@ -17,12 +17,16 @@ def function_of(call: Call) -> onnx.FunctionProto:
     """The body of an operator in `EXPANDED`, for the operands, attributes and opset of this call.
 
     Raises:
-        CompileError: Attention on bfloat16, whose function rounds every result; reals are float32 here.
-        ValueError: the opset has no such operator, or no body for these operands.
+        CompileError: the opset has no such operator; Attention on bfloat16, whose function rounds every result; reals
+            are float32 here.
+        ValueError: no body for these operands.
     """
     if call.op == "Attention" and any(x is not None and x.dtype.name == "bfloat16" for x in call.operands):
         raise call.refuse("BNN006", "Attention that rounds every result to bfloat16 is not supported")
-    schema: Any = onnx.defs.get_schema(call.op, call.opset, "")
+    try:
+        schema: Any = onnx.defs.get_schema(call.op, call.opset, "")
+    except onnx.defs.SchemaError as error:
+        raise call.refuse("BNN003", f"opset {call.opset} has no operator {call.op}") from error
     body = onnx.FunctionProto()
     if schema.has_function:
         body.CopyFrom(schema.function_body)

@@ -19,7 +19,6 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.options import Options
 
-MAX_RANK = 32
 STORAGE = {"float32": "f32", "uint8": "u8", "int8": "i8", "int32": "i32", "bool": "u8"}
 
 
@@ -87,8 +86,6 @@ def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
                 "BNN007", f"axis {axis} of input {info.name} is '{label}'", node=info.name, hint=hint
             )
         dims.append(max(size, 1))
-    if len(dims) > MAX_RANK:
-        raise CompileError.single("BNN006", f"input {info.name} has {len(dims)} axes; {MAX_RANK} are supported")
     return tuple(dims)
 
 

@@ -18,6 +18,7 @@ from bnn2c.importer.tensors import Array
 from bnn2c.options import Options
 
 INDEX_BYTES = 16
+MAX_RANK = 32
 
 
 class Limits:
@@ -39,9 +40,11 @@ class Limits:
         """Account for a tensor.
 
         Raises:
-            CompileError: BNN009 when it is too large, or all tensors together are.
+            CompileError: BNN009 when it is too large, or all tensors together are; BNN006 when it has too many axes.
             ValueError: when a size is negative.
         """
+        if len(shape) > MAX_RANK:
+            raise CompileError.single("BNN006", f"{what} has {len(shape)} axes; {MAX_RANK} are supported")
         if min(shape, default=0) < 0:
             raise ValueError(f"{what} has a negative size: {list(shape)}")
         size = prod(int(n) for n in shape)

@@ -61,7 +61,7 @@ class Levels:
         """
         gaps = -np.diff(self.values, axis=1)
         spacing = float(gaps.mean())
-        if spacing <= 0 or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
+        if not 0 < spacing < np.inf or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
             return None
         for step in (1, 2):
             tops = nearly_whole(self.values[:, 0] * step / spacing)

@@ -234,3 +234,39 @@ def test_hostile_names_become_valid_distinct_c(tmp_path: Path) -> None:
     library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=["-Wall", "-Wextra", "-Werror"])
     for given, got in zip(inputs, library.run(inputs), strict=True):
         np.testing.assert_array_equal(got, np.sign(given))
+
+
+def test_an_operator_that_the_opset_does_not_have() -> None:
+    inputs = {name: [1, 2, 3, 4] for name in "qkv"}
+    ports = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()]]
+    ports.append([helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 3, 4])])
+    graph = helper.make_graph([helper.make_node("Attention", list("qkv"), ["y"])], "old", *ports)
+    _refused(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8), "BNN003")
+
+
+def test_more_axes_than_anybody_needs() -> None:
+    """Each axis more made every step slower, up to 14 s."""
+    axes = numpy_helper.from_array(np.arange(40), "axes")
+    ports = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, None)] for name in "xy"]
+    ports[0][0].type.tensor_type.shape.dim.add().dim_value = 6
+    nodes = [helper.make_node("Unsqueeze", ["x", "axes"], ["u"]), helper.make_node("Sign", ["u"], ["y"])]
+    graph = helper.make_graph(nodes, "deep", *ports, [axes])
+    _refused(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "BNN006")
+
+
+def test_infinite_levels_are_no_whole_numbers() -> None:
+    """Products of two activations that are 1 or infinity."""
+    data = {"zero": 0.0, "one": 1.0, "much": np.inf}
+    nodes = [
+        helper.make_node("GreaterOrEqual", ["x", "zero"], ["c"]),
+        helper.make_node("Where", ["c", "much", "one"], ["a"]),
+    ]
+    nodes.append(helper.make_node("MatMul", ["a", "a"], ["y"]))
+    ports = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 4])] for name in "xy"]
+    stored = [numpy_helper.from_array(np.float32(value), name) for name, value in data.items()]
+    graph = helper.make_graph(nodes, "infinite", *ports, stored)
+    compiled = compile_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    x = np.random.default_rng(1).normal(size=(1, 4, 4)).astype(np.float32)
+    a = np.where(x >= 0, np.inf, 1)
+    np.testing.assert_array_equal(compiled.reference([x])[0], a @ a)
+    np.testing.assert_array_equal(compiled.reference([-np.ones_like(x)])[0], np.full_like(x, 4))
