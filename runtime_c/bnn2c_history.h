@@ -54,7 +54,7 @@ BNN2C_HISTORY(bits, uint32_t, 1) /* frames of few words */
 /* How many of the bits of word `word` lie below bit `bits` of a row. */
 BNN2C_INLINE uint32_t bnn2c_bits_below(uint32_t bits, uint32_t word) {
   const uint32_t from = 32u * word;
-  return (bits <= from) ? 0u : (((bits - from) < 32u) ? ((1u << ((bits - from) & 31u)) - 1u) : 0xFFFFFFFFu);
+  return (bits <= from) ? 0u : (((bits - from) < 32u) ? ~(0xFFFFFFFFu << ((bits - from) & 31u)) : 0xFFFFFFFFu);
 }
 
 /* The same for layout "planes" (bnn2c_planes.h): a row is a channel's plane, `run` the pixels of a frame, all in bits. */
