@@ -204,7 +204,10 @@ def deeper(model: onnx.ModelProto, rng: random.Random) -> None:
     inner = onnx.NodeProto.FromString(model.graph.node[place].SerializeToString())
     for level in range(rng.choice((1, 3, 10, 20))):
         outs = [helper.make_tensor_value_info(name, 1, None) for name in inner.output if name]
-        graph = helper.make_graph([inner], f"level{level}", [], outs)
+        try:
+            graph = helper.make_graph([inner], f"level{level}", [], outs)
+        except DecodeError:  # deeper than protobuf reads
+            break
         inner = helper.make_node(
             "If",
             ["deep"],
