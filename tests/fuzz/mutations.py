@@ -197,26 +197,25 @@ def hostile_name(model: onnx.ModelProto, rng: random.Random) -> None:
 
 
 def deeper(model: onnx.ModelProto, rng: random.Random) -> None:
-    """A node wrapped into nested `If` subgraphs."""
+    """A node wrapped into nested `If` subgraphs, but no deeper than protobuf reads."""
     if not model.graph.node:
         return
     place = rng.randrange(len(model.graph.node))
-    inner = onnx.NodeProto.FromString(model.graph.node[place].SerializeToString())
-    for level in range(rng.choice((1, 3, 10, 20))):
-        outs = [helper.make_tensor_value_info(name, 1, None) for name in inner.output if name]
-        try:
-            graph = helper.make_graph([inner], f"level{level}", [], outs)
-        except DecodeError:  # deeper than protobuf reads
-            break
-        inner = helper.make_node(
-            "If",
-            ["deep"],
-            list(inner.output),
-            then_branch=graph,
-            else_branch=graph if level < 3 else helper.make_graph([], "e", [], []),
-        )
-    model.graph.node[place].CopyFrom(inner)
+    inner = model.graph.node[place]
+    try:
+        for level in range(rng.choice((1, 3, 10, 20))):
+            inner = _wrapped(inner, level)
+        model.graph.node[place].CopyFrom(inner)
+    except DecodeError:
+        return
     model.graph.initializer.append(helper.make_tensor("deep", onnx.TensorProto.BOOL, [], [True]))
+
+
+def _wrapped(node: onnx.NodeProto, level: int) -> onnx.NodeProto:
+    outs = [helper.make_tensor_value_info(name, 1, None) for name in node.output if name]
+    graph = helper.make_graph([node], f"level{level}", [], outs)
+    other = graph if level < 3 else helper.make_graph([], "e", [], [])
+    return helper.make_node("If", ["deep"], list(node.output), then_branch=graph, else_branch=other)
 
 
 FIELDS: Sequence[Mutation] = (
