@@ -15,8 +15,8 @@ from bnn2c.advice import advice
 from bnn2c.emit import emit
 from bnn2c.emit.files import runtime_files
 from bnn2c.emit.manifest import facts_of, manifest_of, report_of
-from bnn2c.emit.states import state_facts
-from bnn2c.emit.stream import stream_facts
+from bnn2c.emit.states import state_context, state_facts
+from bnn2c.emit.stream import stream_context, stream_facts
 from bnn2c.errors import Diagnostic
 from bnn2c.fitting import first_that_fits
 from bnn2c.fixed_point import number_formats
@@ -30,7 +30,7 @@ from bnn2c.ir.op import Array
 from bnn2c.ir.text import to_text
 from bnn2c.lowering import lower
 from bnn2c.lowering.state import State
-from bnn2c.memory import plan_memory, with_counter
+from bnn2c.memory import Plan, plan_memory, with_counter
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import kernel_choices
 from bnn2c.passes.fold_padding import fold_padding
@@ -162,23 +162,29 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     window = source.graph if stream else graph
     plan = plan_memory(graph, source.states)
     plan = with_counter(plan) if stream and stream.step > 1 else plan
+    step = _step_of(source, graph, plan)
     facts = facts_of(graph, prefix, digest, target, options)
-    files, layers, pool = emit(graph, plan, prefix, facts, stream, source.states)
+    files, layers, pool = emit(graph, plan, prefix, facts, stream, step)
     if options.integrity:
         files |= check_files(pool, prefix)
     if options.nms:
         files |= runtime_files(["bnn2c_nms.h"])
     named = replace(graph, inputs=window.inputs, outputs=window.outputs)
-    manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files)
-    if stream is not None:
-        manifest |= stream_facts(stream, graph, plan, manifest["stack_bytes"])
-    if source.states:
-        manifest |= state_facts(graph, plan, source.states, manifest["stack_bytes"])
+    manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files, step)
+    if step is not None:
+        manifest |= stream_facts(stream, step, plan) if stream else state_facts(step, plan)
     if source.fixed_point:
         manifest["fixed_point"] = source.fixed_point
     warnings = [*source.state.warnings, *advice(graph, target)]
     report = report_of(graph, layers, plan, source.state, target, warnings)
     return Compiled(files, manifest, report, source.imported, window, options)
+
+
+def _step_of(source: Lowered, graph: Graph, plan: Plan) -> dict[str, Any] | None:
+    """What there is to say about a step, of a network that runs step by step."""
+    if source.stream is not None:
+        return stream_context(source.stream, graph, plan)
+    return state_context(graph, plan, source.states) if source.states else None
 
 
 class Dump:

@@ -35,13 +35,12 @@ def state_pairs(graph: Graph, given: Sequence[tuple[str, str]]) -> tuple[StatePa
     problems: list[Diagnostic] = []
     pairs: list[StatePair] = []
     for source, target in given:
-        numbers = [_number(graph.inputs, "input", source), _number(graph.outputs, "output", target)]
-        problem = _problem(graph, f"{source}={target}", numbers, pairs)
-        if problem:
-            problems.append(Diagnostic("BNN033", problem, hint=_HINT))
+        found = _pair(graph, source, target, pairs)
+        if isinstance(found, StatePair):
+            pairs.append(found)
         else:
-            pairs.append(StatePair(*(n for n in numbers if n is not None)))
-    if not problems and given and min(len(graph.inputs), len(graph.outputs)) == len(given):
+            problems.append(Diagnostic("BNN033", f"--state {source}={target}: {found}", hint=_HINT))
+    if not problems and pairs and min(len(graph.inputs), len(graph.outputs)) == len(pairs):
         problems.append(Diagnostic("BNN033", "no input or no output would be left beside the state"))
     if problems:
         raise CompileError(problems)
@@ -55,16 +54,16 @@ def _number(ports: Sequence[Port], fallback: str, name: str) -> int | None:
     return next((k for k, names in enumerate(known) if name in names), None)
 
 
-def _problem(graph: Graph, text: str, numbers: Sequence[int | None], pairs: Sequence[StatePair]) -> str | None:
-    """Why a pair cannot be a state, if it cannot."""
-    first, second = numbers
+def _pair(graph: Graph, source: str, target: str, pairs: Sequence[StatePair]) -> StatePair | str:
+    """The pair, or why it cannot be a state beside those that are known."""
+    first, second = _number(graph.inputs, "input", source), _number(graph.outputs, "output", target)
     if first is None or second is None:
         ports, what = (graph.inputs, "input") if first is None else (graph.outputs, "output")
-        return f"--state {text}: there is no such {what}; there are {', '.join(port.name for port in ports)}"
+        return f"there is no such {what}; there are {', '.join(port.name for port in ports)}"
     if any(first == pair.input or second == pair.output for pair in pairs):
-        return f"--state {text}: that input or output is part of another state"
+        return "that input or output is part of another state"
     taken, made = graph.inputs[first], graph.outputs[second]
     if (taken.shape, taken.dtype, taken.scale) != (made.shape, made.dtype, made.scale):
         kinds = " and ".join(f"{port.name} is {port.dtype} {list(port.shape)}" for port in (taken, made))
-        return f"--state {text}: {kinds}; both have to be alike"
-    return None
+        return f"{kinds}; both have to be alike"
+    return StatePair(first, second)

@@ -136,10 +136,10 @@ BNN2C_INTEGER_CONV2D_SUMS(add_bits, 1u, 0)
 BNN2C_INTEGER_CONV2D_SUMS(first_ternary, 2u, 1)
 BNN2C_INTEGER_CONV2D_SUMS(add_ternary, 2u, 0)
 
-#define BNN2C_INTEGER_CONV2D_PIXEL(kind, planes)                                                                     \
+#define BNN2C_INTEGER_CONV2D_PIXEL(name, kind, planes)                                                               \
   /* The sums of one pixel: `planes` bits per weight. The patch is padded with zeros to a multiple of 16. */         \
-  BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_##kind##_sums(const bnn2c_integer_conv2d_t *p, const int16_t *patch,  \
-                                                             int32_t *out) {                                         \
+  BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_##name(const bnn2c_integer_conv2d_t *p, const int16_t *patch,         \
+                                                      int32_t *out) {                                                \
     const uint32_t *weights = (const uint32_t *)p->weights;                                                          \
     const uint32_t words = (p->run + 31u) / 32u;                                                                     \
     const uint32_t outputs = (uint32_t)p->out_c / p->groups;                                                         \
@@ -154,12 +154,8 @@ BNN2C_INTEGER_CONV2D_SUMS(add_ternary, 2u, 0)
       out += outputs;                                                                                                \
     }                                                                                                                \
   }
-BNN2C_INTEGER_CONV2D_PIXEL(bits, 1u)
-BNN2C_INTEGER_CONV2D_PIXEL(ternary, 2u)
-
-BNN2C_INLINE void bnn2c_integer_conv2d_pixel_bits(const bnn2c_integer_conv2d_t *p, const int16_t *patch, int32_t *out) {
-  bnn2c_integer_conv2d_pixel_bits_sums(p, patch, out);
-}
+BNN2C_INTEGER_CONV2D_PIXEL(bits, bits, 1u)
+BNN2C_INTEGER_CONV2D_PIXEL(ternary_sums, ternary, 2u)
 
 /* Weights -1, 0, 1 are half the sum of two signs, so the sum is even. */
 BNN2C_KERNEL void bnn2c_integer_conv2d_pixel_ternary(const bnn2c_integer_conv2d_t *p, const int16_t *patch,

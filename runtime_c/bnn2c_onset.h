@@ -39,20 +39,4 @@ BNN2C_KERNEL void bnn2c_frame_classes_at_end(const uint8_t *ending, int32_t last
   }
 }
 
-/* Copies the parameters of a layer, in which the classes of this step are then set. */
-#if defined(__GNUC__)
-typedef uintptr_t bnn2c_any_word __attribute__((may_alias));
-#elif defined(__FRAMAC__) /* which follows pointers that are copied whole */
-typedef uintptr_t bnn2c_any_word;
-#else
-typedef unsigned char bnn2c_any_word;
-#endif
-
-BNN2C_KERNEL void bnn2c_copy_parameters(const void *from, size_t bytes, void *to) {
-  for (size_t i = 0u; i < bytes / sizeof(bnn2c_any_word); i++) {
-    ((bnn2c_any_word *)to)[i] = ((const bnn2c_any_word *)from)[i];
-    BNN2C_KEEP(i);
-  }
-}
-
 #endif

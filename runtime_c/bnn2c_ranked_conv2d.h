@@ -8,6 +8,7 @@
 #define BNN2C_RANKED_CONV2D_H
 
 #include "bnn2c_arg_max.h"
+#include "bnn2c_parameters.h"
 
 /* kept: type of the best value, which starts as `worst`; take: suffix of bnn2c_take_. */
 #define BNN2C_RANKED(name, params, in_type, sum_type, kept, worst, take, height, width, channels, rows, sums_at, more)  \
@@ -32,10 +33,7 @@
     kept *const best = (kept *)(void *)scratch;                                                                       \
     sum_type *const sums = (sum_type *)(void *)&scratch[sums_at];                                                     \
     params part;                                                                                                      \
-    for (size_t i = 0u; i < sizeof(part); i++) {                                                                      \
-      ((unsigned char *)&part)[i] = ((const unsigned char *)&name##_part)[i];                                         \
-      BNN2C_KEEP(i); /* no call of memcpy */                                                                          \
-    }                                                                                                                 \
+    bnn2c_copy_parameters(&name##_part, sizeof(part), &part);                                                         \
     for (uint32_t i = 0u; i < (height) * (width); i++) {                                                              \
       best[i] = (worst);                                                                                              \
       out[i] = 0;                                                                                                     \

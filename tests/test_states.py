@@ -105,8 +105,8 @@ def test_the_function_with_states_as_arrays_is_still_there(tmp_path: Path) -> No
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
 
 
-def test_a_decode_loop_keeps_its_caches_and_its_last_word(tmp_path: Path) -> None:
-    """Caches of keys and values, and the token itself: what the decoder wrote is what it reads next."""
+def test_a_decode_loop_keeps_its_caches(tmp_path: Path) -> None:
+    """What the decoder wrote into its caches of keys and values is what it reads next."""
     model = sequence_models.Decoder().step()
     pairs = (("keys", "next_keys"), ("values", "next_values"))
     compiled = compile_model(model, Options(name="net", states=pairs))

@@ -49,7 +49,7 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | N
     """
     options = compiled.options
     target = load_target(options.target)
-    schedule = Schedule.of(compiled.manifest["stream"]) if options.stream is not None else None
+    schedule = None if options.stream is None else Schedule.of(options.stream, compiled.manifest["stream"])
     flag = opt or OPTIMIZE_FLAGS[options.optimize]
     run = _run(compiled, target, schedule, flag, compiler)
     if not run.guards_intact:
@@ -64,10 +64,8 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | N
 
 def _run(compiled: Compiled, target: Target, schedule: Schedule | None, flag: str, compiler: str | None) -> TargetRun:
     """The network on its random samples, or a stream of each."""
-    samples = random_vectors(_SAMPLES, compiled.imported, compiled.options).inputs
-    steps = 0
-    if schedule is not None and compiled.options.stream is not None:
-        samples, steps = schedule.samples(samples, compiled.options.stream), schedule.steps
+    windows = random_vectors(_SAMPLES, compiled.imported, compiled.options).inputs
+    samples, steps = (schedule.samples(windows), schedule.steps) if schedule else (windows, 0)
     with tempfile.TemporaryDirectory(prefix="bnn2c-bench-") as folder:
         work = Path(folder)
         files, facts = compiled.files, compiled.manifest

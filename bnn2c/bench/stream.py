@@ -19,34 +19,36 @@ class Schedule:
     """The steps of a stream that are counted.
 
     Attributes:
+        axis: of the inputs that is time.
         window: frames of the window.
         frames: frames of a step.
         filling: steps until the first result, and at least those of the window.
         steady: steps after these, a whole number of periods of results, and at least those of the window.
     """
 
+    axis: int
     window: int
     frames: int
     filling: int
     steady: int
 
     @classmethod
-    def of(cls, stream: Mapping[str, Any]) -> Schedule:
+    def of(cls, axis: int, stream: Mapping[str, Any]) -> Schedule:
         """The schedule for the manifest's part on the stream."""
         window, frames = stream["window_frames"], stream["step_frames"]
         period = -(-stream["result_every"] // frames)
         filling = -(-max(window, stream["first_result_after"]) // frames)
-        return cls(window, frames, filling, -(-window // frames // period) * period)
+        return cls(axis, window, frames, filling, -(-window // frames // period) * period)
 
     @property
     def steps(self) -> int:
         """Steps of one stream."""
         return self.filling + self.steady
 
-    def samples(self, windows: Sequence[Sequence[object]], axis: int) -> list[list[Array]]:
+    def samples(self, windows: Sequence[Sequence[object]]) -> list[list[Array]]:
         """Inputs of the steps of one stream for each window, which begins again at its end."""
         times = np.arange(self.steps * self.frames).reshape(self.steps, self.frames) % self.window
-        return [[np.take(np.asarray(x), place, axis) for x in inputs] for inputs in windows for place in times]
+        return [[np.take(np.asarray(x), place, self.axis) for x in inputs] for inputs in windows for place in times]
 
     def summary(self, run: TargetRun) -> TargetRun:
         """A run of two streams with the counts of the steps after filling: the longest step, and of each layer."""

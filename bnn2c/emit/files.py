@@ -16,12 +16,9 @@ from bnn2c.data import data_folder
 from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.layers import Layer, make_layers
 from bnn2c.emit.ports import ports_table, step_bytes
-from bnn2c.emit.states import state_context
-from bnn2c.emit.stream import stream_context
 from bnn2c.expr.c_code import c_float
 from bnn2c.ir import Graph
 from bnn2c.memory import Plan
-from bnn2c.states import StatePair
 from bnn2c.streaming import Stream
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(bnn2c[\w.]*)"', re.M)
@@ -56,7 +53,7 @@ def emit(
     prefix: str,
     facts: Mapping[str, Any],
     stream: Stream | None = None,
-    states: Sequence[StatePair] = (),
+    step: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, str], list[Layer], ArrayPool]:
     """All C files of a model.
 
@@ -66,18 +63,15 @@ def emit(
         prefix: C prefix.
         facts: text facts for the header: model hash, target, version.
         stream: how the window's tensors consist of frames when the graph takes one frame.
-        states: outputs that the next call takes as inputs.
+        step: what `stream_context` or `state_context` says of a step, if the network runs step by step.
 
     Returns:
         files by name, the layers, and the constants.
     """
     pool = ArrayPool()
     layers, declared = _shared_declarations(make_layers(graph, plan, prefix, pool))
-    framed = stream_context(stream, graph, plan) if stream else None
-    kept = state_context(graph, plan, states) if states else None
-    ports = framed or kept
     special = any(a.special for a in pool.arrays)
-    needed = [name for name, used in (("bnn2c_history.h", ports), ("bnn2c_map.h", special)) if used]
+    needed = [name for name, used in (("bnn2c_history.h", step), ("bnn2c_map.h", special)) if used]
     headers = {*needed, *(h for layer in layers for h in layer.headers)}
     context = {
         "prefix": prefix,
@@ -89,10 +83,11 @@ def emit(
         "inputs": ports_table(stream.window_inputs if stream else graph.inputs, "input"),
         "outputs": ports_table(stream.window_outputs if stream else graph.outputs, "output"),
         "arena_bytes": plan.size,
-        "stack_bytes": stack_bytes(layers) + (step_bytes(ports) if ports else 0),
+        "stack_bytes": stack_bytes(layers, step),
         "declared": declared,
-        "stream": framed,
-        "kept": kept,
+        "step": step,
+        "stream": step if stream else None,
+        "kept": None if stream else step,
         "called": [render_macro(layer, "call").strip() for layer in layers],
         **facts,
     }
@@ -103,9 +98,10 @@ def emit(
     return files | runtime_files(sorted(headers)), layers, pool
 
 
-def stack_bytes(layers: Sequence[Layer]) -> int:
-    """Bound of the stack of `<name>_run`: its own frame and the deepest kernel."""
-    return OWN_STACK_BYTES + max((layer.op.stack_bytes([i.type for i in layer.inputs]) for layer in layers), default=0)
+def stack_bytes(layers: Sequence[Layer], step: Mapping[str, Any] | None) -> int:
+    """Bound of the stack of `<name>_run`: its own frame, the deepest kernel, inputs and outputs of a step."""
+    deepest = max((layer.op.stack_bytes([i.type for i in layer.inputs]) for layer in layers), default=0)
+    return OWN_STACK_BYTES + deepest + (step_bytes(step) if step else 0)
 
 
 def _shared_declarations(layers: list[Layer]) -> tuple[list[Layer], list[str]]:

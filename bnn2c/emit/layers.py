@@ -69,7 +69,7 @@ class Layer:
         params = op.params(types)
         ident = f"{self.id}_{name}"
         made = replace(self, op=op, id=ident, inputs=tuple(inputs), output=output, const=const, params=params)
-        return made if scratch is None else replace(made, scratch=scratch)
+        return replace(made, scratch=scratch or self.scratch)
 
     def named(self, ident: str) -> Layer:
         """The same with parameters of another name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ def manifest_of(
     layers: list[Layer],
     pool: ArrayPool,
     files: dict[str, str],
+    step: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest; see docs/output-format.md."""
     return {
@@ -69,7 +70,7 @@ def manifest_of(
         ],
         "arena_bytes": plan.size,
         "arena_align": ALIGNMENT,
-        "stack_bytes": stack_bytes(layers),
+        "stack_bytes": stack_bytes(layers, step),
         "weights_bytes": pool.nbytes,
         "layers": [_layer(layer) for layer in layers],
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},

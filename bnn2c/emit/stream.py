@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from bnn2c.emit.ports import ports_table, step_bytes, step_ports
+from bnn2c.emit.ports import ports_table, step_ports
 from bnn2c.ir import Graph, Node
 from bnn2c.memory import Plan
 from bnn2c.ops.frame_classes import FrameClasses
@@ -80,15 +81,11 @@ def _counter(node: Node) -> list[tuple[int, int]]:
     return [(node.op.layout[2], 1)] if isinstance(node.op, Loop) and node.op.streamed else []
 
 
-def stream_facts(stream: Stream, graph: Graph, plan: Plan, stack: int) -> dict[str, Any]:
-    """The manifest's part on the stream: frames of the window, bytes of state, shapes of one step.
-
-    `stack`: bytes of a step; `<name>_run` keeps a frame and a result on top of that.
-    """
-    context = stream_context(stream, graph, plan)
+def stream_facts(stream: Stream, context: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """The manifest's part on the stream: frames of the window, bytes of state, shapes of one step."""
     shapes = {key: step_ports(context[key]) for key in ("inputs", "outputs")}
     sizes = {"state_bytes": plan.size, "window_frames": context["frames"]}
     timing = stream.timing
     steps = {"step_frames": stream.step, "step_results": context["results"], "flush_steps": context["flush"]}
     times = {"first_result_after": -(-timing.first // stream.step) * stream.step, "result_every": timing.period}
-    return {"stack_bytes": stack + step_bytes(context), "stream": sizes | times | steps | shapes}
+    return {"stream": sizes | times | steps | shapes}

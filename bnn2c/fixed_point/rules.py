@@ -16,7 +16,7 @@ from bnn2c.fixed_point.lookup import as_lookup
 from bnn2c.fixed_point.rewrite import Rewriter
 from bnn2c.fixed_point.sums import SMALL_ERROR
 from bnn2c.fixed_point.weights import IntegerWeights, integer_weights, rescaling, sign_weights
-from bnn2c.ir import Node
+from bnn2c.ir import Node, origins
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.average_pool import AveragePool
 from bnn2c.ops.concat import Concat
@@ -99,7 +99,7 @@ def _convolution(work: Rewriter, node: Node, source: Node, clamp: Clamped) -> No
         weights.values, weights.bias, scaled.lift, scaled.multiplier, scaled.shift, op.window, op.groups,
         _padding(op, work.types[name].shape[2], given), out.storage, int(low), int(high), isinstance(op, SignConv2d),
     )  # fmt: skip
-    merged = replace(node, origin=tuple(dict.fromkeys(source.origin + node.origin)), why=source.why + node.why)
+    merged = replace(node, origin=origins((source, node)), why=source.why + node.why)
     work.emit(node.output, fixed, (name,), merged)
 
 

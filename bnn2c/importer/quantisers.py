@@ -44,9 +44,7 @@ def _clipped(r: Rewriter, x: str, bits: float) -> str:
     signed, narrow = bool(r.attrs.get("signed", 1)), bool(r.attrs.get("narrow", 0))
     low = -(2.0 ** (bits - 1)) + narrow if signed else 0.0
     high = 2.0 ** (bits - 1) - 1 if signed else 2.0**bits - 1 - narrow
-    if r.opset < 8:  # Min and Max take operands of one shape there
-        return r.add("Clip", x, min=low, max=high)
-    return r.add("Max", r.add("Min", x, r.const(high)), r.const(low))
+    return r.clip(x, low, high)
 
 
 def trunc(r: Rewriter) -> None:

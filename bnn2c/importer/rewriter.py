@@ -59,6 +59,16 @@ class Rewriter:
         code = self.add("Cast", above, to=onnx.TensorProto.FLOAT)
         return self.add("Sub", self.add("Mul", code, self.const(2.0)), self.const(1.0))
 
+    def sign_beside_zero(self, x: str) -> str:
+        """The sign of what is not 0; opsets 7 and 8 lack Sign."""
+        return self.add("Sign", x) if self.opset >= 9 else self.side(x, self.const(0.0))
+
+    def clip(self, x: str, low: float, high: float) -> str:
+        """Between two numbers; in opset 7 Min and Max take operands of one shape."""
+        if self.opset < 8:
+            return self.add("Clip", x, min=low, max=high)
+        return self.add("Max", self.add("Min", x, self.const(high)), self.const(low))
+
     def real(self, position: int) -> str:
         """An operand as float32; some exporters store scales as integers or doubles."""
         name = str(self.node.input[position])
@@ -108,5 +118,4 @@ class Rewriter:
         shift, op = MAGNITUDE_ROUNDING[mode]
         size = self.add("Abs", x)
         shifted = self.add("Add", size, self.const(shift)) if shift else size
-        sign = self.add("Sign", x) if self.opset >= 9 else self.side(x, self.const(0.0))  # of 0 the other factor is 0
-        return self.add("Mul", sign, self.add(op, shifted))
+        return self.add("Mul", self.sign_beside_zero(x), self.add(op, shifted))

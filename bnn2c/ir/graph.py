@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,6 +71,11 @@ class Graph:
     def input_types(self, node: Node) -> list[TensorType]:
         """Types of a node's inputs."""
         return [self.types[name] for name in node.inputs]
+
+
+def origins(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The ONNX nodes that some nodes compute together, each once."""
+    return tuple(dict.fromkeys(name for node in nodes for name in node.origin))
 
 
 def execute(graph: Graph, feeds: Sequence[Array], keep: bool = False) -> dict[str, Array]:

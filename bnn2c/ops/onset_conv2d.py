@@ -39,7 +39,7 @@ class OnsetConv2d(BinaryConv2d):
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """The kernel's, and what copies its parameters."""
-        return (*super().headers(inputs), "bnn2c_onset.h")
+        return (*super().headers(inputs), "bnn2c_parameters.h")
 
     def stack_bytes(self, inputs: Sequence[TensorType]) -> int:
         """The kernel's, and a copy of its parameters."""

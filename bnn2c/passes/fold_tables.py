@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2c.analysis.steps import classes_of
-from bnn2c.ir import Graph, Node
+from bnn2c.ir import Graph, Node, origins
 from bnn2c.lowering.levels import MAX_LEVELS
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.map import Map
@@ -57,7 +57,5 @@ def _folded(node: Node, tables: list[Node]) -> Node | None:
         return None
     op = replace(node.op, shape=(1, *rows[0].shape))
     table = op.reference(*(found[None] for found in rows))[0].astype(np.float32)
-    origin = tuple(dict.fromkeys(name for one in (*tables, node) for name in one.origin))
-    return Node(
-        node.output, Embedding(table), ids.pop(), origin, (*node.why, "looked up: its operands are rows of tables")
-    )
+    why = (*node.why, "looked up: its operands are rows of tables")
+    return Node(node.output, Embedding(table), ids.pop(), origins((*tables, node)), why)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2c.expr import Arg, apply, const, substitute
-from bnn2c.ir import Graph, Node, Op, TensorType
+from bnn2c.ir import Graph, Node, Op, TensorType, origins
 from bnn2c.kernels.best_rows import runs
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.best_channel import BestChannel
@@ -44,9 +44,8 @@ def fuse_arg_max(graph: Graph) -> Graph:
             return node
         op = _joined(conv, None if between is None else between.op, node.op, graph)
         nodes = [one for one in (conv, between, node) if one is not None]
-        origin = tuple(dict.fromkeys(name for one in nodes for name in one.origin))
         why = tuple(text for one in nodes for text in one.why)
-        return node if op is None else Node(node.output, op, conv.inputs, origin, why)
+        return node if op is None else Node(node.output, op, conv.inputs, origins(nodes), why)
 
     return drop_dead(replace(graph, nodes=tuple(map(fused, graph.nodes))))
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from bnn2c.expr import Arg, Expr, substitute
 from bnn2c.expr.tree import count_nodes
-from bnn2c.ir import Graph, Node
+from bnn2c.ir import Graph, Node, origins
 from bnn2c.ops.map import Map
 from bnn2c.passes.cleanup import drop_dead
 
@@ -63,9 +63,8 @@ def _fused(node: Node, done: dict[str, Node], readers: dict[str, int]) -> Node:
             args.append(Arg(_slot(names, name)))
     if not merged or len(names) > MAX_INPUTS:
         return node
-    origin = dict.fromkeys(name for part in (*merged, node) for name in part.origin)
     op = replace(node.op, expr=substitute(node.op.expr, args))
-    return replace(node, op=op, inputs=tuple(names), origin=tuple(origin))
+    return replace(node, op=op, inputs=tuple(names), origin=origins((*merged, node)))
 
 
 def _slot(names: list[str], name: str) -> int:

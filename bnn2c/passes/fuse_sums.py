@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bnn2c.ir import Graph, Node
+from bnn2c.ir import Graph, Node, origins
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.fixed_map import FixedMap
 from bnn2c.ops.integer_conv2d import IntegerConv2d
@@ -36,7 +36,6 @@ def _fused(graph: Graph, node: Node, producers: dict[str, Node], readers: dict[s
         conv = source.op
         if isinstance(conv, IntegerConv2d) or (isinstance(conv, BinaryConv2d) and conv.thresholds is None):
             others = node.inputs[:slot] + node.inputs[slot + 1 :]
-            origin = tuple(dict.fromkeys(source.origin + node.origin))
             op = MappedConv2d(conv, node.op, slot)
-            return Node(node.output, op, (*source.inputs, *others), origin, source.why + node.why)
+            return Node(node.output, op, (*source.inputs, *others), origins((source, node)), source.why + node.why)
     return node

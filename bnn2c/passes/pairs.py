@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bnn2c.ir import Graph, Node, Op
+from bnn2c.ir import Graph, Node, Op, origins
 from bnn2c.passes.cleanup import drop_dead
 
 
@@ -25,7 +25,6 @@ def fuse_pairs(graph: Graph, joined: Callable[[Node, Node], Op | None]) -> Graph
         op = joined(source, node) if source is not None and reads[source.output] == 1 else None
         if source is None or op is None:
             return node
-        origin = tuple(dict.fromkeys(source.origin + node.origin))
-        return Node(node.output, op, source.inputs + node.inputs[1:], origin, source.why + node.why)
+        return Node(node.output, op, source.inputs + node.inputs[1:], origins((source, node)), source.why + node.why)
 
     return drop_dead(replace(graph, nodes=tuple(map(fused, graph.nodes))))

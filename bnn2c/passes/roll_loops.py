@@ -23,7 +23,7 @@ import numpy as np
 
 from bnn2c.analysis.repetition import Repetition, repetitions
 from bnn2c.errors import plural
-from bnn2c.ir import Graph, Node, Port
+from bnn2c.ir import Graph, Node, Port, origins
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.loop import Feed, Loop, Result
 from bnn2c.ops.rearrange import Rearrange
@@ -127,10 +127,9 @@ def _replaced(graph: Graph, found: Repetition, wiring: Wiring) -> Graph | None:
 def _inserted(graph: Graph, found: Repetition, wiring: Wiring, loop: Loop, used: set[tuple[int, int]]) -> Graph | None:
     """Put the loop in the groups' place; values that are read outside become parts of its result."""
     groups = graph.nodes[found.start : found.end]
-    origin = tuple(dict.fromkeys(name for node in groups for name in node.origin))
     reasons = dict.fromkeys(reason for inner in loop.body.nodes for reason in inner.why)
     why = (f"{found.steps} equal steps of {plural(found.length, 'operation')}", *reasons)
-    node = Node(f"{groups[0].output}/loop", loop, tuple(i.value for i in wiring.inputs), origin, why)
+    node = Node(f"{groups[0].output}/loop", loop, tuple(i.value for i in wiring.inputs), origins(groups), why)
     try:
         kind = loop.infer(graph.input_types(node))
     except ValueError:

@@ -116,7 +116,8 @@ def run_on_target(
     counts = read_counts(workdir) if counting or stepping else None
     outputs = members(ports["outputs"])
     heads, found = _results(workdir / "results.bin", outputs, len(samples), target.byte_order)
-    return _collect(heads, found, counts, object_sizes(plain))
+    passed = (_OK, _MORE) if stream_steps else (_OK,)
+    return _collect(heads, found, counts, object_sizes(plain), passed)
 
 
 def _step_ports(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -209,11 +210,15 @@ def _results(
 
 
 def _collect(
-    heads: Sequence[tuple[int, int, int]], outputs: list[list[Array]], counts: Counts | None, sizes: ObjectSizes
+    heads: Sequence[tuple[int, int, int]],
+    outputs: list[list[Array]],
+    counts: Counts | None,
+    sizes: ObjectSizes,
+    passed: Sequence[int],
 ) -> TargetRun:
-    """Records, outputs and counts as a TargetRun."""
+    """Records, outputs and counts as a TargetRun; `passed`: what the function may return."""
     for index, (status, _, _) in enumerate(heads):
-        if status not in (_OK, _MORE):
+        if status not in passed:
             raise RunFailed(f"the model returned status {status} for sample {index}")
     largest = counts.largest if counts else None
     return TargetRun(

@@ -12,7 +12,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import reduce_axes
+from bnn2c.importer.handlers.reductions import at_place, reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.tensors import Tensor, View
@@ -53,17 +53,10 @@ def _chosen(ctx: Context, call: Call, table: Tensor, ids: View) -> Tensor:
     if len(ids.index) * rows * columns > MOST_COMPARED:
         shapes = f"{list(ids.shape)} computed places of {rows} rows of {columns}"
         raise call.refuse("BNN006", f"{call.op}: {shapes} are too many", ALL_PLACES)
-    hit = _equal(ctx, ids.with_index(ids.index[:, None]), rows, (1, rows, 1))
+    hit = at_place(ctx, ids.with_index(ids.index[:, None]), rows, 1)
     kept = ctx.elementwise("where", hit, moved(table, elements(table)[None]), 0.0, dtype=table.dtype)
     found = ctx.as_view(reduce_axes(ctx, ctx.as_view(kept), [1], "sum", False))
     return View(found.value, found.index, table.dtype)
-
-
-def _equal(ctx: Context, ids: Tensor, count: int, shape: Sequence[int]) -> Tensor:
-    """Which of `count` places, counted from the start or the end, the ids mean; the places have the given shape."""
-    places = np.arange(count).reshape(shape)
-    ends = (ctx.elementwise("eq", ids, labels, dtype=bool) for labels in (places, places - count))
-    return ctx.elementwise("or", *ends, dtype=bool)
 
 
 @handles("GatherElements")

@@ -12,7 +12,7 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
-from bnn2c.importer.tensors import Tensor, View, storage_order
+from bnn2c.importer.tensors import Array, Tensor, View, storage_order
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.map import Map
 from bnn2c.ops.reduce import Reduce
@@ -214,6 +214,18 @@ def _channel_shape(dims: tuple[int, ...]) -> tuple[int, int, int]:
     return int(np.prod(outer[:-1])), outer[-1] if outer else 1, dims[-1]
 
 
+def numbered(length: int, axis: int, rank: int) -> Array:
+    """0 … length-1 along one of `rank` axes."""
+    return np.arange(length).reshape([-1 if a == axis else 1 for a in range(rank)])
+
+
+def at_place(ctx: Context, ids: Tensor, length: int, axis: int) -> Tensor:
+    """Which of `length` places along an axis, where the ids have one element, they mean; below 0 from the end."""
+    places = numbered(length, axis, len(ids.shape))
+    ends = (ctx.elementwise("eq", ids, labels, dtype=bool) for labels in (places, places - length))
+    return ctx.elementwise("or", *ends, dtype=bool)
+
+
 @handles("OneHot")
 def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Compare the ids with 0 … depth-1."""
@@ -225,9 +237,7 @@ def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
     count = as_integer(depth)
     ctx.limits.room([*ids.shape, count], call.name)
     spread = moved(ids, np.expand_dims(elements(ids), axis))
-    labels = np.arange(count).reshape([-1 if a == axis else 1 for a in range(len(ids.shape) + 1)])
-    from_end = ctx.elementwise("eq", spread, labels - count)
-    hit = ctx.elementwise("or", ctx.elementwise("eq", spread, labels), from_end)
+    hit = at_place(ctx, spread, count, axis)
     return [ctx.elementwise("where", hit, np.asarray(values[1]), np.asarray(values[0]), dtype=values.dtype)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import join
+from bnn2c.importer.handlers.reductions import at_place, join, numbered
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.tensors import Tensor, View
@@ -38,9 +38,8 @@ def scatter_elements(ctx: Context, call: Call) -> Sequence[Tensor]:
         why = "places are computed, and there are fewer of them than elements along the other axes"
         raise call.refuse("BNN008", f"{call.op} writes to a part of the other axes", why=why)
     count = _checked(call, places.shape[axis])
-    labels = _labels(data.shape, axis)
     for k in range(count):
-        hit = _equal(ctx, _cut(places, axis, k), labels, data.shape[axis])
+        hit = at_place(ctx, _cut(places, axis, k), data.shape[axis], axis)
         data = _updated(ctx, hit, _cut(updates, axis, k), data, reduction)
     return [data]
 
@@ -61,7 +60,7 @@ def scatter_nd(ctx: Context, call: Call) -> Sequence[Tensor]:
         hit: Tensor = np.asarray(True)
         for axis in range(depth):
             place = moved(places, ids[k, axis].reshape([1] * len(shape)))
-            hit = ctx.elementwise("and", hit, _equal(ctx, place, _labels(shape, axis), shape[axis]))
+            hit = ctx.elementwise("and", hit, at_place(ctx, place, shape[axis], axis))
         data = _updated(ctx, hit, moved(updates, slices[k]), data, reduction)
     return [data]
 
@@ -74,7 +73,7 @@ def tensor_scatter(ctx: Context, call: Call) -> Sequence[Tensor]:
     first = call.tensor(2) if len(call.inputs) > 2 else np.zeros(cache.shape[0], np.int64)
     first = moved(first, elements(first).reshape(-1, *[1] * (len(cache.shape) - 1)))
     length, count = cache.shape[axis], _checked(call, updates.shape[axis])
-    labels = _labels(cache.shape, axis)
+    labels = numbered(length, axis, len(cache.shape))
     for k in range(count):
         hit = ctx.elementwise("eq", first, labels - k)
         if call.attrs.get("mode") == "circular":
@@ -106,19 +105,9 @@ def _moved_in(ctx: Context, data: Tensor, updates: Tensor, places: tuple[Array, 
     return moved(both, elements(both)[index])
 
 
-def _labels(shape: Sequence[int], axis: int) -> Array:
-    """0 … n-1 along one axis."""
-    return np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
-
-
 def _cut(tensor: Tensor, axis: int, k: int) -> Tensor:
     """Element k along an axis, which stays."""
     return moved(tensor, np.take(elements(tensor), [k], axis))
-
-
-def _equal(ctx: Context, place: Tensor, labels: Array, length: int) -> Tensor:
-    """Where a place, which may count from the end, lies."""
-    return ctx.elementwise("or", ctx.elementwise("eq", place, labels), ctx.elementwise("eq", place, labels - length))
 
 
 def _updated(ctx: Context, hit: Tensor, update: Tensor, data: Tensor, reduction: str) -> Tensor:
