@@ -1,7 +1,7 @@
 /* bnn2c_embedding.h - rows of a constant table: out[t][:] = table[ids[t]][:].
  *
- * `real` tables hold floats, `words` tables packed level codes (width is the words of a row, all planes). Negative ids
- * count from the end; ids outside the table are clamped into it.  The last part of a name is the ids' element type.
+ * A name says the elements of the table, then those of the ids; `words` are packed level codes (width is the words of a
+ * row, all planes). Negative ids count from the end; ids outside the table are clamped into it.
  */
 #ifndef BNN2C_EMBEDDING_H
 #define BNN2C_EMBEDDING_H
@@ -43,7 +43,10 @@ BNN2C_KERNEL size_t bnn2c_embedding_place(int32_t id, int32_t rows) {
   BNN2C_EMBEDDING_IDS(kind, element, u8, uint8_t, ids[t])                              \
   BNN2C_EMBEDDING_IDS(kind, element, f32, float, bnn2c_embedding_id(ids[t], p->rows))
 
-BNN2C_EMBEDDING(real, float)
+BNN2C_EMBEDDING(f32, float)
+BNN2C_EMBEDDING(i16, int16_t)
+BNN2C_EMBEDDING(i8, int8_t)
+BNN2C_EMBEDDING(u8, uint8_t)
 BNN2C_EMBEDDING(words, uint32_t)
 
 #endif

@@ -112,6 +112,20 @@ def test_multi_threshold_finds_the_channels(shape: tuple[int, ...], layout: str,
     check("MultiThreshold", ties(*shape), steps, out_dtype="INT2", out_scale=0.5, out_bias=-0.75, **attrs)
 
 
+def test_parameters_are_constants_in_every_spelling() -> None:
+    """A Constant with another attribute than `value`, and what nodes compute of constants alone."""
+    n = Net(opset=20)
+    x, levels = n.input([1, 2, 3]), real(0.75, -1, 0.5, 0.25)
+    width = n.add("Identity", n.add("Constant", value_float=3.0))
+    level = n.add("Quant", x, 0.5, 0.0, width, domain=GENERAL, signed=1, narrow=0, rounding_mode="ROUND")
+    steps = n.add("Reshape", n.add("Neg", n.add("Constant", value_floats=-np.sort(levels))), np.array([1, 4]))
+    model = n.model(n.add("MultiThreshold", level, steps, domain=GENERAL), shape=(1, 2, 3))
+    feeds = real(-2, 0.2, 0.26, 0.74, 0.76, 9).reshape(1, 2, 3)
+    whole = np.clip(np.rint(feeds / 0.5), -4, 3) / 2
+    (found,) = ort_session(model)([feeds])
+    np.testing.assert_array_equal(found, (whole[..., None] >= levels).sum(-1))
+
+
 # --- the FINN dialect -------------------------------------------------------------------------------------------------
 
 

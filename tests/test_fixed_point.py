@@ -254,3 +254,24 @@ def test_answers_are_classes_wherever_they_lie(axis: int, tmp_path: Path) -> Non
     other[(0, 1, 4, 5) if axis == 1 else (0, 4, 5, 1)] = 1  # the class of one pixel
     assert same_answers(found.final, port, one, one.astype(np.int16)) == 1
     assert same_answers(found.final, port, one, other) == pytest.approx(1 - 1 / 144)
+
+
+@pytest.mark.parametrize("real", ["int16", "int8"])
+def test_rows_of_a_table_are_integers(real: str, tmp_path: Path) -> None:
+    """Ids choose rows of real numbers: the table is stored in the format of its values."""
+    rng, net = np.random.default_rng(4), models.Net()
+    ids = net.input([1, 5], "ids", onnx.TensorProto.INT64)
+    rows = net.add("Gather", rng.standard_normal((7, 12)), ids)
+    scores = net.add(
+        "MatMul", net.add("Relu", net.add("Add", rows, rng.standard_normal((5, 12)))), rng.choice([-1.0, 1], (12, 3))
+    )
+    samples = rng.integers(0, 7, (20, 1, 5))
+    model = net.model(scores, shape=(1, 5, 3))
+    found = models.compiled(model, real=real, calibrate=vectors(tmp_path, samples))
+    assert "f32" not in {kind.storage for kind in found.final.types.values()}
+    library = build_shared(found.files, found.manifest, tmp_path, opt="-O1")
+    (output,) = found.manifest["outputs"]
+    for sample in samples:
+        (got,), (same,), (wanted,) = library.run([sample]), found.reference([sample]), models.ort_run(model, [sample])
+        np.testing.assert_array_equal(got, same)
+        np.testing.assert_allclose(got * output["scale"], wanted, atol=0.05 * np.abs(wanted).max())

@@ -6,13 +6,14 @@ After this rewrite every tool that understands standard ONNX can check and execu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
 
 from bnn2c.errors import CompileError, Diagnostic, reason
 from bnn2c.importer import finn, fused, quantisers
+from bnn2c.importer.folding import BOUNDED, fold
 from bnn2c.importer.limits import array_of
 from bnn2c.importer.rewriter import Rewriter
 
@@ -21,6 +22,7 @@ QUANTISER_DOMAINS = (
     "qonnx.custom_op.channels_last.batch_normalization",
 )  # fmt: skip
 LOWERED_CONV = "Im2Col+MatMul"
+SMALL = 1 << 20  # elements of a tensor that may hold parameters
 Rewrite = Callable[[Rewriter], None]
 REWRITES: dict[str, Rewrite] = {
     "BipolarQuant": quantisers.bipolar_quant,
@@ -54,16 +56,17 @@ def rewrite_of(domain: str, op_type: str) -> Rewrite | None:
 
 def expand_custom(model: onnx.ModelProto) -> None:
     """Replace custom nodes in place; raises the diagnostics of all those that cannot be expressed."""
+    if not any(rewrite_of(node.domain, node.op_type) for node in model.graph.node):
+        return
     constants = {t.name: array_of(t) for t in model.graph.initializer if _small(t)}
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 13)
     ranks = _ranks(model.graph)
     nodes: list[onnx.NodeProto] = []
     problems: list[Diagnostic] = []
     for node in _with_lowered_convs(model.graph):
-        if node.op_type == "Constant" and node.output and node.attribute and node.attribute[0].name == "value":
-            constants[node.output[0]] = array_of(node.attribute[0].t)
         rewrite = rewrite_of(node.domain, node.op_type)
         if rewrite is None:
+            constants |= _known(node, constants, opset)
             nodes.append(node)
             continue
         try:
@@ -73,6 +76,17 @@ def expand_custom(model: onnx.ModelProto) -> None:
     if problems:
         raise CompileError(problems)
     _replace(model, nodes)
+
+
+def _known(node: onnx.NodeProto, constants: Mapping[str, np.ndarray], opset: int) -> dict[str, np.ndarray]:
+    """The results of a node that computes parameters: a Constant of any form, and what is made of constants alone."""
+    if node.domain or node.op_type not in BOUNDED or not all(name in constants for name in node.input):
+        return {}
+    try:
+        values = fold(node, [constants[name] for name in node.input], opset, SMALL)
+    except Exception:  # noqa: BLE001 - the interpreter comes to this node, and says what is wrong with it
+        return {}
+    return dict(zip(node.output, values, strict=False))
 
 
 def _ranks(graph: onnx.GraphProto) -> dict[str, int]:
@@ -128,7 +142,7 @@ def _rewritten(rewrite: Rewrite, rewriter: Rewriter) -> list[onnx.NodeProto]:
 
 
 def _small(tensor: onnx.TensorProto) -> bool:
-    return int(np.prod(tensor.dims)) < 1 << 20 and tensor.data_location != onnx.TensorProto.EXTERNAL
+    return int(np.prod(tensor.dims)) < SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL
 
 
 def _replace(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:

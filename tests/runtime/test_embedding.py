@@ -19,6 +19,10 @@ def test_embedding(tmp_path: Path) -> None:
         ids = np.array([0, 8, 9, 100, *([-1, -9, -10, low] if low else [1, 2, 3, 4])]).reshape(1, 2, 4)
         op, kind = Embedding(table), plain(1, 2, 4, storage=storage)
         cases.append(Case(op, [kind], [ids.astype(NUMPY_TYPES[storage])]))
+    numbers = np.arange(-22, 23).reshape(9, 5)
+    cases += [
+        Case(Embedding(numbers.astype(kind)), [plain(1, 1, 2)], [np.ones((1, 1, 2), np.float32)]) for kind in "hbB"
+    ]
     codes = np.random.default_rng(7).integers(0, 4, (9, 37)).astype(np.uint8)
     ids = np.array([[[0, 8, -1, 100, 3]]], np.int32)
     cases += [Case(Embedding(codes >> (2 - p), p), [plain(1, 1, 5, storage="i32")], [ids]) for p in (1, 2)]
