@@ -80,6 +80,7 @@ def emit(
         "arrays": pool.arrays,
         "headers": sorted(headers),
         "special": special,
+        "real": any(layer.real for layer in layers),
         "inputs": ports_table(stream.window_inputs if stream else graph.inputs, "input"),
         "outputs": ports_table(stream.window_outputs if stream else graph.outputs, "output"),
         "arena_bytes": plan.size,

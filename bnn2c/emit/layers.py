@@ -89,6 +89,12 @@ class Layer:
         return self.node.output
 
     @property
+    def real(self) -> bool:
+        """Whether it reads or writes real numbers, or its body does."""
+        tensors = (*self.inputs, self.output)
+        return any(t.type.c_type == "float" for t in tensors) or any(inner.real for inner in self.body)
+
+    @property
     def label(self) -> str:
         """Comment text: what the call computes; the names of many nodes are left to the manifest."""
         shown = self.node.origin[:MAX_NAMES]
