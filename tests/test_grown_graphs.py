@@ -104,11 +104,33 @@ def test_real_numbers_next_to_an_integer_input(element: int, agree: Callable[...
 
 # --- several images ---------------------------------------------------------------------------------------------------
 
+
+def rounded(n: Net, x: str) -> str:
+    """To sixteenths: of powers and roots the last bit may differ."""
+    return n.add("Round", n.add("Mul", x, 16.0))
+
+
 LAYERS: dict[str, Callable[[Net, str], str]] = {
     "convolution": lambda n, x: n.add("Conv", x, signs(5, 3, 3, 3), np.arange(5.0) / 4, pads=[1, 1, 1, 1]),
     "binary convolution": lambda n, x: n.add("Conv", n.add("Sign", x), signs(5, 3, 3, 3)),
     "kernel as large as the image": lambda n, x: n.add("Conv", x, signs(5, 3, 4, 6)),
     "transposed convolution": lambda n, x: n.add("ConvTranspose", x, signs(3, 2, 2, 2), strides=[2, 2]),
+    "depthwise transposed convolution": lambda n, x: n.add(
+        "ConvTranspose",
+        x,
+        signs(3, 2, 3, 2),
+        np.arange(6.0),
+        group=3,
+        strides=[2, 1],
+        dilations=[1, 2],
+        pads=[1, 0, 0, 1],
+    ),
+    "p-norm pool": lambda n, x: rounded(
+        n, n.add("LpPool", x, kernel_shape=[2, 3], strides=[2, 2], pads=[1, 1, 0, 1], p=3)
+    ),
+    "global p-norm pool": lambda n, x: n.add("GlobalLpPool", x, p=1),
+    "local response": lambda n, x: rounded(n, n.add("LRN", x, size=3, alpha=0.5, beta=0.6)),
+    "largest of all": lambda n, x: n.add("Hardmax", x, axis=2),
     "max pool": lambda n, x: n.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]),
     "average pool": lambda n, x: n.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]),
     "global pool": lambda n, x: n.add("GlobalMaxPool", x),
@@ -124,6 +146,27 @@ def test_every_image_of_a_batch_is_computed(images: str, layer: str, agree: Call
 
 
 # --- forms of single operators ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_sequences_are_turned_by_their_lengths(axes: tuple[int, int], agree: Callable[..., Compiled]) -> None:
+    n = Net()
+    lengths = np.array([2, 5, 1]) if axes == (0, 1) else np.array([0, 3, 2, 1, 3])
+    x = n.add("ReverseSequence", n.input([3, 5, 7]), lengths, batch_axis=axes[0], time_axis=axes[1])
+    agree(n.model(n.add("MatMul", n.add("Sign", x), signs(7, 4))))
+
+
+@pytest.mark.parametrize("upper", [0, 1])
+def test_triangles_of_matrices(upper: int, agree: Callable[..., Compiled]) -> None:
+    n = Net()
+    x = n.add("Trilu", n.input([2, 5, 7]), np.array(-1), upper=upper)
+    agree(n.model(n.add("MatMul", n.add("Sign", x), signs(7, 4))))
+
+
+def test_numbers_near_zero_are_shrunk(agree: Callable[..., Compiled]) -> None:
+    n = Net()
+    x = n.add("Shrink", n.input([1, 40]), lambd=0.75, bias=0.5)
+    agree(n.model(n.add("MatMul", n.add("Sign", x), signs(40, 4))), np.linspace(-2, 2, 40, dtype=np.float32)[None])
 
 
 def test_phases_of_a_transposed_convolution_that_read_nothing(agree: Callable[..., Compiled]) -> None:

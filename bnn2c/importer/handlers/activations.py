@@ -58,6 +58,16 @@ def _exponential(ctx: Context, call: Call, x: Tensor) -> Tensor:
     return e("mul", joined, call.attrs.get("gamma", 1.05070102214813232421875)) if call.op == "Selu" else joined
 
 
+@handles("Shrink")
+def shrink(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """Numbers between -lambd and lambd become 0, the others come nearer by the bias."""
+    x, kind = call.tensor(0), call.tensor(0).dtype
+    e = ctx.elementwise
+    bias, end = call.attrs.get("bias", 0.0), call.attrs.get("lambd", 0.5)
+    above = e("where", e("gt", x, end), e("sub", x, bias, dtype=kind), 0.0, dtype=kind)
+    return [e("where", e("lt", x, -end), e("add", x, bias, dtype=kind), above, dtype=kind)]
+
+
 @handles("Gelu", "Mish", "Swish")
 def gated(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Gelu (erf or tanh form), Swish and Mish: x times a gate."""

@@ -82,8 +82,10 @@ def conv_transpose(ctx: Context, call: Call) -> Sequence[Tensor]:
 
     weights = constant_weights(call, 1)
     x = ctx.as_view(call.tensor(0))
-    if call.attrs.get("group", 1) != 1 or len(x.shape) not in (3, 4):
-        raise call.refuse("BNN006", "ConvTranspose is supported in 1-D and 2-D with group 1")
+    if len(x.shape) not in (3, 4):
+        raise call.refuse("BNN006", f"{len(x.shape) - 2}-D transposed convolution is not supported")
+    if len(weights) != x.shape[1] or len(weights) % call.attrs.get("group", 1):
+        raise call.refuse("BNN003", f"weights {list(weights.shape)} do not fit {plural(x.shape[1], 'input channel')}")
     out = each_image(ctx, x, lambda image: phases(ctx, call, image, weights))
     return [add_bias(ctx, out, call.operand(2))]
 

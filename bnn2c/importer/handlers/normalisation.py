@@ -13,6 +13,8 @@ from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.tensors import Array, Tensor
+from bnn2c.ir.window import Window
+from bnn2c.ops.average_pool import AveragePool
 
 
 @handles("BatchNormalization")
@@ -99,6 +101,20 @@ def lp_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     )
     norm = e("sqrt", total) if squared else total
     return [e("where", e("eq", norm, 0.0), 0.0, e("div", x, norm))]
+
+
+@handles("LRN")
+def local_response(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """`x / (bias + alpha / size * sum of x^2 over channels near by)^beta` (Krizhevsky et al. 2012, section 3.3)."""
+    e, x, size = ctx.elementwise, call.tensor(0), call.attrs["size"]
+    squares = ctx.as_view(e("mul", x, x))
+    rows = squares.index.reshape(*x.shape[:2], -1).transpose(0, 2, 1)
+    window = Window((1, size), pads=(0, (size - 1) // 2, 0, size // 2))
+    value = ctx.physical(squares, rows.reshape(-1, x.shape[1], 1))
+    sums = ctx.view(ctx.emit(AveragePool(window, np.ones((1, 1), np.float32)), [value]), rows.shape)
+    total = moved(sums, sums.index.transpose(0, 2, 1).reshape(x.shape))
+    base = e("add", e("mul", total, call.attrs.get("alpha", 1e-4) / size), call.attrs.get("bias", 1.0))
+    return [e("div", x, e("pow", base, call.attrs.get("beta", 0.75)))]
 
 
 @handles("QuantizeLinear")

@@ -9,6 +9,7 @@ import numpy as np
 from bnn2c.expr import compress
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.reductions import p_norm
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
@@ -46,6 +47,15 @@ def average_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
     window = window_of(call, x.shape[2:])
     size = (1, *x.shape[2:]) if len(x.shape) == 3 else x.shape[2:]
     return [_pooled(ctx, x, AveragePool(window, _divisors(call, window, (size[0], size[1]))))]
+
+
+@handles("LpPool")
+def lp_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """The p-norm of each window."""
+    x = _image(ctx, call)
+    window = window_of(call, x.shape[2:])
+    sums = AveragePool(window, np.ones((1, 1), np.float32))
+    return [p_norm(ctx, call, x, lambda powers: _pooled(ctx, powers, sums))]
 
 
 def _divisors(call: Call, window: Window, size: tuple[int, int]) -> Array:

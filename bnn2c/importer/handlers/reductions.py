@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -97,6 +97,22 @@ def global_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
     x = ctx.as_view(call.tensor(0))
     function = "mean" if call.op == "GlobalAveragePool" else "max"
     return [reduce_axes(ctx, x, range(2, len(x.shape)), function, True)]
+
+
+@handles("GlobalLpPool")
+def global_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """The p-norm over all spatial axes."""
+    x = call.tensor(0)
+    return [p_norm(ctx, call, x, lambda powers: reduce_axes(ctx, powers, range(2, len(x.shape)), "sum", True))]
+
+
+def p_norm(ctx: Context, call: Call, x: Tensor, total: Callable[[View], Tensor]) -> Tensor:
+    """`total(|x|^p)^(1/p)` with the attribute p, by default 2."""
+    e, p = ctx.elementwise, call.attrs.get("p", 2)
+    size = e("abs", x)
+    powers = {1: size, 2: e("mul", x, x)}.get(p) or e("pow", size, float(p))
+    sums = total(ctx.as_view(powers))
+    return {1: sums, 2: e("sqrt", sums)}.get(p) or e("pow", sums, 1 / p)
 
 
 def last_axis(ctx: Context, x: View, axis: int) -> tuple[str, tuple[int, ...]]:
@@ -239,6 +255,18 @@ def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
     spread = moved(ids, np.expand_dims(elements(ids), axis))
     hit = at_place(ctx, spread, count, axis)
     return [ctx.elementwise("where", hit, np.asarray(values[1]), np.asarray(values[0]), dtype=values.dtype)]
+
+
+@handles("Hardmax")
+def hardmax(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """1 at the first largest element, 0 elsewhere.  Before opset 13 all axes from `axis` on are one."""
+    x, old = ctx.as_view(call.tensor(0)), call.opset < 13
+    axis = call.attrs.get("axis", 1 if old else -1) % len(x.shape)
+    rows = x.with_index(x.index.reshape(int(np.prod(x.shape[:axis])), -1)) if old else x
+    axis = 1 if old else axis
+    places = numbered(rows.shape[axis], axis, len(rows.shape))
+    hit = ctx.elementwise("eq", _arg(ctx, rows, axis, ArgMax(), True), places)
+    return [moved(hit, elements(hit).reshape(x.shape))]
 
 
 @handles("CumSum")

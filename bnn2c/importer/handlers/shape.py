@@ -9,6 +9,7 @@ import numpy as np
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles, refuses
+from bnn2c.importer.limits import as_integer
 from bnn2c.importer.tensors import Array, Tensor, View
 
 
@@ -111,6 +112,28 @@ def split(ctx: Context, call: Call) -> Sequence[Tensor]:
         part = -(-x.shape[axis] // count)
         sizes = [part] * (count - 1) + [x.shape[axis] - part * (count - 1)]
     return [moved(x, part) for part in np.split(elements(x), np.cumsum(sizes)[:-1], axis)]
+
+
+@handles("Trilu")
+def triangle(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """The upper or lower triangle of matrices, zeros elsewhere."""
+    x, diagonal = call.tensor(0), call.constant(1, "the diagonal")
+    cut = np.triu if call.attrs.get("upper", 1) else np.tril
+    kept = cut(np.ones(x.shape[-2:], bool), 0 if diagonal is None else as_integer(diagonal))
+    return [ctx.elementwise("where", kept, x, 0.0, dtype=x.dtype)]
+
+
+@handles("ReverseSequence")
+def reverse_sequence(ctx: Context, call: Call) -> Sequence[Tensor]:
+    """The first elements along the time axis in reverse order, as many as each sequence of the batch is long."""
+    x, lengths = call.tensor(0), call.constant(1, "the lengths of the sequences")
+    batch, time = call.attrs.get("batch_axis", 1), call.attrs.get("time_axis", 0)
+    if lengths is None or lengths.shape != x.shape[batch : batch + 1] or {batch, time} != {0, 1}:
+        raise call.refuse("BNN003", "ReverseSequence needs a length for each sequence, and axes 0 and 1")
+    found = np.moveaxis(elements(x), (batch, time), (0, 1)).copy()
+    for sequence, length in zip(found, lengths.tolist(), strict=True):
+        sequence[:length] = sequence[:length][::-1]
+    return [moved(x, np.moveaxis(found, (0, 1), (batch, time)))]
 
 
 @handles("DepthToSpace", "SpaceToDepth")

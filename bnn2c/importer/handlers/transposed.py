@@ -23,26 +23,28 @@ Taps = tuple[list[int], int, int]
 
 
 def phases(ctx: Context, call: Call, x: View, weights: Array) -> Tensor:
-    """`x` [1, I, H, W] with weights [I, O, KH, KW] -> [1, O, H', W'] (or their 1-D forms)."""
+    """`x` [1, I, H, W] with weights [I, O / groups, KH, KW] -> [1, O, H', W'] (or their 1-D forms)."""
     rank = len(x.shape) - 2
     index = x.index[0] if rank == 2 else x.index[0][:, None, :]
-    kernels = weights if rank == 2 else weights[:, :, None, :]
+    groups = call.attrs.get("group", 1)
+    shares = np.split(weights if rank == 2 else weights[:, :, None, :], groups)
+    kernels = np.concatenate([share.transpose(1, 2, 3, 0) for share in shares])
     stride, dilation = pair(call.attrs.get("strides"), rank, 1), pair(call.attrs.get("dilations"), rank, 1)
-    before, size = _geometry(call, index.shape[1:], kernels.shape[2:], stride, dilation, rank)
+    before, size = _geometry(call, index.shape[1:], kernels.shape[1:3], stride, dilation, rank)
     rounds = [-(-n // s) for n, s in zip(size, stride, strict=True)]
     parts = []
     for r in range(stride[0]):
         for c in range(stride[1]):
             taps = [
                 _taps(p, b, s, d, k)
-                for p, b, s, d, k in zip((r, c), before, stride, dilation, kernels.shape[2:], strict=True)
+                for p, b, s, d, k in zip((r, c), before, stride, dilation, kernels.shape[1:3], strict=True)
             ]
-            parts.append(_phase(ctx, x, index, kernels, taps, rounds))
+            parts.append(_phase(ctx, x, index, (kernels, groups), taps, rounds))
     name = ctx.emit(Concat(2), parts) if len(parts) > 1 else parts[0]
     out = np.arange(ctx.builder.types[name].size, dtype=np.int32).reshape(
         rounds[0], rounds[1], stride[0], stride[1], -1
     )
-    full = out.transpose(4, 0, 2, 1, 3).reshape(kernels.shape[1], rounds[0] * stride[0], -1)[:, : size[0], : size[1]]
+    full = out.transpose(4, 0, 2, 1, 3).reshape(len(kernels), rounds[0] * stride[0], -1)[:, : size[0], : size[1]]
     return View(name, full[None] if rank == 2 else full[None, :, 0], np.dtype(np.float32))
 
 
@@ -81,19 +83,19 @@ def _taps(phase: int, pad: int, stride: int, dilation: int, kernel: int) -> Taps
     return chosen, first, dilation // gcd(dilation, stride)
 
 
-def _phase(ctx: Context, x: View, index: Array, kernels: Array, taps: list[Taps], rounds: list[int]) -> str:
+def _phase(ctx: Context, x: View, index: Array, layer: tuple[Array, int], taps: list[Taps], rounds: list[int]) -> str:
     """One stride-1 convolution [rounds, O]; zeros where no tap meets the input."""
-    rows, cols = taps[0][0], taps[1][0]
+    (kernels, groups), rows, cols = layer, taps[0][0], taps[1][0]
     pads, cut = [0] * 4, []
-    for axis, (chosen, first, step) in enumerate(taps):
-        last = first + step * (len(chosen) - 1) + rounds[axis] - 1
+    for axis, (positions, first, step) in enumerate(taps):
+        last = first + step * (len(positions) - 1) + rounds[axis] - 1
         size = index.shape[1 + axis]
         cut.append(slice(max(first, 0), min(size, last + 1)))
         pads[axis], pads[axis + 2] = max(-first, 0), max(last + 1 - size, 0)
     seen = index[:, cut[0], cut[1]]
     if not rows or not cols or not seen.size:
-        return ctx.constant_value(np.zeros((*rounds, kernels.shape[1]), np.float32))
+        return ctx.constant_value(np.zeros((*rounds, len(kernels)), np.float32))
     source = ctx.physical(x, seen.transpose(1, 2, 0))
-    chosen_weights = kernels[:, :, rows][:, :, :, cols].transpose(1, 2, 3, 0)
+    chosen = np.ascontiguousarray(kernels[:, rows][:, :, cols], np.float32)
     window = Window((len(rows), len(cols)), (1, 1), (taps[0][2], taps[1][2]), (pads[0], pads[1], pads[2], pads[3]))
-    return ctx.emit(Conv2d(np.ascontiguousarray(chosen_weights, np.float32), window), [source])
+    return ctx.emit(Conv2d(chosen, window, groups), [source])
