@@ -144,11 +144,12 @@ def recurrent_operator(
 def head(kind: str, words: int, last: int = 0, tokens: int = 3, width: int = 40) -> onnx.ModelProto:
     """The word with the best score: sums of bits `plain`, with `scale` or `bias` per word; of reals with `signs`.
 
+    With `softmax` it is the one with the largest probability.
     Some words have the same weights as the one before.
     """
     g = Onnx(31)
     x = "x"
-    if kind in ("plain", "opposite", "scale", "bias"):
+    if kind in ("plain", "softmax", "opposite", "scale", "bias"):
         x = g("Sign", g("Add", g("Sign", x), g.constant(np.float32(0.1))))
     weights = g.signs(width, words)
     weights[:, 1::3] = weights[:, 0 : words - 1 : 3]
@@ -158,6 +159,7 @@ def head(kind: str, words: int, last: int = 0, tokens: int = 3, width: int = 40)
         score = g("Mul", score, g.constant(np.float32(-0.5) if kind == "opposite" else per_word))
     if kind == "bias":
         score = g("Add", score, g.constant(np.repeat(g.normal(words), 3)[:words]))
+    score = g("Softmax", score, axis=-1) if kind == "softmax" else score
     g("ArgMax", score, axis=-1, keepdims=0, select_last_index=last, name="word")
     model = g.model({"x": [1, tokens, width]}, {"word": [1, tokens]})
     model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT64

@@ -315,8 +315,8 @@ def test_the_largest_sum_over_time_is_found_among_bits(tmp_path: Path) -> None:
 
 
 HEADS = {
-    "plain": "best_channel", "opposite": "best_channel", "scale": "ranked_conv2d", "bias": "ranked_conv2d",
-    "signs": "ranked_conv2d",
+    "plain": "best_channel", "softmax": "best_channel", "opposite": "best_channel", "scale": "ranked_conv2d",
+    "bias": "ranked_conv2d", "signs": "ranked_conv2d",
 }  # fmt: skip
 
 
