@@ -82,7 +82,7 @@ BNN2C_NOINLINE void bnn2c_padded_image(const bnn2c_conv_shape *s, bnn2c_image_si
 
 /* Where the image lies: the input itself when there is no padding and words are stored as their bytes, else `room`,
  * which is filled.  tail: how many bytes may be read behind a pixel. */
-BNN2C_INLINE const uint8_t *bnn2c_image_of(const bnn2c_conv_shape *s, bnn2c_image_size size, uint32_t tail,
+BNN2C_INLINE const uint8_t *bnn2c_pad_image(const bnn2c_conv_shape *s, bnn2c_image_size size, uint32_t tail,
                                            const uint32_t *in, uint8_t *room) {
 #if defined(__x86_64__)
   const uint32_t padding = (uint32_t)s->pad_top | s->pad_left | (uint32_t)(size.pixel_bytes % (tail + 1u));

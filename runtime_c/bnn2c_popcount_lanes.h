@@ -166,7 +166,7 @@ BNN2C_INLINE void bnn2c_lanes_move(bnn2c_lanes_place *at, unsigned pixels) {
 /* nhwc_bits -> nhwc_bits, thresholded; vectors of a block (even) and pixels together are constants. */
 BNN2C_INLINE void bnn2c_popcount_lanes_rows(const bnn2c_popcount_lanes *p, const uint32_t *in, uint32_t *scratch,
                                             uint32_t *out, unsigned vectors, unsigned pixels) {
-  const uint8_t *const image = bnn2c_image_of(&p->shape, p->image, 3u, in, (uint8_t *)scratch);
+  const uint8_t *const image = bnn2c_pad_image(&p->shape, p->image, 3u, in, (uint8_t *)scratch);
   const uint32_t all = ((uint32_t)p->shape.out_c + 31u) / 32u * 2u;
   bnn2c_lanes_place at = {0};
   at.step = (uint32_t)p->shape.stride_w * p->image.pixel_bytes;

@@ -152,7 +152,7 @@ BNN2C_KERNEL void bnn2c_table_rows_bits(const bnn2c_table_rows *p, const uint32_
   const uint32_t units = ((uint32_t)p->shape.out_c + 31u) / 32u;
   const uint32_t rows = (units <= BNN2C_TABLE_MADE) ? 0u : (64u * p->blocks);
   uint8_t *const room = (uint8_t *)(scratch + 16u * units + rows);
-  bnn2c_table_pixels(p, bnn2c_image_of(&p->shape, p->image, 7u, in, room), scratch, out);
+  bnn2c_table_pixels(p, bnn2c_pad_image(&p->shape, p->image, 7u, in, room), scratch, out);
 }
 
 #endif /* BNN2C_TABLE_ROWS_H */

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bnn2c.ir import Graph
+from bnn2c.memory import Plan
 from bnn2c.targets import load_target
 from bnn2c.toolchain import ArenaOverrun, RunFailed, build_shared, run_on_target
 
@@ -64,11 +66,75 @@ int main(void) {{
 }}
 """
     write(folder, {**files, "main.c": main})
+    return sanitized(folder)
+
+
+def sanitized(folder: Path, flags: Sequence[str] = ()) -> list[str]:
+    """What AddressSanitizer and UBSan say of the program of all sources in a folder, with the function that they name."""
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
-    flags = ["-std=c99", "-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    subprocess.run(["gcc", *flags, *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=600)
+    checks = ["-std=c99", "-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    subprocess.run(["gcc", *checks, *flags, *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=600)
     done = subprocess.run([str(folder / "run")], capture_output=True, text=True, timeout=300, check=False)
-    return [] if done.returncode == 0 else [next((x for x in done.stderr.splitlines() if "ERROR" in x), "it crashed")]
+    said = [line for line in done.stderr.splitlines() if "rror" in line or "#0" in line]
+    return [] if done.returncode == 0 else said[:2] or ["it crashed"]
+
+
+HOOKS = """
+void own_layer(unsigned layer);
+#define BNN2C_LAYER_BEGIN(i) own_layer(i)
+#define BNN2C_LAYER_END(i) own_layer(~0u)
+"""
+
+
+def within_operands(files: Files, manifest: dict[str, Any], graph: Graph, plan: Plan, folder: Path) -> list[str]:
+    """AddressSanitizer sees no access of a layer outside of its operands, its result, its scratch and constants.
+
+    The hooks around each layer take everything else of input, output and arena out of reach. A read of up to seven bytes
+    in front of a tensor may go unseen, since the sanitizer knows the end of readable bytes in each eight, not their
+    begin.
+    """
+    prefix, names = manifest["prefix"], {k: [p["c_name"] for p in manifest[f"{k}s"]] for k in ("input", "output")}
+    bases = {"arena": "(unsigned char *)arena", "input": "(unsigned char *)&in", "output": "(unsigned char *)&out"}
+    rows = []
+    for index, number in enumerate(n for n, node in enumerate(graph.nodes) if node.output not in plan.elided):
+        node = graph.nodes[number]
+        for value in (*node.inputs, node.output):
+            where, port, start = plan.places[value]
+            member = f"offsetof({prefix}_{where}_t, {names[where][port]}) + " if where != "arena" else ""
+            rows.append(f"if (layer == {index}u) {{ allow({bases[where]}, {member}{start}u, {graph.types[value].nbytes}u); }}")
+        if number in plan.scratch:
+            size = node.op.scratch_bytes(graph.input_types(node))
+            rows.append(f"if (layer == {index}u) {{ allow({bases['arena']}, {plan.scratch[number]}u, {size}u); }}")
+    main = f"""
+#include "{prefix}.h"
+#include <sanitizer/asan_interface.h>
+#include <stddef.h>
+#include <stdlib.h>
+static {prefix}_input_t in;
+static {prefix}_output_t out;
+static void *arena;
+static void allow(unsigned char *base, size_t start, size_t bytes) {{
+  __asan_unpoison_memory_region(base + start, bytes);
+}}
+static void all(int reachable) {{
+  void (*set)(void const volatile *, size_t) = reachable ? __asan_unpoison_memory_region : __asan_poison_memory_region;
+  set(arena, {prefix.upper()}_ARENA_BYTES);
+  set(&in, sizeof in);
+  set(&out, sizeof out);
+}}
+void own_layer(unsigned layer) {{
+  all(layer == ~0u);
+  {chr(10).join(rows)}
+}}
+int main(void) {{
+  arena = malloc({prefix.upper()}_ARENA_BYTES);
+  int status = (int){prefix}_run(&in, &out, arena);
+  free(arena);
+  return status;
+}}
+"""
+    write(folder, {**files, "main.c": main, "hooks.h": HOOKS})
+    return sanitized(folder, ["-include", str(folder / "hooks.h")])
 
 
 def write(folder: Path, files: Files) -> None:

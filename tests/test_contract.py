@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 import test_ops
 from models import Array, Net, cnn, compiled, ort_session, random_layer
 
+from bnn2c import memory
 from bnn2c.data import data_folder
 from bnn2c.expr import Arg, apply
 from bnn2c.ir import Graph, Port, TensorType
@@ -130,10 +132,13 @@ def test_the_arena_holds_everything_and_no_more(name: str, optimize: str, tmp_pa
     assert promises.within_arena(generated(name, optimize).files, generated(name, optimize).manifest, tmp_path) == []
 
 
-def test_operations_stay_within_their_constants_and_the_arena(tmp_path: Path) -> None:
-    """All cases in one program; AddressSanitizer guards every constant, and the arena's end."""
-    files, manifest = test_ops.generate(test_ops.graph_of([case for found in test_ops.OPS.values() for case in found]))
-    assert promises.within_arena(files, manifest, tmp_path) == []
+def test_operations_stay_within_their_constants_and_operands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cases in one program; AddressSanitizer guards every constant, every operand and the arena."""
+    pack = memory._pack  # no buffer is another one's neighbour
+    monkeypatch.setattr(memory, "_pack", lambda wanted: pack([replace(one, size=one.size + 16) for one in wanted]))
+    graph = test_ops.graph_of([case for found in test_ops.OPS.values() for case in found])
+    files, manifest = test_ops.generate(graph)
+    assert promises.within_operands(files, manifest, graph, plan_memory(graph), tmp_path) == []
 
 
 def test_an_operand_that_is_not_read_again_is_overwritten() -> None:

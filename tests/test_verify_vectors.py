@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from models import Net, compiled
+from onnx import TensorProto
 
 from bnn2c.errors import CompileError
 from bnn2c.ir.builder import Builder
@@ -15,7 +17,7 @@ from bnn2c.ir.types import TensorType
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.options import Options
-from bnn2c.verify.vectors import load_vectors, random_vectors
+from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors, representable
 
 
 def manifest(*dtypes: str) -> dict[str, Any]:
@@ -142,6 +144,26 @@ def test_random_integers_stay_in_range(dtype: str, storage: str, low: int, high:
     found = random_vectors(400, graph(dtype, storage), Options())
     x = np.array([row[0] for row in found.inputs])
     assert x.dtype == np.dtype(dtype) and (x.min(), x.max()) == (low, high)
+
+
+@pytest.mark.parametrize("op", ["Mod", "Div", "Sub"])
+@pytest.mark.parametrize("kind", ["UINT16", "UINT32", "UINT64", "INT64"])
+def test_random_integers_are_those_of_the_onnx_type(op: str, kind: str) -> None:
+    """Unsigned ones are not negative although C takes int32; none is a divisor of 0, which onnxruntime refuses."""
+    n, element = Net(), getattr(TensorProto, kind)
+    a, b = (n.input([1, 6], name, element) for name in "ab")
+    found = random_vectors(100, compiled(n.model(n.add(op, a, b), element=element)).imported, Options())
+    x, y = (np.array([row[i] for row in found.inputs]) for i in range(2))
+    assert x.dtype == np.int32 and (x.min(), x.max()) == (0 if kind[0] == "U" else -8, 7)
+    assert (y == 0).any() == (op == "Sub")
+
+
+def test_integers_that_the_onnx_type_does_not_have_are_refused() -> None:
+    n = Net()
+    model = n.model(n.add("Not", n.add("Cast", n.input([1, 2], "x", TensorProto.UINT32), to=TensorProto.BOOL)))
+    given = Vectors([[np.array([[3, -1]], np.int32)]], [[np.array([[3, -1]], np.int32)]])
+    with pytest.raises(CompileError, match="x takes uint32; the file has -1 to 3"):
+        representable(given, model)
 
 
 def test_random_pixels_have_their_real_value_as_feed() -> None:

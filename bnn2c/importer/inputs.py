@@ -54,7 +54,8 @@ def declare_input(ctx: Context, info: onnx.ValueInfoProto, options: Options, cou
     outside = "uint8" if scaled else c_dtype(dtype)
     physical = shape3(shape)
     value = ctx.builder.fresh(info.name)
-    ctx.builder.add_input(Port(info.name, value, shape, outside), TensorType(physical, STORAGE[outside]))
+    port = Port(info.name, value, shape, outside, unsigned=dtype.kind == "u")
+    ctx.builder.add_input(port, TensorType(physical, STORAGE[outside]))
     ctx.hint, ctx.origin = info.name, ""
     ctx.intervals[value] = _interval(dtype, outside)
     ctx.held.add(value)

@@ -23,6 +23,7 @@ class Port:
         shape: the ONNX shape with batch 1.
         dtype: element type the C caller sees: float32, uint8, int8, int16, int32 or bool.
         scale: real = scale * value of a fixed-point output; None for others.
+        unsigned: an input whose ONNX type has no negative numbers, whatever `dtype` has.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Port:
     shape: tuple[int, ...]
     dtype: str
     scale: float | None = None
+    unsigned: bool = False
 
 
 @dataclass(frozen=True)

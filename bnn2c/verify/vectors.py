@@ -13,7 +13,8 @@ import numpy.typing as npt
 import onnx
 
 from bnn2c.errors import CompileError, Diagnostic
-from bnn2c.ir import Graph
+from bnn2c.expr import Apply, Arg
+from bnn2c.ir import Graph, Port
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
@@ -72,23 +73,32 @@ def random_vectors(samples: int, graph: Graph, options: Options) -> Vectors:
 
     Args:
         samples: how many.
-        graph: the imported graph; ids stay within the table of the embedding that reads them.
+        graph: the imported graph; ids stay within the table of the embedding that reads them, and no integer that
+            others are divided by is 0, which runtimes refuse.
         options: with an input scale, pixels are drawn and the reference gets their real values.
     """
     rng = np.random.default_rng(_SEED)
     inputs = []
     for port in graph.inputs:
-        drawn = _draw(rng, (samples, *port.shape), port.dtype, _id_limit(graph, port.value))
-        inputs.append(drawn)
+        drawn = _draw(rng, (samples, *port.shape), port, _id_limit(graph, port.value))
+        inputs.append(np.where(drawn == 0, drawn.dtype.type(1), drawn) if _divides(graph, port.value) else drawn)
     feeds = [_real(x, options.input_scale, options.input_offset) for x in inputs] if options.input_scale else inputs
     return Vectors(_rows(inputs), _rows(feeds))
 
 
 def representable(vectors: Vectors, model: onnx.ModelProto) -> Vectors:
-    """The samples with numbers that the inputs of the ONNX graph hold: those for float16 are rounded to it."""
+    """The samples with numbers that the inputs of the ONNX graph hold: those for float16 are rounded to it.
+
+    Raises:
+        CompileError: BNN022 for an integer that the type of its input does not have, such as -1 of an unsigned one.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
-    kinds = [i.type.tensor_type.elem_type for i in model.graph.input if i.name not in constants]
-    half = [kind == onnx.TensorProto.FLOAT16 for kind in kinds]
+    infos = [i for i in model.graph.input if i.name not in constants]
+    kinds = [np.dtype(onnx.helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)) for i in infos]
+    for info, kind, samples in zip(infos, kinds, zip(*vectors.feeds, strict=True), strict=True):
+        if kind.kind in "iu":
+            _check_range(info.name, kind, np.stack(samples))
+    half = [kind == np.float16 for kind in kinds]
 
     def held(x: Array, narrow: bool) -> Array:
         return x.astype(np.float16).astype(x.dtype) if narrow and x.dtype.kind == "f" else x
@@ -97,6 +107,12 @@ def representable(vectors: Vectors, model: onnx.ModelProto) -> Vectors:
         return [[held(x, narrow) for x, narrow in zip(row, half, strict=True)] for row in rows]
 
     return replace(vectors, inputs=rounded(vectors.inputs), feeds=rounded(vectors.feeds)) if any(half) else vectors
+
+
+def _check_range(name: str, kind: np.dtype[Any], samples: Array) -> None:
+    """Refuse integers that the ONNX type of an input does not have; the C function may take them in a wider one."""
+    if (samples < np.iinfo(kind).min).any() or (samples > np.iinfo(kind).max).any():
+        raise CompileError([_problem(f"{name} takes {kind}; the file has {samples.min()} to {samples.max()}")])
 
 
 def _key(kind: str, position: int) -> str:
@@ -221,27 +237,41 @@ def _rows(arrays: Sequence[Array]) -> list[list[Array]]:
     return [list(row) for row in zip(*arrays, strict=True)]
 
 
-def _draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, limit: int | None) -> Array:
-    if dtype == "float32":
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], port: Port, limit: int | None) -> Array:
+    if port.dtype == "float32":
         drawn = rng.standard_normal(shape).astype(np.float32)
         if len(drawn) > 2:
             drawn[-2] = 0
             drawn[-1] = rng.integers(-3, 4, shape[1:])
         return drawn
-    if dtype == "bool":
+    if port.dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
-    kind = np.dtype(dtype)
+    kind = np.dtype(port.dtype)
     low, high = (-8, 8) if kind.itemsize > 1 else (int(np.iinfo(kind).min), int(np.iinfo(kind).max) + 1)
+    low = max(low, 0) if port.unsigned else low
     return rng.integers(0, limit, shape, kind) if limit else rng.integers(low, high, shape, kind)
 
 
 def _id_limit(graph: Graph, value: str) -> int | None:
-    """Rows of the smallest table that the input's elements (moved or cast) index."""
-    reached, limits = {value}, []
+    """Rows of the smallest table that the input's elements index."""
+    held = _moved(graph, value)
+    tables = [n.op.table for n in graph.nodes if isinstance(n.op, Embedding) and n.inputs[0] in held]
+    return min(map(len, tables), default=None)
+
+
+def _divides(graph: Graph, value: str) -> bool:
+    """Whether integers are divided by the input's elements."""
+    held = _moved(graph, value)
+    found = [(n.op.expr, n.inputs) for n in graph.nodes if isinstance(n.op, Map) and isinstance(n.op.expr, Apply)]
+    divisors = [(expr.args[1], names) for expr, names in found if expr.fn in ("idiv", "mod", "fmod")]
+    return any(isinstance(one, Arg) and names[one.index] in held for one, names in divisors)
+
+
+def _moved(graph: Graph, value: str) -> set[str]:
+    """The values that consist of the input's elements, moved or cast."""
+    found = {value}
     for node in graph.nodes:
-        if node.inputs and node.inputs[0] in reached:
-            if isinstance(node.op, Embedding):
-                limits.append(len(node.op.table))
-            elif isinstance(node.op, Rearrange) or (isinstance(node.op, Map) and len(node.inputs) == 1):
-                reached.add(node.output)
-    return min(limits, default=None)
+        moves = isinstance(node.op, Rearrange) or (isinstance(node.op, Map) and len(node.inputs) == 1)
+        if moves and node.inputs[0] in found:
+            found.add(node.output)
+    return found
