@@ -70,7 +70,7 @@ int main(void) {{
 
 
 def sanitized(folder: Path, flags: Sequence[str] = ()) -> list[str]:
-    """What AddressSanitizer and UBSan say of the program of all sources in a folder, with the function that they name."""
+    """What AddressSanitizer and UBSan say of the program of all sources in a folder, and where."""
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
     checks = ["-std=c99", "-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     subprocess.run(["gcc", *checks, *flags, *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=600)
@@ -84,28 +84,7 @@ void own_layer(unsigned layer);
 #define BNN2C_LAYER_BEGIN(i) own_layer(i)
 #define BNN2C_LAYER_END(i) own_layer(~0u)
 """
-
-
-def within_operands(files: Files, manifest: dict[str, Any], graph: Graph, plan: Plan, folder: Path) -> list[str]:
-    """AddressSanitizer sees no access of a layer outside of its operands, its result, its scratch and constants.
-
-    The hooks around each layer take everything else of input, output and arena out of reach. A read of up to seven bytes
-    in front of a tensor may go unseen, since the sanitizer knows the end of readable bytes in each eight, not their
-    begin.
-    """
-    prefix, names = manifest["prefix"], {k: [p["c_name"] for p in manifest[f"{k}s"]] for k in ("input", "output")}
-    bases = {"arena": "(unsigned char *)arena", "input": "(unsigned char *)&in", "output": "(unsigned char *)&out"}
-    rows = []
-    for index, number in enumerate(n for n, node in enumerate(graph.nodes) if node.output not in plan.elided):
-        node = graph.nodes[number]
-        for value in (*node.inputs, node.output):
-            where, port, start = plan.places[value]
-            member = f"offsetof({prefix}_{where}_t, {names[where][port]}) + " if where != "arena" else ""
-            rows.append(f"if (layer == {index}u) {{ allow({bases[where]}, {member}{start}u, {graph.types[value].nbytes}u); }}")
-        if number in plan.scratch:
-            size = node.op.scratch_bytes(graph.input_types(node))
-            rows.append(f"if (layer == {index}u) {{ allow({bases['arena']}, {plan.scratch[number]}u, {size}u); }}")
-    main = f"""
+OWN_LAYER = """
 #include "{prefix}.h"
 #include <sanitizer/asan_interface.h>
 #include <stddef.h>
@@ -113,26 +92,51 @@ def within_operands(files: Files, manifest: dict[str, Any], graph: Graph, plan: 
 static {prefix}_input_t in;
 static {prefix}_output_t out;
 static void *arena;
-static void allow(unsigned char *base, size_t start, size_t bytes) {{
-  __asan_unpoison_memory_region(base + start, bytes);
-}}
-static void all(int reachable) {{
-  void (*set)(void const volatile *, size_t) = reachable ? __asan_unpoison_memory_region : __asan_poison_memory_region;
-  set(arena, {prefix.upper()}_ARENA_BYTES);
-  set(&in, sizeof in);
-  set(&out, sizeof out);
+static void allow(void *base, size_t start, size_t bytes) {{
+  __asan_unpoison_memory_region((unsigned char *)base + start, bytes);
 }}
 void own_layer(unsigned layer) {{
-  all(layer == ~0u);
-  {chr(10).join(rows)}
+  const int all = layer == ~0u;
+  void (*set)(void const volatile *, size_t) = all ? __asan_unpoison_memory_region : __asan_poison_memory_region;
+  set(arena, {upper}_ARENA_BYTES);
+  set(&in, sizeof in);
+  set(&out, sizeof out);
+  switch (layer) {{
+{cases}  }}
 }}
 int main(void) {{
-  arena = malloc({prefix.upper()}_ARENA_BYTES);
+  arena = malloc({upper}_ARENA_BYTES);
   int status = (int){prefix}_run(&in, &out, arena);
   free(arena);
   return status;
 }}
 """
+
+
+def within_operands(files: Files, manifest: dict[str, Any], graph: Graph, plan: Plan, folder: Path) -> list[str]:
+    """AddressSanitizer sees no access of a layer outside of its operands, its result, its scratch and constants.
+
+    The hooks around each layer take everything else of input, output and arena out of reach. Up to seven bytes in
+    front of a tensor stay readable: of each eight bytes the sanitizer knows how many can be read, from the first on.
+    """
+    prefix = manifest["prefix"]
+    members = {key: [port["c_name"] for port in manifest[f"{key}s"]] for key in ("input", "output")}
+
+    def place(value: str) -> str:
+        where, port, start = plan.places[value]
+        if where == "arena":
+            return f"arena, {start}u"
+        name, kind = ("in", "input") if where == "input" else ("out", "output")
+        return f"&{name}, offsetof({prefix}_{kind}_t, {members[kind][port]}) + {start}u"
+
+    cases, layers = "", [n for n, node in enumerate(graph.nodes) if node.output not in plan.elided]
+    for index, number in enumerate(layers):
+        node = graph.nodes[number]
+        parts = [(place(value), graph.types[value].nbytes) for value in (*node.inputs, node.output)]
+        if number in plan.scratch:
+            parts.append((f"arena, {plan.scratch[number]}u", node.op.scratch_bytes(graph.input_types(node))))
+        cases += f"    case {index}u: {' '.join(f'allow({at}, {size}u);' for at, size in parts)} break;\n"
+    main = OWN_LAYER.format(prefix=prefix, upper=prefix.upper(), cases=cases)
     write(folder, {**files, "main.c": main, "hooks.h": HOOKS})
     return sanitized(folder, ["-include", str(folder / "hooks.h")])
 

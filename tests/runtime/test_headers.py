@@ -1,4 +1,4 @@
-"""Every runtime header compiles alone and with all others; none has variables or needs a library but for exp and log."""
+"""Every runtime header compiles alone and with all others, has no variables and needs no library but for exp, log."""
 
 from __future__ import annotations
 
