@@ -14,21 +14,53 @@ from typing import Literal
 
 from bnn2c.diagnostic_codes import CATALOGUE, CodeInfo
 
-__all__ = ["CATALOGUE", "CodeInfo", "CompileError", "Diagnostic", "Severity", "plural", "reason"]
+__all__ = [
+    "CATALOGUE",
+    "CodeInfo",
+    "CompileError",
+    "Diagnostic",
+    "Severity",
+    "meaning",
+    "own_words",
+    "plural",
+    "reason",
+]
 
 Severity = Literal["error", "warning"]
 
 _DETAILS = (("node", "node"), ("op", "operator"), ("shapes", "shapes"), ("why", "why"), ("hint", "what to do"))
 _LABEL_WIDTH = 12
-_PYTHON_SAYS = re.compile(r"values to unpack|invalid literal|could not convert|zip\(\)")
+# What Python and numpy say of operands that do not fit, and what that means to somebody who knows ONNX.
+_SAID = (
+    (r"broadcast", "the shapes of its operands cannot be combined"),
+    (r"out of bounds", "an axis or index lies outside of the operand"),
+    (r"reshape array", "its operand has not as many elements as the sizes that are asked for"),
+    (r"axes don't match|repeated axis", "the axes are no permutation of those of the operand"),
+    (r"size not equal to one", "an axis that is to be removed has not the size 1"),
+    (r"step cannot be zero", "a step is 0"),
+    (r"division by zero", "a step or divisor is 0"),
+    (r"input array dimensions|number of dimensions|same shape", "its operands differ outside of the axis"),
+    (r"[Nn]o implementation|not implemented", "ONNX's own evaluator does not have the operator"),
+    (r"values to unpack|invalid literal|could not convert|zip\(\)|matmul|einstein|einsum|zero-size|dtype|numpy", ""),
+)
+_MISFIT = "an operand or attribute has another type, rank or number of elements than the operator takes"
+
+
+def own_words(error: Exception) -> str:
+    """What an exception says that was raised on purpose, as a ValueError; empty for words of Python and numpy."""
+    said = str(error)
+    return said if isinstance(error, ValueError) and not any(re.search(words, said) for words, _ in _SAID) else ""
+
+
+def meaning(error: Exception) -> str:
+    """What the words of Python and numpy mean, as a sentence about operands."""
+    said = str(error)
+    return next((plain for words, plain in _SAID if plain and re.search(words, said)), _MISFIT)
 
 
 def reason(error: Exception) -> str:
-    """What an exception says that was raised on purpose; Python's own words on a wrong operand become a sentence."""
-    said = str(error)
-    if isinstance(error, ValueError) and not _PYTHON_SAYS.search(said):
-        return said
-    return "an operand or attribute has another type, rank or number of elements than the operator takes"
+    """What an exception says that was raised on purpose, or what it means."""
+    return own_words(error) or meaning(error)
 
 
 def plural(count: int, noun: str) -> str:

@@ -113,17 +113,12 @@ def test_scales_may_be_fractions(text: str, code: int, tmp_path: pytest.TempPath
     assert result.exit_code == code, result.output
 
 
-@pytest.mark.parametrize("case", ["weights of rank 1", "Quant without a bit width"])
-def test_operands_that_do_not_fit_are_told_in_words(case: str) -> None:
+def test_operands_of_other_domains_that_do_not_fit_are_told_in_words() -> None:
     """Python's own words, such as "tuple index out of range", tell a user nothing."""
     n = Net()
-    x = n.input([1, 3, 4, 4])
-    if case == "Quant without a bit width":
-        y = n.add("Quant", x, 1.0, 0.0, domain="qonnx.custom_op.general")
-    else:
-        y = n.add("Conv", x, np.ones(3, np.float32))
+    y = n.add("Quant", n.input([1, 3, 4, 4]), 1.0, 0.0, domain="qonnx.custom_op.general")
     (found,) = problems(n.model(y, shape=[1, 3, 4, 4]))
-    assert found.code in ("BNN003", "BNN006") and "another type, rank or number" in found.message
+    assert found.code == "BNN003" and "another type, rank or number" in found.message
 
 
 def test_a_slice_of_a_size_below_zero_does_not_end_the_process() -> None:

@@ -10,6 +10,7 @@ import onnx
 
 from bnn2c.errors import CompileError
 from bnn2c.importer.limits import array_of
+from bnn2c.importer.order import node_name
 from bnn2c.importer.tensors import Array, Parts, Tensor, Value, View
 
 
@@ -30,7 +31,7 @@ class Call:
     @property
     def name(self) -> str:
         """The node's name, or its first output where the exporter gave none."""
-        return self.proto.name or next((o for o in self.proto.output if o), self.proto.op_type)
+        return node_name(self.proto)
 
     def operand(self, position: int) -> Tensor | None:
         """Operand number `position`, None when absent; refuses a sequence of tensors."""

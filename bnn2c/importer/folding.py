@@ -8,9 +8,10 @@ from math import prod
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from bnn2c.importer.inference import infer_node
 from bnn2c.importer.limits import subgraphs
 from bnn2c.importer.tensors import Array
 
@@ -131,14 +132,8 @@ def _check_sizes(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int, 
     """Refuse results of more than `limit` elements before they are made, by ONNX's own shape inference."""
     if proto.op_type == "Slice":  # never larger than its operand; of none at all ONNX's inference ends the process
         return
-    kinds = {n: helper.np_dtype_to_tensor_dtype(a.dtype) for n, a in feeds.items()}
-    inputs = [helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in feeds.items()]
-    known = [numpy_helper.from_array(a, n) for n, a in feeds.items() if a.size <= SMALL_NODE_BYTES]
-    outputs = [onnx.ValueInfoProto(name=n) for n in proto.output if n]
-    graph = helper.make_graph([proto], "constant", inputs, outputs, known)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    found = shape_inference.infer_shapes(model, data_prop=True)
-    for info in found.graph.output:
+    found = infer_node(proto, feeds, opset)
+    for info in found.output:
         shape = info.type.tensor_type.shape
         told = info.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in shape.dim)
         if not told and proto.op_type not in UNTOLD:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from bnn2c.importer.limits import subgraphs
+from bnn2c.importer.tensors import Array, Tensor
 
-__all__ = ["infer_shapes"]
+__all__ = ["broken_rule", "infer_node", "infer_shapes"]
 
 _UNKNOWN = "bnn2c.unknown"
+_KNOWN_BYTES = 4096
+_RULE = re.compile(r"(?:\): |\] )(?!Inference error|\(|\[)([^\n]+)")
 
 
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -33,3 +41,39 @@ def _hide_slices(graph: onnx.GraphProto) -> None:
             node.domain = _UNKNOWN
         for inner in subgraphs(node):
             _hide_slices(inner)
+
+
+def broken_rule(proto: onnx.NodeProto, operands: Mapping[str, Tensor], opset: int) -> str:
+    """What ONNX's own rules say against a node, in their words; empty when they allow it.
+
+    Args:
+        proto: a node of the standard operators.
+        operands: its operands by name.
+        opset: version of the operators.
+    """
+    if proto.op_type == "Slice" or any(subgraphs(proto)):  # see `infer_shapes`; the bodies have nodes of their own
+        return ""
+    try:
+        infer_node(proto, operands, opset, strict=True)
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, LookupError, TypeError) as error:
+        found = _RULE.search(str(error))
+        return found[1].removesuffix(f" in node {proto.op_type} ({proto.name}).").strip().rstrip(".") if found else ""
+    return ""
+
+
+def infer_node(
+    proto: onnx.NodeProto, operands: Mapping[str, Tensor], opset: int, strict: bool = False
+) -> onnx.GraphProto:
+    """A graph of one node, with the shapes of its results as far as ONNX can tell; small constants are known to it.
+
+    Raises:
+        onnx.shape_inference.InferenceError, RuntimeError, ValueError: the operands do not fit (`strict`: any rule).
+    """
+    kinds = {name: helper.np_dtype_to_tensor_dtype(np.dtype(x.dtype)) for name, x in operands.items()}
+    inputs = [helper.make_tensor_value_info(name, kinds[name], x.shape) for name, x in operands.items()]
+    arrays: dict[str, Array] = {name: x for name, x in operands.items() if isinstance(x, np.ndarray)}
+    known = [numpy_helper.from_array(x, name) for name, x in arrays.items() if x.size <= _KNOWN_BYTES]
+    outputs = [onnx.ValueInfoProto(name=name) for name in proto.output if name]
+    graph = helper.make_graph([proto], "node", inputs, outputs, known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return onnx.shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict, data_prop=True).graph

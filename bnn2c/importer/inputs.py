@@ -22,8 +22,8 @@ from bnn2c.options import Options
 STORAGE = {"float32": "f32", "uint8": "u8", "int8": "i8", "int32": "i32", "bool": "u8"}
 
 
-def c_dtype(kind: npt.DTypeLike) -> str:
-    """Element type at the C interface of an ONNX element type.
+def c_dtype(kind: npt.DTypeLike, name: str = "") -> str:
+    """Element type at the C interface of an ONNX element type; `name` is the tensor's, for the diagnostic.
 
     Raises:
         CompileError: BNN006 for text, complex numbers and types of less than 8 bits.
@@ -34,7 +34,8 @@ def c_dtype(kind: npt.DTypeLike) -> str:
     if dtype.name in ("uint8", "int8", "bool"):
         return dtype.name
     if dtype.name not in ("int16", "uint16", "int32", "uint32", "int64", "uint64"):
-        raise CompileError.single("BNN006", f"tensors of {dtype.name} are not supported")
+        kind = "text" if dtype.kind in "OSU" else dtype.name
+        raise CompileError.single("BNN006", f"tensors of {kind} are not supported", node=name)
     return "int32"
 
 
@@ -47,11 +48,11 @@ def declare_input(ctx: Context, info: onnx.ValueInfoProto, options: Options, cou
     shape = _static_shape(info)
     ctx.limits.room(shape, f"input {info.name}")
     scaled = options.input_scale is not None
-    if scaled and (c_dtype(dtype) != "float32" or count > 1):
+    if scaled and (c_dtype(dtype, info.name) != "float32" or count > 1):
         raise CompileError.single(
             "BNN018", f"--input-scale needs one float input; {info.name} is {dtype} of {plural(count, 'input')}"
         )
-    outside = "uint8" if scaled else c_dtype(dtype)
+    outside = "uint8" if scaled else c_dtype(dtype, info.name)
     physical = shape3(shape)
     value = ctx.builder.fresh(info.name)
     port = Port(info.name, value, shape, outside, unsigned=dtype.kind == "u")
@@ -81,11 +82,9 @@ def _static_shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
     for axis, dim in enumerate(info.type.tensor_type.shape.dim):
         size = dim.dim_value if dim.HasField("dim_value") else 0
         if size < 1 and axis > 0:
-            label = dim.dim_param or "unknown"
+            label = f"has the size {size}" if dim.HasField("dim_value") else f"is '{dim.dim_param or 'unknown'}'"
             hint = "export with fixed sizes, or fix them with onnxruntime.tools.make_dynamic_shape_fixed"
-            raise CompileError.single(
-                "BNN007", f"axis {axis} of input {info.name} is '{label}'", node=info.name, hint=hint
-            )
+            raise CompileError.single("BNN007", f"axis {axis} of input {info.name} {label}", node=info.name, hint=hint)
         dims.append(max(size, 1))
     return tuple(dims)
 
@@ -113,4 +112,4 @@ def _outside(info: onnx.ValueInfoProto, view: View) -> str:
     declared: Any = info.type.tensor_type.elem_type
     if declared and declared not in onnx.helper.get_all_tensor_dtypes():
         raise CompileError.single("BNN006", f"output {info.name} is not a tensor of a known type", node=info.name)
-    return c_dtype(onnx.helper.tensor_dtype_to_np_dtype(declared) if declared else view.dtype)
+    return c_dtype(onnx.helper.tensor_dtype_to_np_dtype(declared) if declared else view.dtype, info.name)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import onnx
 
-from bnn2c.errors import CompileError, Diagnostic, reason
+from bnn2c.errors import CompileError, Diagnostic, meaning, own_words, reason
+from bnn2c.importer.axes import check_axes
 from bnn2c.importer.call import Call, attributes
 from bnn2c.importer.context import Context
 from bnn2c.importer.control import CONTROL
-from bnn2c.importer.folding import fold
+from bnn2c.importer.folding import FoldingRefused, fold
 from bnn2c.importer.functions import EXPANDED, function_of, operands_of
 from bnn2c.importer.half import note_half
 from bnn2c.importer.handlers import handler_for
 from bnn2c.importer.handlers.sequences import SEQUENCE
-from bnn2c.importer.inference import infer_shapes
+from bnn2c.importer.inference import broken_rule, infer_shapes
 from bnn2c.importer.inputs import declare_input, declare_output
 from bnn2c.importer.limits import Limits, array_of
-from bnn2c.importer.order import needed_nodes
+from bnn2c.importer.order import needed_nodes, node_name
 from bnn2c.importer.tensors import Parts, Value, View
 from bnn2c.importer.whole_numbers import check_constants, whole_numbers
 from bnn2c.ir import Graph
@@ -55,7 +57,10 @@ class Interpreter:
             except CompileError as error:
                 if self.ctx.limits.exhausted:
                     raise
-                self.problems.extend(error.diagnostics)
+                self.problems.extend(
+                    one if one.node else replace(one, node=node_name(proto), op=proto.op_type)
+                    for one in error.diagnostics
+                )
                 continue
             scope.update({n: t for n, t in zip(proto.output, results, strict=False) if n})
 
@@ -68,6 +73,7 @@ class Interpreter:
             hint = HINTS.get(proto.domain, "")
             raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported", ON_DEVICE, hint)
         try:
+            check_axes(call)
             check_constants(call)
             note_half(self.ctx, call)
             results = whole_numbers(self.ctx, call, self.outputs(call, scope))
@@ -75,7 +81,10 @@ class Interpreter:
                 if not isinstance(tensor, Parts):
                     self.ctx.limits.room(tensor.shape, call.name)
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError) as error:
-            raise call.refuse("BNN006", f"{proto.op_type} has a form that is not supported: {reason(error)}") from error
+            rule, words = _broken_rule(call), own_words(error)
+            if rule:
+                raise call.refuse("BNN003", f"{call.op}: {words or rule}") from error
+            raise call.refuse("BNN006", f"{call.op} has a form that is not supported: {reason(error)}") from error
         return results
 
     def outputs(self, call: Call, scope: Scope) -> Sequence[Value]:
@@ -89,7 +98,12 @@ class Interpreter:
             # The body may leave out a result that has no name here; the first one stands for it, and nobody reads it.
             first, *_ = names = body.output[: len(call.proto.output)]
             wanted = [name if used else first for name, used in zip(names, call.proto.output, strict=True)]
-            return self.computed(body.node, operands_of(body, call.operands), wanted)
+            try:
+                return self.computed(body.node, operands_of(body, call.operands), wanted)
+            except CompileError:
+                if rule := _broken_rule(call):
+                    raise call.refuse("BNN003", f"{call.op}: {rule}") from None
+                raise
         handler = handler_for(call.op)
         if handler is None:
             raise call.refuse("BNN005", f"operator {call.op} is not supported", ON_DEVICE)
@@ -101,7 +115,10 @@ class Interpreter:
             operands = [t for t in call.operands if not isinstance(t, View)]
             return fold(call.proto, operands, self.opset, self.ctx.limits.elements)
         except Exception as error:
-            raise call.refuse("BNN005", f"constant {call.op} cannot be evaluated: {error}") from error
+            if rule := _broken_rule(call):
+                raise call.refuse("BNN003", f"{call.op}: {rule}") from error
+            why = str(error) if isinstance(error, FoldingRefused) else meaning(error)
+            raise call.refuse("BNN005", f"constant {call.op} cannot be evaluated: {why}") from error
 
     def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Value]) -> Sequence[Value]:
         """Import a subgraph that sees the enclosing names."""
@@ -118,6 +135,14 @@ class Interpreter:
             del self.problems[before:]
             raise CompileError(found) if found else unknown
         return [scope[name] for name in names]
+
+
+def _broken_rule(call: Call) -> str:
+    """The rule of ONNX that forbids the node, in ONNX's words; empty when none does."""
+    if any(isinstance(t, Parts) for t in call.inputs):
+        return ""
+    named = zip(call.proto.input, call.operands, strict=True)
+    return broken_rule(call.proto, {name: t for name, t in named if t is not None}, call.opset)
 
 
 def initialisers(graph: onnx.GraphProto) -> Scope:
@@ -141,7 +166,7 @@ def _also_unsupported(model: onnx.ModelProto, skipped: Sequence[onnx.NodeProto])
             continue
         name = node.op_type if standard else f"{node.domain}::{node.op_type}"
         told = ", ".join(str(shapes.get(i, "unknown")).replace("'", "") for i in node.input if i)
-        where = node.name or next((o for o in node.output if o), node.op_type)
+        where = node_name(node)
         message, hint = f"operator {name} is not supported", HINTS.get(node.domain, "")
         found.append(Diagnostic("BNN005", message, node=where, op=node.op_type, shapes=told, why=ON_DEVICE, hint=hint))
     return found

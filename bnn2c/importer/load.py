@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -23,6 +24,7 @@ MAX_FILE_BYTES = 1 << 31
 MAX_UNPACKED_BYTES = 1 << 29
 GZIP = b"\x1f\x8b"
 OLDEST_OPSET = 7
+MOST_NAMED = 1000
 FOREIGN = (
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with `git lfs pull`"),
     (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, a Keras model)", "export it to ONNX first"),
@@ -158,8 +160,23 @@ def _check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(_with_output_shapes(model))
     except (onnx.checker.ValidationError, ValueError, TypeError) as error:
-        first = " ".join(str(error).split("==> Context")[0].split()) or type(error).__name__
-        raise CompileError.single("BNN003", first) from error
+        raise _told_by_checker(str(error) or type(error).__name__) from error
+
+
+_ABOUT = re.compile(r"Name: (.*?) OpType: (\w+)")
+_COUNT = re.compile(r"has (in|out)put size (\d+) not in range \[min=(\d+), max=(\d+)\]")
+
+
+def _told_by_checker(said: str) -> CompileError:
+    """The diagnostic of a rule that ONNX's checker found broken, with the node that it names in its context."""
+    rule, _, context = said.partition("==> Context")
+    message, about = " ".join(rule.split()), _ABOUT.search(context)
+    if count := _COUNT.search(message):
+        side, given, least, most = count.groups()
+        wanted = least if least == most else f"{least} or more" if int(most) > MOST_NAMED else f"{least} to {most}"
+        message = f"the node has {plural(int(given), side + 'put')}, the operator has {wanted}"
+    node, op = about.groups() if about else ("", "")
+    return CompileError.single("BNN003", message, node=node, op=op)
 
 
 def check_opset(model: onnx.ModelProto) -> None:

@@ -55,10 +55,10 @@ def _problems(
         return [_about(node, f"nothing computes the tensor {name}, which this node reads") for name in lost]
     cycle = _cycle(node, known, writers)
     if cycle:
-        names = [_name(n) for n in cycle]
+        names = [node_name(n) for n in cycle]
         shown = names if len(names) <= SHOWN else [*names[: SHOWN - 1], f"{len(names) - SHOWN + 1} more"]
         return [_about(node, f"the graph has a cycle: {' -> '.join([*shown, names[0]])}")]
-    return [_about(node, f"the node reads {absent[0]} before {_name(writers[absent[0]])} computes it")]
+    return [_about(node, f"the node reads {absent[0]} before {node_name(writers[absent[0]])} computes it")]
 
 
 def _cycle(start: onnx.NodeProto, known: set[str], writers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -88,9 +88,10 @@ def _path(last: onnx.NodeProto, start: onnx.NodeProto, came: Mapping[int, onnx.N
     return [start, *found[:-1]]
 
 
-def _name(node: onnx.NodeProto) -> str:
+def node_name(node: onnx.NodeProto) -> str:
+    """The node's name, or its first output where the exporter gave none."""
     return node.name or next((o for o in node.output if o), node.op_type)
 
 
 def _about(node: onnx.NodeProto, message: str) -> Diagnostic:
-    return Diagnostic("BNN003", message, node=_name(node), op=node.op_type)
+    return Diagnostic("BNN003", message, node=node_name(node), op=node.op_type)

@@ -27,7 +27,10 @@ def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     gamma, beta, mean, var = (np.zeros(1, np.float32) if p is None else np.asarray(p, np.float32) for p in found)
     if not all(np.isfinite(p).all() for p in (gamma, beta, mean, var)):
         raise call.refuse("BNN011", f"the parameters of {call.name} hold NaN or infinity")
-    scale = gamma / np.sqrt(var + np.float32(call.attrs.get("epsilon", 1e-5)))
+    spread = var + np.float32(call.attrs.get("epsilon", 1e-5))
+    if (spread < 0).any():
+        raise call.refuse("BNN011", f"the variance of {call.name} is negative in channel {int(spread.argmin())}")
+    scale = gamma / np.sqrt(spread)
     shift = beta - mean * scale
     return [_affine(ctx, x, scale, shift)]
 

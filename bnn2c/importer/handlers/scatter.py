@@ -31,7 +31,7 @@ def scatter_elements(ctx: Context, call: Call) -> Sequence[Tensor]:
     reduction = call.attrs.get("reduction", "none")
     if reduction == "none" and not isinstance(places, View):
         grid: list[Array] = list(np.indices(places.shape))
-        grid[axis] = places.astype(np.int64) % data.shape[axis]
+        grid[axis] = _from_begin(places, np.array(data.shape[axis]))
         return [_moved_in(ctx, data, updates, tuple(grid))]
     others = [n for a, n in enumerate(data.shape) if a != axis]
     if others != [n for a, n in enumerate(places.shape) if a != axis]:
@@ -44,6 +44,17 @@ def scatter_elements(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [data]
 
 
+def _from_begin(places: Array, sizes: Array) -> Array:
+    """Places counted from the begin of their axes.
+
+    Raises:
+        ValueError: one lies outside.
+    """
+    if ((places < -sizes) | (places >= sizes)).any():
+        raise ValueError("a place lies outside of the axis that it counts along")
+    return np.asarray(places.astype(np.int64) % sizes)
+
+
 @handles("ScatterND")
 def scatter_nd(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Slice `updates[i, …]` goes to `data[places[i, 0], places[i, 1], …]`."""
@@ -51,7 +62,7 @@ def scatter_nd(ctx: Context, call: Call) -> Sequence[Tensor]:
     reduction, depth = call.attrs.get("reduction", "none"), places.shape[-1]
     shape, rest = data.shape, data.shape[depth:]
     if reduction == "none" and not isinstance(places, View):
-        grid = places.astype(np.int64) % np.array(shape[:depth])
+        grid = _from_begin(places, np.array(shape[:depth]))
         return [_moved_in(ctx, data, updates, tuple(np.moveaxis(grid, -1, 0)))]
     count = _checked(call, int(np.prod(places.shape[:-1])))
     ids = elements(places).reshape(count, depth)

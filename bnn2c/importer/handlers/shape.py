@@ -34,7 +34,9 @@ def reshape(ctx: Context, call: Call) -> Sequence[Tensor]:
         return [moved(x, elements(x).reshape(wanted))]
     except ValueError as error:
         raise call.refuse(
-            "BNN006", f"cannot reshape {list(x.shape)} to {wanted}", hint="the batch size must be 1"
+            "BNN006",
+            f"cannot reshape {list(x.shape)} to {wanted}",
+            hint="export with a batch size of 1, or with -1 in place of the batch in the new shape",
         ) from error
 
 
