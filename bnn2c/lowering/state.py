@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bnn2c.analysis.piecewise import real_steps
+from bnn2c.analysis.repetition import fingerprint
 from bnn2c.analysis.steps import Array, Steps, of_integers
 from bnn2c.analysis.tabulate import tabulate
 from bnn2c.errors import Diagnostic
@@ -60,10 +62,18 @@ class Statistics:
 
 
 class State:
-    """The sweep's environment: lazies by source value, domains by lowered root, the graph being built."""
+    """The sweep's environment: lazies by source value, domains by lowered root, the graph being built.
+
+    Attributes:
+        read: elements of each source value that rearrangements read, all together.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.source = graph
+        self.read: Counter[str] = Counter()
+        for node in graph.nodes:
+            if isinstance(node.op, Rearrange):
+                self.read[node.inputs[0]] += node.op.index.size
         self.builder = Builder(graph.name)
         self.lazies: dict[str, Lazy] = {}
         self.domains: dict[str, Array] = {}
@@ -72,6 +82,7 @@ class State:
         self.statistics = Statistics()
         self._reals: dict[tuple[str, int], str] = {}
         self._steps: dict[tuple[str, int], Steps | None] = {}
+        self._equal: dict[tuple[bytes, tuple[int, int, int]], Steps | None] = {}
         self.keep: list[Expr] = []
         self.depths: dict[int, int] = {}
         self.why: dict[str, tuple[str, ...]] = {}
@@ -91,11 +102,18 @@ class State:
             if domain is not None:
                 found = tabulate(lazy.expr, domain, lazy.shape)
             else:
-                found = None if lazy.bare else real_steps(lazy.expr, lazy.shape)
+                found = None if lazy.bare else self._of_reals(lazy)
                 if found is not None and self.builder.types[lazy.root].storage == "i32":
                     found = of_integers(found)
             self._steps[key] = found
         return self._steps[key]
+
+    def _of_reals(self, lazy: Lazy) -> Steps | None:
+        """`real_steps`, once for equal expressions: unrolled cells have the same one in every step."""
+        key = (fingerprint(lazy.expr), lazy.shape)
+        if key not in self._equal:
+            self._equal[key] = real_steps(lazy.expr, lazy.shape)
+        return self._equal[key]
 
     def real(self, lazy: Lazy, node: Node) -> str:
         """A float32 value that holds the tensor; computed once."""

@@ -128,7 +128,7 @@ def _deferred(state: State, node: Node, op: MaxPool, lazy: Lazy) -> Lazy:
 def _rearrange(state: State, node: Node, op: Rearrange) -> Lazy:
     """Move the root (bits, bytes, sums), level codes or a quantiser's bytes, not reals; constants move along."""
     lazy = state.lazies[node.inputs[0]]
-    if lazy.root in state.pools or _decided(state, lazy, op):
+    if lazy.root in state.pools or _decided(state, lazy, state.read[node.inputs[0]]):
         levels = find_levels(state, lazy, node)
         if levels is not None:
             lazy = lazy_levels(state, levels)
@@ -141,15 +141,15 @@ def _rearrange(state: State, node: Node, op: Rearrange) -> Lazy:
     return rearranged(state, node, lazy, op.index)
 
 
-def _decided(state: State, lazy: Lazy, op: Rearrange) -> bool:
-    """Whether codes, if there are few levels, move instead of the root.
+def _decided(state: State, lazy: Lazy, read: int) -> bool:
+    """Whether codes, if there are few levels, move instead of the root, of which `read` elements are wanted in all.
 
     The sums of a binary layer are then never stored, and real numbers are not copied. Bytes are moved as they are.
     """
     storage = state.builder.types[lazy.root].storage
     if lazy.bare or storage in ("bits", *INTEGER_DOMAINS):
         return False
-    return lazy.root in state.domains or op.index.size >= prod(lazy.shape)
+    return lazy.root in state.domains or read >= prod(lazy.shape)
 
 
 def _filled(state: State, node: Node, op: Rearrange, lazy: Lazy) -> Lazy:

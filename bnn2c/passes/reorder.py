@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bnn2c.analysis.repetition import MIN_STEPS, fingerprint, node_print
 from bnn2c.ir import Graph, Node, TensorType
+from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
 
 
@@ -82,6 +83,18 @@ def equal_copies_once(graph: Graph) -> Graph:
                 continue
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes))
+
+
+def maps_at_once(graph: Graph) -> Graph:
+    """Every map right behind the last operation that it reads, as in ONNX; lowering emits it where it is first read.
+
+    So a state stands in the step that computes it, not in the next one, which reads it.
+    """
+    place: dict[str, int] = {}
+    for k, node in enumerate(graph.nodes):
+        read = [place[name] for name in node.inputs if name in place]
+        place[node.output] = max(read) if read and isinstance(node.op, (Map, Rearrange)) else k
+    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: place[node.output])))
 
 
 def deepest_first(graph: Graph) -> Graph:

@@ -30,7 +30,7 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.join_parts import join_parts
 from bnn2c.passes.narrow_copies import narrow_copies
-from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once
+from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once, maps_at_once
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.passes.whole_first_steps import with_whole_first_step
 from bnn2c.passes.wiring import Wiring
@@ -64,7 +64,7 @@ def alike_values(graph: Graph) -> list[set[str]]:
 
 
 def _best(graph: Graph) -> tuple[Graph, list[Wiring]]:
-    found = [_rolled(order(graph)) for order in (lambda g: g, deepest_first)]
+    found = [_rolled(order(graph)) for order in (lambda g: g, maps_at_once, deepest_first)]
     return min(found, key=lambda rolled: _size(rolled[0]))
 
 
@@ -101,7 +101,7 @@ def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
         group = graph.nodes[repetition.start : repetition.start + repetition.length]
         wiring = Wiring(graph, repetition)
         if not all(isinstance(node.op, (*COPIES, Loop)) for node in group) and wiring.connect():
-            found.append(wiring)
+            found.append(wiring.forward())
     found.sort(key=lambda wiring: len(wiring.states))
     whole = (with_whole_first_step(wiring) for wiring in found[:WHOLE_TRIED])
     return [*islice((wiring for wiring in whole if wiring), 1), *found]

@@ -30,9 +30,11 @@ def with_whole_first_step(wiring: Wiring) -> Wiring | None:
     if not states or not states.keys() <= _computed(wiring):
         return None
     first = _First(wiring, states)
-    if not first.fits or states.keys() & first.graph.types.keys() or not first.proved():
+    places = {node.output: k for k, node in enumerate(first.graph.nodes)}
+    needed = all(node.output in places for node in first.nodes)
+    if not first.fits or not needed or states.keys() & places.keys() or not first.proved():
         return None
-    start = next(k for k, node in enumerate(first.graph.nodes) if node.output == first.nodes[0].output)
+    start = places[first.nodes[0].output]
     longer = Wiring(first.graph, replace(wiring.found, start=start, steps=wiring.found.steps + 1), whole=True)
     return longer if longer.connect() and len(longer.states) == len(wiring.states) else None
 

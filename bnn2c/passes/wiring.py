@@ -66,6 +66,18 @@ class Wiring:
             self.body.append(connected)
         return True
 
+    def forward(self) -> Wiring:
+        """The groups in the other order, where they read backward through their inputs and no state orders them."""
+        moving = [i.step for i in self.inputs if i.step]
+        if self.states or not moving or max(moving) > 0:
+            return self
+        nodes, first, length = self.graph.nodes, self.found.start, self.found.length
+        groups = [nodes[k : k + length] for k in range(first, self.found.end, length)]
+        turned = tuple(node for group in reversed(groups) for node in group)
+        graph = replace(self.graph, nodes=(*nodes[:first], *turned, *nodes[self.found.end :]))
+        found = Wiring(graph, self.found)
+        return found if found.connect() else self
+
     def _fixed(self, nodes: list[Node]) -> Node | None:
         """An operation that does the same in every step."""
         indices = [node.op.index for node in nodes if isinstance(node.op, Rearrange)]
