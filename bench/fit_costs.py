@@ -120,7 +120,7 @@ def shape_of(layer: networks.Conv) -> ConvShape:
 def count(layer: networks.Conv, core: Core) -> int:
     """Instructions of the layer when the family runs it."""
 
-    def forced(graph: Graph, device: Target, optimize: str) -> Iterator[Graph]:
+    def forced(graph: Graph, device: Target, optimize: str, runs: float) -> Iterator[Graph]:
         families = dict.fromkeys(graph.types, core.family)
         raw = [node.output for node in graph.nodes if getattr(node.op, "thresholds", 0) is None]
         families |= dict.fromkeys(raw, "sliced_channels")

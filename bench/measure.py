@@ -103,7 +103,7 @@ def _measured_layer(job: Job, found: dict, compiled: Compiled) -> dict:
     weights = shape.inputs * shape.outputs * (1 if shape.dense else shape.kernel**2)
     node = next(n for n in compiled.final.nodes if isinstance(n.op, BinaryConv2d))
     constants = node.op.constants(compiled.final.input_types(node))
-    packed = sum(array.nbytes for name, array in constants.items() if name in ("weights", "lists"))
+    packed = sum(array.nbytes for name, array in constants.items() if name in ("weights", "lists", "few"))
     return {
         "kernel": layer["kernel"],
         "constant_time": layer["constant_time"],

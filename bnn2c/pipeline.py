@@ -45,6 +45,7 @@ from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
 from bnn2c.passes.join_rows import join_rows
+from bnn2c.passes.lay_diagonals import lay_diagonals
 from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.pad_late import pad_late
 from bnn2c.passes.reshape_late import reshape_late
@@ -128,17 +129,17 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     states = state_pairs(step, options.states)
     lowered = Lowered(graph, stream, states, imported, state, formats.summary, options, target, prefix, digest)
     runs = stream.inputs[0].count / stream.step if stream else 1.0
-    choices = (_finished(choice) for choice in kernel_choices(step, target, options.optimize, runs))
+    choices = (_finished(choice, target) for choice in kernel_choices(step, target, options.optimize, runs))
     chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
     dump("choose_kernels", chosen)
     return with_selftest(compiled)
 
 
-def _finished(graph: Graph) -> Graph:
+def _finished(graph: Graph, target: Target) -> Graph:
     """The graph after the passes that need the chosen kernels."""
     for last in LAST:
         graph = last(graph)
-    return graph
+    return lay_diagonals(graph, target)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
  * BNN2C_KERNEL     a static function of a header; not every program uses all of them
  * BNN2C_STEADY     -O2 even at -Os, and no scheduling before register allocation: it spills the counters (4.94 -> 4.39
  *                  instructions per 32 products of one kernel on Cortex-M4)
+ * BNN2C_LEAN       the same with values computed near their uses: fewer of them wait in registers at a time
  * BNN2C_UNROLL(n)  unroll the following loop of at most n rounds, at any optimisation level
  * BNN2C_FLAT       unroll the following loop completely; its number of rounds is a constant up to 16
  * BNN2C_KEEP(x)    the value of x is computed here, into one register: no re-association with its uses, and
@@ -33,8 +34,10 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define BNN2C_STEADY __attribute__((optimize("O2", "no-schedule-insns")))
+#define BNN2C_LEAN __attribute__((optimize("O2", "no-schedule-insns", "live-range-shrinkage")))
 #else
 #define BNN2C_STEADY
+#define BNN2C_LEAN
 #endif
 
 #define BNN2C_PRAGMA(text) _Pragma(#text)

@@ -16,10 +16,11 @@ typedef uintptr_t bnn2c_any_word;
 typedef unsigned char bnn2c_any_word;
 #endif
 
-BNN2C_KERNEL void bnn2c_copy_parameters(const void *from, size_t bytes, void *to) {
+/* `bytes` is a constant, so that these are a load and a store for each of up to 16 words. */
+BNN2C_INLINE void bnn2c_copy_parameters(const void *from, size_t bytes, void *to) {
+  BNN2C_FLAT
   for (size_t i = 0u; i < bytes / sizeof(bnn2c_any_word); i++) {
     ((bnn2c_any_word *)to)[i] = ((const bnn2c_any_word *)from)[i];
-    BNN2C_KEEP(i);
   }
 }
 

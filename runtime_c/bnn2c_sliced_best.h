@@ -98,8 +98,7 @@ BNN2C_KERNEL void bnn2c_sliced_best_run(const bnn2c_sliced_best *p, const uint32
     for (uint32_t d = 0u; d < p->places + p->planes; d++) {
       best[d] = BNN2C_NO_LANES + ((d < p->places) ? 0u : 0xFFFFFFFFu);
     }
-    bnn2c_encode_patch(in, p->words, patch);
-    const uint32_t *const activations = bnn2c_activations_of(patch, p->words);
+    const uint32_t *const activations = bnn2c_activations_of(in, p->words, patch);
     for (uint32_t block = 0u; block < blocks; block++) {
       bnn2c_sliced_channels_block(weights, (const bnn2c_lanes *)none, p->planes, p->words, activations, carries, digits);
       bnn2c_keep_fewest(digits, p->planes, block, p->places, p->last, best);

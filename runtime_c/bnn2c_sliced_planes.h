@@ -64,9 +64,9 @@ BNN2C_NOINLINE void bnn2c_sliced_planes_add(const bnn2c_sliced_planes *p, const 
   for (uint32_t d = 0u; d < p->digits; d++) {
     count[d] = carry;
   }
-  bnn2c_sliced_channels_count(weights, patch, words, count, carries);
+  bnn2c_sliced_channels_count(weights, patch, words, count, carries, count);
   for (uint32_t d = 5u; d < p->digits; d++) {
-    left = bnn2c_reduce_digit(&count[d], carries, left);
+    left = bnn2c_reduce_digit(count[d], carries, left, &count[d]);
   }
   for (uint32_t d = p->digits; d-- > 0u;) {
     total[d] = (d >= shift) ? total[d - shift] : 0u;
@@ -149,7 +149,7 @@ BNN2C_KERNEL void bnn2c_sliced_planes_at(const bnn2c_sliced_planes *p, const uin
   uint32_t words = 0u;
   for (uint32_t plane = 0u; plane < p->input_planes; plane++) {
     words = bnn2c_gather_plane(p, in, plane, y, x, &scratch[plane * words]);
-    bnn2c_encode_patch(&scratch[plane * words], words, &scratch[plane * words]);
+    (void)bnn2c_activations_of(&scratch[plane * words], words, &scratch[plane * words]); /* where they lie */
   }
   bnn2c_sliced_planes_pixel(p, row + p->shape.col_class[x], words, scratch, out);
 }

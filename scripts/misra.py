@@ -30,13 +30,14 @@ def generate(folder: Path) -> list[Path]:
     examples = ROOT / "examples"
     digits = examples / "digits"
     vectors = digits / "digits_test.npz"
+    charlm = examples / "charlm" / "charlm.onnx"
     made = [
         (digits / "digits_cnn.onnx", Options(name="cnn", input_scale=1 / 255, integrity=True, selftest=vectors)),
         (digits / "digits_mlp.onnx", Options(name="mlp", input_scale=1 / 255, optimize="speed")),
         (seeds.cnn(), Options(name="real", optimize="size")),
         (seeds.functions(), Options(name="functions")),
         (examples / "kws" / "kws.onnx", Options(name="kws", stream=2, stream_frames=4, input_scale=0.05)),
-        (examples / "charlm" / "charlm.onnx", Options(name="charlm", states=(("state", "next_state"),))),
+        (charlm, Options(name="charlm", target="cortex-m4", states=(("state", "next_state"),))),
     ]
     for source, options in made:
         for name, text in compile_model(source, options).files.items():

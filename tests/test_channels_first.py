@@ -42,7 +42,8 @@ def test_only_bits_change_their_layout(size: int, optimize: str) -> None:
     model = one_layer(size)
     found = compiled(model, target="cortex-m4", optimize=optimize)
     pixels = ["threshold", "convert_layout", "sliced_channels", "convert_layout", "level_values"]
-    assert kernels(found) == (["threshold", "class_sharing", "level_values"] if optimize == "speed" else pixels)
+    planes = ["threshold", "few_pixels" if size == 14 else "class_sharing", "level_values"]  # 14x14: 4 are left over
+    assert kernels(found) == (planes if optimize == "speed" else pixels)
     assert found.manifest["arena_bytes"] < 4 * 32 * size * size / 4
     image = RNG.standard_normal((1, 32, size, size)).astype(np.float32)
     bits = found.reference([image.reshape(32, size, size)])[0]

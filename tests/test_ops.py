@@ -25,6 +25,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.options import Options
+from bnn2c.passes.lay_diagonals import has_diagonals, lay_diagonals
 from bnn2c.targets import load_target
 from bnn2c.toolchain import ToolchainMissing, build_shared, require_tools, run_on_target
 
@@ -163,6 +164,21 @@ def test_the_best_channel_in_other_families(family: str, lane_words: int, tmp_pa
     assert_equal(library.run(feeds), outputs(graph, feeds), cases)
 
 
+WITH_LAYERS = ["best_channel", "binary_conv2d", "mapped_conv2d", "pooled_conv2d", "ranked_conv2d"]
+
+
+@pytest.mark.parametrize("kind", WITH_LAYERS)
+def test_weights_in_diagonals(kind: str, tmp_path: Path) -> None:
+    """The layout for machines that turn operands, on this machine."""
+    cases = OPS[kind]
+    graph = lay_diagonals(graph_of(cases), load_target("cortex-m4"))
+    assert has_diagonals(graph)
+    files, facts = generate(graph)
+    assert "#define BNN2C_DIAGONALS 1" in files["cases.c"]
+    feeds = feeds_of(cases, np.random.default_rng(12))
+    assert_equal(build_shared(files, facts, tmp_path, opt="-O1").run(feeds), outputs(graph, feeds), cases)
+
+
 @pytest.mark.parametrize("kind", OPS)
 def test_costs_and_text_are_told(kind: str) -> None:
     for op, types in OPS[kind]:
@@ -197,7 +213,7 @@ def test_c_is_the_reference_on_targets(target: str, opt: str | None, tmp_path: P
     except ToolchainMissing as error:
         pytest.skip(str(error))
     cases = [case for found in OPS.values() for case in found]
-    graph, rng = graph_of(cases), np.random.default_rng(9)
+    graph, rng = lay_diagonals(graph_of(cases), load_target(target)), np.random.default_rng(9)
     feeds = [feeds_of(cases, rng) for _ in range(4)]
     feeds += [[np.full_like(x, least(x)) for x in feeds[0]], [np.full_like(x, x.max()) for x in feeds[0]]]
     files, manifest = generate(graph, target)

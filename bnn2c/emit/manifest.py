@@ -23,6 +23,7 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.mapped_conv2d import MappedConv2d
 from bnn2c.ops.softmax import Softmax
 from bnn2c.options import Options
+from bnn2c.passes.lay_diagonals import has_diagonals
 from bnn2c.targets import Target
 
 ABI_VERSION = 1
@@ -42,6 +43,7 @@ def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Op
         "align": ALIGNMENT,
         "input_note": note,
         "lane_words": lanes if lanes > 1 else 0,
+        "diagonals": has_diagonals(graph),
     }
 
 

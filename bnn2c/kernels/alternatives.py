@@ -11,6 +11,7 @@ from bnn2c.kernels import (
     class_groups,
     class_sharing,
     depthwise_lanes,
+    few_pixels,
     popcount_lanes,
     popcount_rows,
     sliced_channels,
@@ -23,6 +24,7 @@ from bnn2c.kernels.binary import (
     ClassGroups,
     ClassSharing,
     DepthwiseLanes,
+    FewPixels,
     PopcountLanes,
     PopcountRows,
     Sliced,
@@ -129,6 +131,8 @@ def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lan
         return class_sharing.cost(shape, vector_key(target, lane_words))
     if family == ClassGroups.name:
         return class_groups.cost(shape)
+    if family == FewPixels.name:
+        return few_pixels.cost(shape, vector_key(target, lane_words), cost_key(target))
     if family == ChannelSteps.name:
         return channel_steps.cost(shape, vector_key(target, lane_words))
     if family == Sliced.name:
@@ -158,6 +162,11 @@ def lane_words_of(graph: Graph) -> int:
     binary = [part for op in ops if (part := binary_part(op)) and part.family in lanes]
     widths = [op.lane_words for op in binary] + [op.lane_words for op in ops if isinstance(op, PairedConv2d)]
     return max(widths, default=1)
+
+
+def turns_operands(target: Target) -> bool:
+    """Whether turning a word by a known number is free (an operand on Arm but for Thumb-1) or one instruction (Zbb)."""
+    return cost_key(target) == "cortex-m" or target.has("neon") or target.has("zbb")
 
 
 def cost_key(target: Target) -> str:

@@ -42,16 +42,16 @@ def best_rows(conv: BinaryConv2d, kind: TensorType, most: bool, last: bool) -> L
     """
     shape, bits = shape_of(conv, kind), conv.weights[0] ^ np.uint8(most)
     if isinstance(choose(conv, kind), Sliced):
-        return _sliced(shape, bits, last, conv.lane_words)
+        return _sliced(shape, bits, last, conv.lane_words, conv.diagonal)
     padded = _filled(bits, popcount_rows.ROWS)
     rows = popcount_rows.layer(_of(shape, padded), padded, None)
     numbers = (*_numbers(shape), 0xFFFF if last else 0)
     return Layer({"weights": rows.arrays["weights"]}, _initializer(numbers), 0, "bnn2c_popcount_best")
 
 
-def _sliced(shape: ConvShape, bits: Array, last: bool, lane_words: int) -> Layer:
+def _sliced(shape: ConvShape, bits: Array, last: bool, lane_words: int, diagonal: bool) -> Layer:
     padded = _filled(bits, 32 * lane_words)
-    weights = sliced_channels.pack(_of(shape, padded), padded, None, lane_words)["weights"]
+    weights = sliced_channels.pack(_of(shape, padded), padded, None, lane_words, diagonal)["weights"]
     places = (len(padded) // (32 * lane_words) - 1).bit_length()
     numbers = (*_numbers(shape), sliced_channels.planes_of(shape, False), places, 0xFFFFFFFF if last else 0)
     words = sliced_channels.scratch_words(shape, lane_words)

@@ -13,6 +13,7 @@ from bnn2c.kernels import (
     class_groups,
     class_sharing,
     depthwise_lanes,
+    few_pixels,
     popcount_lanes,
     popcount_rows,
     sliced_channels,
@@ -34,13 +35,24 @@ class OnePlane:
 
     name: ClassVar[str]
     module: ClassVar[ModuleType]
+    shape_member: ClassVar[str] = "shape"  # of the parameter struct
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
         self.shape, self.thresholded = shape_of(op, kind), op.thresholds is not None
-        thresholds = class_thresholds(op, self.shape)
-        self.layer: Layer = self.module.layer(self.shape, op.weights[0], thresholds, op.lane_words)
+        self.layer: Layer = self.packed(op)
         self.header: str = self.module.HEADER
         self.struct: str = self.module.STRUCT
+
+    def packed(self, op: BinaryConv2d) -> Layer:
+        """The layer as the module packs it."""
+        layer: Layer = self.module.layer(
+            self.shape, op.weights[0], class_thresholds(op, self.shape), op.lane_words, *self.layout(op)
+        )
+        return layer
+
+    def layout(self, op: BinaryConv2d) -> tuple[bool, ...]:
+        """What else the module wants to know."""
+        return ()
 
     @classmethod
     def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
@@ -95,9 +107,17 @@ class Sliced(OnePlane):
         """Empty lanes cost flash."""
         return _empty_lanes(op.weights.shape[1], taps, op.lane_words)
 
+    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
+        self.diagonal = op.diagonal
+        super().__init__(op, kind)
+
+    def layout(self, op: BinaryConv2d) -> tuple[bool, ...]:
+        """Rows or diagonals."""
+        return (self.diagonal,)
+
     def consumes_input(self) -> bool:
-        """The patch of a dense layer is its input: it may be encoded where it lies."""
-        return self.shape.pointwise and (self.shape.in_h, self.shape.in_w) == (1, 1)
+        """The patch of a dense layer is its input: it may be encoded where it lies. Diagonals read it as it is."""
+        return not self.diagonal and self.shape.pointwise and (self.shape.in_h, self.shape.in_w) == (1, 1)
 
 
 class OnlyBits(OnePlane):
@@ -147,6 +167,23 @@ class ClassGroups(PixelLanes):
         return super().wastes(op, taps) or ("vectors of one word" if op.lane_words == 1 else None)
 
 
+class FewPixels(PixelLanes):
+    """Class sharing, with bit-sliced channels for the pixels of a last word that fill few lanes."""
+
+    name = "few_pixels"
+    module: ClassVar[ModuleType] = few_pixels
+    shape_member = "many.shape"
+
+    def layout(self, op: BinaryConv2d) -> tuple[bool, ...]:
+        """Rows or diagonals."""
+        return (op.diagonal,)
+
+    @classmethod
+    def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
+        """Vectors are left to the others."""
+        return super().wastes(op, taps) or ("vectors of several words" if op.lane_words != 1 else None)
+
+
 class PopcountRows(OnePlane):
     """Population counts of whole rows, where an instruction counts bits."""
 
@@ -179,6 +216,7 @@ class SlicedPlanes:
     """Output-channel lanes, several planes."""
 
     name = "sliced_planes"
+    shape_member = "shape"
     header = sliced_planes.HEADER
     struct = sliced_planes.STRUCT
 
@@ -199,7 +237,8 @@ class SlicedPlanes:
 
     def constants(self) -> dict[str, Array]:
         """Plan, encoded weights, counter presets, border classes."""
-        return sliced_planes.pack(self.shape, self.op.weights, self.op.coefficients, class_levels(self.op, self.shape))
+        op = self.op
+        return sliced_planes.pack(self.shape, op.weights, op.coefficients, class_levels(op, self.shape), op.diagonal)
 
     def initializer(self, names: Mapping[str, str]) -> str:
         """C initialiser of the parameter struct."""
@@ -228,6 +267,7 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
 _ORDERED = (
     ClassSharing,
     ClassGroups,
+    FewPixels,
     ChannelSteps,
     Sliced,
     PopcountRows,

@@ -19,6 +19,7 @@ class Popcount:
     """The general kernel."""
 
     name = "popcount"
+    shape_member = "shape"
     header = "bnn2c_binary_conv2d.h"
     struct = "bnn2c_binary_conv2d_t"
 

@@ -86,10 +86,10 @@ class ConvShape:
 
     @property
     def pointwise(self) -> bool:
-        """Whether the patch of an output pixel is the input pixel at its place."""
+        """Whether the patch of an output pixel is the input pixel at its place, and all are of one border class."""
         window = (self.kernel_h, self.kernel_w, self.stride_h, self.stride_w, self.pad_top, self.pad_left)
-        plain = window == (1, 1, 1, 1, 0, 0) and not self.given_rows and not self.given_cols
-        return plain and (self.in_h, self.in_w) == (self.out_h, self.out_w)
+        alike = not (self.given_rows or self.given_cols) or (self.out_h, self.out_w) == (1, 1)
+        return alike and window == (1, 1, 1, 1, 0, 0) and (self.in_h, self.in_w) == (self.out_h, self.out_w)
 
     @property
     def flat(self) -> ConvShape:

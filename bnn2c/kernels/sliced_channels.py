@@ -14,16 +14,16 @@ IN_LAYOUT = OUT_LAYOUT = "nhwc_bits"
 RESULTS = ("bits", "i16", "i32")
 MAX_PLANES = 20
 
-# Instructions per weight and block of lanes, per digit and block, per patch word, per pixel, and per pixel whose patch
-# is gathered, by kind of core and words per lane; fitted to QEMU counts by bench/fit_costs.py.
+# Instructions per weight and block of lanes, per digit and block, per patch word, per pixel, and per tap of a
+# patch that is gathered, by kind of core and words per lane; fitted to QEMU counts by bench/fit_costs.py.
 _COSTS = {
-    ("cortex-m", 1): (7.39, 24, 52, 30, 155),
-    ("cortex-m0", 1): (11.33, 34, 73, -90, 316),
-    ("rv32", 1): (8.39, 29, 50, 32, 151),
-    ("rv32", 2): (14.42, 49, 223, 18, 151),
-    ("cortex-m", 4): (10.44, 33, 92, 146, 0),
+    ("cortex-m", 1): (6.17, 12.4, 9.5, 41, 33),
+    ("cortex-m0", 1): (10.8, 30, 37, 68, 51),
+    ("rv32", 1): (8.44, 22.5, 29, 70, 25),
+    ("rv32", 2): (14.3, 33, 205, 99, 25),
+    ("cortex-m", 4): (9.48, 20, 67, 119, 36),
     ("x86", 8): (5.51, 78, 98, -137, 0),
-    ("other", 1): (8.4, 29, 52, 30, 155),
+    ("other", 1): (8.4, 29, 52, 30, 17),
 }
 _PER_SUM = 13  # to turn the digits of one output back into an integer
 
@@ -40,12 +40,19 @@ def planes_of(shape: ConvShape, thresholded: bool) -> int:
     return max(6, digits_of(shape.taps) + int(thresholded))
 
 
-def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> dict[str, Array]:
+def pack(
+    shape: ConvShape,
+    weight_bits: Array,
+    thresholds: Array | None,
+    words_per_lane: int = 1,
+    diagonal: bool = False,
+) -> dict[str, Array]:
     """Constant arrays of a layer.
 
     weight_bits: uint8 [out_c, kernel_h, kernel_w, in_c]; thresholds: int32 [classes, out_c] (output bit = m > t; -1:
-    always, >= taps: never) or None for raw counts.  Returns weights uint32 [blocks, words * 32], preset uint32
-    [classes, blocks, planes] (raw counts: [1, 1, planes]), row_class and col_class uint8.
+    always, >= taps: never) or None for raw counts; diagonal: the layout (BNN2C_DIAGONALS).  Returns weights uint32
+    [blocks, words * 32], preset uint32 [classes, blocks, planes] (raw counts: [1, 1, planes]), row_class and
+    col_class uint8.
     """
     row_class, col_class = shape.row_classes(), shape.col_classes()
     planes = planes_of(shape, thresholds is not None)
@@ -53,21 +60,34 @@ def pack(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_p
     if thresholds is not None:
         starts = (1 << (planes - 1)) - 1 - np.clip(thresholds.astype(np.int64), -1, shape.taps)
     digits = (starts[:, :, None] >> np.arange(planes)) & 1
+    encode = _diagonals if diagonal else _rows
     return {
-        "weights": _widen(_encode(weight_bits.reshape(shape.out_c, -1)), words_per_lane),
+        "weights": _widen(encode(weight_bits.reshape(shape.out_c, -1)), words_per_lane),
         "preset": _widen(lanes(np.moveaxis(digits, 1, 2).astype(np.uint8)).transpose(0, 2, 1), words_per_lane),
         "row_class": row_class,
         "col_class": col_class,
     }
 
 
-def _encode(stream: Array) -> Array:
+def _rows(stream: Array) -> Array:
     """[out_c, taps] weight bits to [blocks, words * 32]: parity so far at even positions, parity of the pair at odd."""
-    out_c, taps = stream.shape
-    padded = np.zeros((out_c, -(-taps // 32) * 32), np.uint8)
-    padded[:, :taps] = stream
+    padded = np.pad(stream, [(0, 0), (0, -stream.shape[1] % 32)])
     encoded = np.bitwise_xor.accumulate(padded, axis=1)
     encoded[:, 1::2] = padded[:, 1::2] ^ padded[:, 0::2]
+    return np.ascontiguousarray(lanes(np.ascontiguousarray(encoded.T)).T)
+
+
+def _diagonals(stream: Array) -> Array:
+    """[out_c, taps] weight bits to [blocks, words * 32], as runtime_c/bnn2c_sliced_counts.h says."""
+    words = np.pad(stream, [(0, 0), (0, -stream.shape[1] % 32)]).reshape(len(stream), -1, 32)
+    seen = (np.arange(32)[:, None] + np.arange(len(stream))) % 32  # [round, channel]: input
+    rounds = np.take_along_axis(words, seen.T[:, None, :], axis=2)  # [channel, word, round]
+    first, second, third = rounds[..., :10], rounds[..., 11:21], rounds[..., 22:]
+    triples = np.stack([first ^ second, second ^ third, first ^ second ^ third], axis=-1)  # [..., triple, parity]
+    twos = triples.reshape(*words.shape[:2], 5, 2, 3)
+    six = np.concatenate([twos[..., 0, :2], twos[..., 1, :2], twos[..., 2]], axis=-1)
+    pair = np.stack([rounds[..., 10], rounds[..., 10] ^ rounds[..., 21]], axis=-1)
+    encoded = np.concatenate([six.reshape(*words.shape[:2], 30), pair], axis=-1).reshape(len(stream), -1)
     return np.ascontiguousarray(lanes(np.ascontiguousarray(encoded.T)).T)
 
 
@@ -79,8 +99,10 @@ def _widen(blocks: Array, words_per_lane: int) -> Array:
     return np.ascontiguousarray(np.moveaxis(wide, -2, -1))
 
 
-def scratch_words(shape: ConvShape, words_per_lane: int = 1) -> int:
+def scratch_words(shape: ConvShape, words_per_lane: int = 1, diagonal: bool = False) -> int:
     """Words of scratch: one carry per patch word, the patch, and for vectors a word per input."""
+    if diagonal and shape.pointwise:
+        return -(-shape.taps // 32)  # the patch is read where it lies
     return -(-shape.taps // 32) * (words_per_lane + 1 + (32 if words_per_lane > 1 else 0))
 
 
@@ -88,7 +110,7 @@ def work(shape: ConvShape, thresholded: bool, words_per_lane: int) -> tuple[floa
     """What the coefficients of `_COSTS` are multiplied with."""
     blocks, words = -(-shape.out_c // (32 * words_per_lane)), -(-shape.taps // 32)
     pixels, planes = shape.out_h * shape.out_w, planes_of(shape, thresholded)
-    gathered = 0 if shape.pointwise else pixels
+    gathered = 0 if shape.pointwise else pixels * shape.kernel_h * shape.kernel_w
     return (pixels * blocks * words * 32, pixels * blocks * planes, pixels * words, pixels, gathered)
 
 
@@ -111,10 +133,16 @@ def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: boo
     return f"{{{geometry}, {planes_of(shape, thresholded)}u, {names['weights']}, {names['preset']}}}"
 
 
-def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_per_lane: int = 1) -> Layer:
+def layer(
+    shape: ConvShape,
+    weight_bits: Array,
+    thresholds: Array | None,
+    words_per_lane: int = 1,
+    diagonal: bool = False,
+) -> Layer:
     """The layer as `pack` makes it."""
     shape = shape.flat
-    arrays = pack(shape, weight_bits, thresholds, words_per_lane)
+    arrays = pack(shape, weight_bits, thresholds, words_per_lane, diagonal)
     template = struct_initializer(shape, {key: f"${key}" for key in arrays}, thresholds is not None)
     function = "bnn2c_sliced_pointwise" if shape.pointwise else "bnn2c_sliced_channels"
-    return Layer(arrays, template, scratch_words(shape, words_per_lane), function)
+    return Layer(arrays, template, scratch_words(shape, words_per_lane, diagonal), function)

@@ -34,7 +34,11 @@ def digits(shape: ConvShape, coefficients: tuple[tuple[int, ...], ...], levels: 
 
 
 def pack(
-    shape: ConvShape, weights: Array, coefficients: tuple[tuple[int, ...], ...], thresholds: Array | None
+    shape: ConvShape,
+    weights: Array,
+    coefficients: tuple[tuple[int, ...], ...],
+    thresholds: Array | None,
+    diagonal: bool = False,
 ) -> dict[str, Array]:
     """Constant arrays.
 
@@ -43,11 +47,12 @@ def pack(
         weights: uint8 bits [planes, O, KH, KW, I].
         coefficients: factor of every pair of planes.
         thresholds: int32 [classes, O, levels]: level l is reached when acc >= threshold; None for raw accumulators.
+        diagonal: layout of the weights (runtime_c/bnn2c_sliced_counts.h).
 
     Returns:
         plan, weights, preset, row_class and col_class.
     """
-    encoded = [sliced_channels.pack(shape, plane, None) for plane in weights]
+    encoded = [sliced_channels.pack(shape, plane, None, diagonal=diagonal) for plane in weights]
     found = {
         "plan": np.asarray(plan(coefficients), np.uint8).reshape(-1),
         "weights": np.stack([e["weights"] for e in encoded]),

@@ -64,8 +64,8 @@ class BestChannel(Op):
         return 64 + self.conv.stack_bytes(inputs) + _BEST_BYTES * self.conv.lane_words
 
     def scratch_on_input(self, inputs: Sequence[TensorType]) -> bool:
-        """A single pixel is read before anything is written."""
-        return self.infer(inputs).size == 1
+        """A single pixel in rows is read before anything is written."""
+        return self.infer(inputs).size == 1 and not self.conv.diagonal
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """The kernel's."""

@@ -31,6 +31,7 @@ class BinaryConv2d(Op):
         row_class: class of each output row; `col_class`: of each output column.
         family: kernel family, chosen by `passes/choose_kernels.py`; empty for the default.
         lane_words: words per vector of lanes, as the family packs its constants for the target.
+        diagonal: whether vertical counters read weights in diagonals, set by `passes/lay_diagonals.py`.
     """
 
     weights: Array
@@ -42,6 +43,7 @@ class BinaryConv2d(Op):
     col_class: Array | None = None
     family: str = ""
     lane_words: int = 1
+    diagonal: bool = False
 
     @property
     def taps(self) -> int:
@@ -164,6 +166,8 @@ BinaryConv2d.CASES = (
     random_layer((1, 1), (4, 6, 70), 70, Window((5, 3), pads=(2, 1, 2, 1)), groups=70, levels=1),
     random_layer((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
     random_layer((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
+    random_layer((1, 1), (5, 8, 36), 33, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="few_pixels"),
+    random_layer((1, 1), (5, 8, 36), 33, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="few_pixels"),
     random_layer((1, 1), (9, 8, 40), 33, Window((1, 1)), levels=1, family="channel_steps"),
     random_layer((1, 1), (6, 8, 36), 20, Window((3, 3)), levels=1, family="channel_steps"),
     random_layer((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1)), levels=1, family="channel_steps"),

@@ -11,7 +11,7 @@ from bnn2c.ir.op import Array
 from bnn2c.ir.types import TensorType
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 
-PARAMETER_BYTES = 128
+PARAMETER_BYTES = 192
 
 
 @dataclass(frozen=True, eq=False)

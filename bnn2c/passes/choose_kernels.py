@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, Op, TensorType
 from bnn2c.kernels.alternatives import Alternative, alternatives, binary_part, widest_lanes, with_family
-from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, SlicedPlanes
+from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, FewPixels, SlicedPlanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.frame_classes import FrameClasses
@@ -32,6 +32,7 @@ from bnn2c.passes.spread_planes import BALANCED_GAIN, spread_planes
 from bnn2c.targets import Target
 
 CODE_BYTES = 13_000
+FEW_PIXELS_BYTES = 2_400  # more than class sharing
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def kernel_choices(graph: Graph, target: Target, optimize: str, runs: float = 1.
         node.output: found.gain / max(1, found.extra_bytes)
         for node in best.nodes
         if (conv := binary_part(node.op)) is not None and conv.family in PLANE_FAMILIES
-        for found in [_candidates(node.op, best.types[node.inputs[0]], target, conv.lane_words, optimize)]
+        for found in [_candidates(node.op, best.types[node.inputs[0]], target, conv.lane_words, optimize, runs)]
     }
     order = sorted(worth, key=lambda name: worth[name])
     for count in range(1, len(order) + 1):
@@ -118,13 +119,13 @@ def _choice(
     graph: Graph, target: Target, optimize: str, lane_words: int, unshared: frozenset[str], runs: float
 ) -> Choice:
     candidates = {
-        node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words, optimize)
+        node.output: _candidates(node.op, graph.types[node.inputs[0]], target, lane_words, optimize, runs)
         for node in graph.nodes
         if binary_part(node.op) is not None
     }
     layouts = Layouts(graph, lane_words)
     shared = set() if optimize == "size" else _shared(layouts, candidates, unshared)
-    if optimize == "balanced" and not _worth_its_flash([candidates[name] for name in shared], runs):
+    if optimize == "balanced" and not _saves_enough([candidates[name] for name in shared], runs, CODE_BYTES):
         shared = set()
     families = {name: c.best(name in shared).family for name, c in candidates.items()}
     total = sum(_instructions(c.best(name in shared)) for name, c in candidates.items())
@@ -137,14 +138,17 @@ def _choice(
     return Choice(families, lane_words, total + conversions + paired)
 
 
-def _candidates(op: Op, kind: TensorType, target: Target, lane_words: int, optimize: str) -> Candidates:
+def _candidates(op: Op, kind: TensorType, target: Target, lane_words: int, optimize: str, runs: float) -> Candidates:
     barred = frozenset() if optimize == "speed" else WIDE_FAMILIES
     found = [one for one in alternatives(op, kind, target, lane_words) if not one.refused and one.family not in barred]
     priced = [one for one in found if one.cost is not None and one.layout == "pixels"]
     order = (SlicedPlanes.name, Popcount.name)
     general = sorted((one for one in found if one.family in order), key=lambda one: order.index(one.family))
-    planes = [one for one in found if one.layout == "planes"]
-    return Candidates(min(priced, key=_instructions, default=general[0]), min(planes, key=_instructions, default=None))
+    planes = sorted((one for one in found if one.layout == "planes"), key=_instructions)
+    if optimize == "balanced" and len(planes) > 1 and planes[0].family == FewPixels.name:
+        step = Candidates(planes[1], planes[0])  # from the second best
+        planes = planes if _saves_enough([step], runs, FEW_PIXELS_BYTES) else planes[1:]
+    return Candidates(min(priced, key=_instructions, default=general[0]), planes[0] if planes else None)
 
 
 def _instructions(one: Alternative | None) -> int:
@@ -165,9 +169,10 @@ def _shared(layouts: Layouts, candidates: dict[str, Candidates], unshared: froze
         chosen = kept
 
 
-def _worth_its_flash(chosen: list[Candidates], runs: float) -> bool:
+def _saves_enough(chosen: list[Candidates], runs: float, code_bytes: int) -> bool:
+    """Whether planes instead of pixels save enough instructions for each byte of constants and code."""
     saved = runs * sum(c.gain for c in chosen)
-    return saved >= BALANCED_GAIN * (CODE_BYTES + sum(c.extra_bytes for c in chosen))
+    return saved >= BALANCED_GAIN * (code_bytes + sum(c.extra_bytes for c in chosen))
 
 
 def convert(graph: Graph, choice: Choice, target: Target) -> Graph:

@@ -70,7 +70,7 @@ def c_array(name: str, values: Array) -> str:
     return f"static const {C_TYPES[str(values.dtype)]} {name}[{values.size}] = {{{body}}};\n"
 
 
-def case_source(family: ModuleType, case: Case, index: int, lane_words: int) -> str:
+def case_source(family: ModuleType, case: Case, index: int, lane_words: int, layout: tuple[bool, ...] = ()) -> str:
     """The constants of a case and its function `int case_<index>(void)`, 0 when the result is right."""
     shape, rng = case.shape, np.random.default_rng(case.seed)
     weights = rng.integers(0, 2, (shape.out_c, shape.kernel_h, shape.kernel_w, shape.in_c), dtype=np.uint8)
@@ -83,7 +83,7 @@ def case_source(family: ModuleType, case: Case, index: int, lane_words: int) -> 
     if thresholds is not None:
         classes = shape.row_classes()[:, None].astype(int) * (int(shape.col_classes().max()) + 1) + shape.col_classes()
         expected = _layout(family.OUT_LAYOUT, family, (counts > thresholds[classes]).astype(np.uint8))
-    layer = family.layer(shape, weights, thresholds, lane_words)
+    layer = family.layer(shape, weights, thresholds, lane_words, *layout)
     names = {key: f"{key}_{index}" for key in layer.arrays}
     c_type = C_TYPES[str(expected.dtype)]
     struct = layer.initializer(names)
@@ -115,11 +115,13 @@ def run_cases(
     command: tuple[str, ...] = SANITIZED,
     lane_words: int = 1,
     emulator: tuple[str, ...] = (),
+    diagonal: bool = False,
 ) -> list[Case]:
     """Compiles and runs all cases in one program; returns those with a wrong result."""
-    text = f"#define BNN2C_LANE_WORDS {lane_words}\n"
+    text = f"#define BNN2C_LANE_WORDS {lane_words}\n#define BNN2C_DIAGONALS {int(diagonal)}\n"
+    layout = (True,) if diagonal else ()
     text += f'#include "{family.HEADER}"\n#include <stdio.h>\n#include <string.h>\n'
-    text += "".join(case_source(family, case, i, lane_words) for i, case in enumerate(cases))
+    text += "".join(case_source(family, case, i, lane_words, layout) for i, case in enumerate(cases))
     text += "int main(void) {\n" + "".join(f'  if (case_{i}()) printf("{i}\\n");\n' for i in range(len(cases)))
     (folder / "cases.c").write_text(text + "  return 0;\n}\n")
     program = str(folder / "cases")

@@ -45,6 +45,12 @@ def test_equals_reference(cases: list[Case], lane_words: int, tmp_path: Path) ->
     assert run_cases(sliced_channels, cases, tmp_path, lane_words=lane_words) == []
 
 
+@pytest.mark.parametrize("cases", [_grid(), _special()], ids=["grid", "special"])
+def test_diagonals_equal_reference(cases: list[Case], tmp_path: Path) -> None:
+    """The same with weights in diagonals."""
+    assert run_cases(sliced_channels, cases, tmp_path, diagonal=True) == []
+
+
 def test_one_flash_bit_per_weight() -> None:
     """Weights of layers with whole words take exactly one bit each."""
     import numpy as np

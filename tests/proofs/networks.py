@@ -72,6 +72,14 @@ def planes() -> Form:
     return n.model(_binary(n, x, 0.5)), {"stream": 2, "stream_frames": 2, "optimize": "speed"}
 
 
+def diagonals() -> Form:
+    """Bits of a convolution of 40 channels and sums of a dense layer, with the layout of weights for Thumb-2."""
+    n = Net()
+    x = n.add("Conv", _binary(n, n.input([1, 40, 3, 3]), 0.25), _signs(n, 33, 40, 2, 2))
+    x = _binary(n, n.reshape(x, 1, 132), 0.5)
+    return n.model(n.add("MatMul", x, _signs(n, 132, 33))), {"target": "cortex-m4"}
+
+
 def fixed_point() -> Form:
     """Pixels through convolution, PReLU, pool, product, mean and dense layer in 16-bit integers."""
     n = Net()
@@ -83,7 +91,9 @@ def fixed_point() -> Form:
     return n.model(n.add("MatMul", n.reshape(mean, 1, 4), _normal(n, 4, 3))), {"real": "int16", "input_scale": 1 / 255}
 
 
-NETWORKS: dict[str, Callable[[], Form]] = {f.__name__: f for f in (loop, stream, causal, flushed, planes, fixed_point)}
+NETWORKS: dict[str, Callable[[], Form]] = {
+    f.__name__: f for f in (loop, stream, causal, flushed, planes, diagonals, fixed_point)
+}
 
 
 def generate(name: str) -> Compiled:
