@@ -34,6 +34,7 @@ from bnn2c.memory import Plan, plan_memory, with_counter
 from bnn2c.options import Options
 from bnn2c.passes.choose_kernels import kernel_choices
 from bnn2c.passes.drop_softmax import drop_softmax
+from bnn2c.passes.fold_one_hot import fold_one_hot
 from bnn2c.passes.fold_padding import fold_padding
 from bnn2c.passes.fold_tables import fold_tables
 from bnn2c.passes.frames_in_rows import frames_in_rows
@@ -56,7 +57,13 @@ from bnn2c.states import StatePair, state_pairs
 from bnn2c.streaming import Stream, make_stream, values_first
 from bnn2c.targets import Target, load_target
 
-BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (drop_softmax, pad_late, fold_padding, fold_tables)
+BEFORE_LOWERING: tuple[Callable[[Graph], Graph], ...] = (
+    drop_softmax,
+    pad_late,
+    fold_padding,
+    fold_one_hot,
+    fold_tables,
+)
 AFTER_LOWERING: tuple[Callable[[Graph], Graph], ...] = (narrow_copies, roll_loops)
 FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_thresholds),
