@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from bnn2c.cli.app import app
 from bnn2c.options import Options
 from bnn2c.pipeline import compile_model
+from bnn2c.toolchain import ArenaOverrun
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 sys.path.insert(0, str(BENCH))
@@ -45,6 +47,15 @@ def small(tmp_path: Path) -> Path:
 
 def bench(*words: str) -> Any:
     return CliRunner().invoke(app, ["bench", *words, "--quiet"])
+
+
+def test_a_network_that_overruns_its_arena_is_not_counted(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bnn2c.bench.measure as module
+
+    run = module.run_on_target
+    monkeypatch.setattr(module, "run_on_target", lambda *a, **k: replace(run(*a, **k), guards_intact=False))
+    with pytest.raises(ArenaOverrun, match="wrote outside of its arena"):
+        module.bench_model(compile_model(small, Options(target="host")))
 
 
 @pytest.mark.cross

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from sample_compiled import SampleCompiled
 
 from bnn2c.errors import CATALOGUE, CompileError, Diagnostic
@@ -352,6 +353,16 @@ def test_verify_several_targets(cli: Cli) -> None:
 def test_verify_table(cli: Cli) -> None:
     run = cli("verify", "m.onnx")
     assert "host" in run.out and "123,456" in run.out and "ok" in run.out
+
+
+def test_verify_fails_where_fixed_point_agrees_too_rarely() -> None:
+    from bnn2c.cli.verify import _exit, _row
+
+    good, poor = ({"target": "host", "mismatches": 0, "agrees": agrees} for agrees in (True, False))
+    _exit([good], missing=False)
+    with pytest.raises(typer.Exit) as caught:
+        _exit([good, poor], missing=False)
+    assert (caught.value.exit_code, _row(good)[-1], _row(poor)[-1]) == (1, "ok", "FAIL")
 
 
 def test_verify_mismatch(cli: Cli) -> None:

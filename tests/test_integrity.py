@@ -6,6 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,23 +109,26 @@ def test_check_and_selftest_under_qemu(
     assert answers[1][0] == DAMAGED
 
 
-def last_flipped(files: dict[str, str], place: int) -> str:
-    """kws_weights.c with the lowest bit of the last element of one array flipped."""
-    source = files["kws_weights.c"]
-    arrays = list(re.finditer(r"= \{([^}]*?)(0x[0-9A-F]+|\d+)(u?)\s*\};", source))
-    found = arrays[place % len(arrays)]
-    number = int(found[2], 0) ^ 1
-    return source[: found.start(2)] + (f"0x{number:08X}" if "x" in found[2] else str(number)) + source[found.end(2) :]
+def last_changed(source: str) -> Iterator[str]:
+    """kws_weights.c with another number as the last element of one array, for every array."""
+    for found in re.finditer(r"(\S+)\s*\};", source):
+        other = "1.5f" if found[1].endswith("f") and "x" not in found[1] else f"{int(found[1].rstrip('u'), 0) ^ 1}"
+        yield source[: found.start(1)] + other + source[found.end(1) :]
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_the_last_element_of_an_array_counts(compiled: Compiled, tmp_path: Path, place: int) -> None:
-    files = {**compiled.files, "kws_weights.c": last_flipped(compiled.files, place)}
-    for name, text in {**files, "main.c": CHECK}.items():
+def test_the_last_element_of_every_array_counts(compiled: Compiled, tmp_path: Path) -> None:
+    for name, text in {**compiled.files, "main.c": CHECK}.items():
         (tmp_path / name).write_text(text, "utf-8")
-    parts = [str(tmp_path / name) for name in ("kws_check.c", "kws_weights.c", "main.c")]
-    subprocess.run(["gcc", "-std=c99", *parts, "-o", str(tmp_path / "run")], check=True, timeout=120)
-    assert subprocess.run([str(tmp_path / "run")], check=False, timeout=60).returncode == DAMAGED
+    for name in ("kws_check", "main"):
+        made = ["-c", str(tmp_path / f"{name}.c"), "-o", str(tmp_path / f"{name}.o")]
+        subprocess.run(["gcc", "-std=c99", *made], check=True, timeout=120)
+    changed = list(last_changed(compiled.files["kws_weights.c"]))
+    assert len(changed) == compiled.files["kws_check.c"].count("sizeof") > 4
+    for source in changed:
+        (tmp_path / "kws_weights.c").write_text(source, "utf-8")
+        parts = [str(tmp_path / name) for name in ("kws_check.o", "kws_weights.c", "main.o")]
+        subprocess.run(["gcc", "-std=c99", *parts, "-o", str(tmp_path / "run")], check=True, timeout=120)
+        assert subprocess.run([str(tmp_path / "run")], check=False, timeout=60).returncode == DAMAGED
 
 
 def test_the_header_of_the_check_is_cpp(compiled: Compiled, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -137,6 +139,38 @@ def test_a_link_inside_the_folder_is_replaced_and_not_followed(folder: Path) -> 
     write_folder(folder, NEW)
     assert target.read_text("utf-8") == "precious"
     assert not (folder / "kws.c").is_symlink()
+
+
+def test_the_manifest_is_replaced_last(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is interrupted between two files leaves the old manifest, whose hashes tell which ones are new."""
+    order, replace = [], os.replace
+
+    def noted(source: Path, target: Path) -> None:
+        order.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    write_folder(folder, {MANIFEST: "{}", **NEW})
+    assert set(order) == set(NEW) and order[-1] == MANIFEST
+
+
+@pytest.mark.parametrize("link", ["file", "manifest"])
+def test_links_do_not_tell_which_files_are_stale(link: str, folder: Path, tmp_path: Path) -> None:
+    """A file that became a link was changed since, and a manifest behind a link is not that of an earlier run."""
+    text = "old\n"
+    listed = json.dumps({"files": {"gone.c": hashlib.sha256(text.encode()).hexdigest()}})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text(text if link == "file" else listed, "utf-8")
+    (folder / MANIFEST).unlink()
+    if link == "file":
+        (folder / "gone.c").symlink_to(elsewhere)
+        (folder / MANIFEST).write_text(listed, "utf-8")
+    else:
+        (folder / "gone.c").write_text(text, "utf-8")
+        (folder / MANIFEST).symlink_to(elsewhere)
+    write_folder(folder, NEW)
+    assert (folder / "gone.c").read_text("utf-8") == text
+    assert elsewhere.read_text("utf-8") == (text if link == "file" else listed)
 
 
 @pytest.mark.parametrize("name", ["../evil.c", "a/b.c", "/tmp/evil.c", "", "..", "."])

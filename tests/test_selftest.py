@@ -40,11 +40,13 @@ def test_right_answers_pass(tmp_path: Path) -> None:
     assert wrong_answers(compiled, tmp_path) == 0
 
 
-def test_wrong_answers_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [(1, 4), (0, 0), (2, 9)])
+def test_wrong_answers_are_counted(place: tuple[int, int], tmp_path: Path) -> None:
+    """In the first and in the last sample, the first and the last number of it, too."""
     pixels = np.load(DIGITS / "digits_test.npz")["input"][:3]
     plain = compile_model(DIGITS / "digits_mlp.onnx", Options(input_scale=1 / 255))
     answers = np.stack([plain.reference([one])[0].reshape(-1) for one in pixels])
-    answers[1, 4] += 0.01 * np.ptp(answers)
+    answers[place] += 0.01 * np.ptp(answers)
     np.savez(tmp_path / "v.npz", input=pixels, output=answers)
     assert wrong_answers(compiled_with(tmp_path / "v.npz"), tmp_path / "build") == 1
 

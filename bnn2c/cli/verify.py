@@ -92,10 +92,15 @@ def verify(
 
 
 def _exit(results: list[dict[str, Any]], missing: bool) -> None:
-    if any(result["mismatches"] or not result.get("agrees", True) for result in results):
+    if any(map(_failed, results)):
         raise typer.Exit(MISMATCH)
     if missing:
         raise typer.Exit(TOOL_MISSING)
+
+
+def _failed(result: dict[str, Any]) -> bool:
+    """Whether a sample differs, or fixed point agrees on fewer samples than --min-agreement asks for."""
+    return bool(result["mismatches"]) or not result.get("agrees", True)
 
 
 _HEADER = ("target", "samples", "mismatches", "rounding", "max error", "instructions", "flash", "arena", "stack", "")
@@ -121,7 +126,7 @@ def _print(data: dict[str, Any]) -> None:
 
 
 def _row(result: dict[str, Any]) -> list[str]:
-    return [result["target"], *(_cell(result.get(key)) for key in _COUNTS), "FAIL" if result["mismatches"] else "ok"]
+    return [result["target"], *(_cell(result.get(key)) for key in _COUNTS), "FAIL" if _failed(result) else "ok"]
 
 
 def _cell(value: float | None) -> str:

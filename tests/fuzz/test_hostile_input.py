@@ -19,7 +19,7 @@ from mutate import Outcome, campaign, compile_bytes, store, stored
 from seeds import SEEDS, cnn, mlp, model, node, signs
 
 from bnn2c.errors import CompileError
-from bnn2c.importer import load_model
+from bnn2c.importer import load, load_model
 from bnn2c.options import Options
 from bnn2c.pipeline import compile_model
 
@@ -99,10 +99,42 @@ def test_constants_are_neither_huge_nor_random(op: str) -> None:
     )
 
 
+def test_constants_that_vanish_again_are_limited() -> None:
+    """2,000 elements, of which only the sum is left."""
+    nodes = [node("ConstantOfShape", "n", "c"), node("ReduceSum", "c", "s"), node("Add", "x s", "y")]
+    made = model(nodes, [1, 4], {"n": np.asarray([2000], np.int64)}, 2)
+    compile_model(made, Options(max_tensor_bytes=16 * 2000))
+    _refused(made, "BNN005", max_tensor_bytes=16 * 1999)
+
+
 def test_options_raise_and_lower_the_limits() -> None:
     compile_model(mlp(), Options(max_nodes=40))
     _refused(mlp(), "BNN009", max_nodes=3)
     _refused(cnn(), "BNN009", max_tensor_bytes=64)
+
+
+def test_a_constant_alone_may_exceed_the_limit() -> None:
+    """125 elements are allowed for computed tensors here; the weights have 2,400 bytes."""
+    made = _one("MatMul", {"w": np.ones((4, 150), np.float32)})
+    compile_model(made, Options(max_tensor_bytes=2400))
+    _refused(made, "BNN009", max_tensor_bytes=2399)
+
+
+def test_nodes_of_unrolled_loops_count() -> None:
+    body = helper.make_graph(
+        [node("Identity", "going", "on"), node("Relu", "a", "b"), node("Neg", "b", "c")],
+        "body",
+        [helper.make_tensor_value_info(n, k, s) for n, k, s in (("i", 7, []), ("going", 9, []), ("a", 1, [1, 4]))],
+        [helper.make_tensor_value_info(n, k, s) for n, k, s in (("on", 9, []), ("c", 1, [1, 4]))],
+    )
+    made = model(
+        [node("Loop", "count always x", "y", body=body)],
+        [1, 4],
+        {"count": np.asarray(20), "always": np.asarray(True)},
+        2,
+    )
+    compile_model(made, Options(max_nodes=400))
+    _refused(made, "BNN009", max_nodes=40)
 
 
 def test_functions_that_explode_or_recurse_are_refused() -> None:
@@ -192,6 +224,14 @@ def test_external_ranges_that_do_not_fit_are_refused(tmp_path: Path, facts: dict
     with pytest.raises(CompileError) as caught:
         compile_model(path, Options())
     assert "int()" not in str(caught.value)
+
+
+def test_sizes_of_files_are_limited_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _external(tmp_path, "w.bin")
+    (tmp_path / "w.bin").write_bytes(bytes(4096))
+    _refused(path, "BNN009", max_tensor_bytes=4095)  # the tensor itself has 1,024
+    monkeypatch.setattr(load, "MAX_FILE_BYTES", path.stat().st_size - 1)
+    _refused(path, "BNN009")
 
 
 def test_external_data_of_a_model_without_a_folder_are_refused(tmp_path: Path) -> None:
