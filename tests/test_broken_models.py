@@ -143,3 +143,10 @@ except CompileError as error:
     environment = {**os.environ, "PYTHONPATH": paths}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "BNN006\n"), run.stderr
+
+
+def test_a_batch_normalisation_beyond_float32_is_refused() -> None:
+    n = Net()
+    parameters = [np.array([value], np.float32) for value in (3e38, 0.0, 1.0, 0.0)]
+    found = problems(n.model(n.add("BatchNormalization", n.input([1, 1, 4, 4]), *parameters)))
+    assert [d.code for d in found] == ["BNN011"] and "beyond float32" in found[0].message

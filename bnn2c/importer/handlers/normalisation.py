@@ -30,8 +30,11 @@ def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     spread = var + np.float32(call.attrs.get("epsilon", 1e-5))
     if (spread < 0).any():
         raise call.refuse("BNN011", f"the variance of {call.name} is negative in channel {int(spread.argmin())}")
-    scale = gamma / np.sqrt(spread)
-    shift = beta - mean * scale
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(spread)
+        shift = beta - mean * scale
+    if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
+        raise call.refuse("BNN011", f"the parameters of {call.name} give a scale or shift beyond float32")
     return [_affine(ctx, x, scale, shift)]
 
 
