@@ -27,6 +27,9 @@ COMPOSED = {
     "ReduceLogSum": "sum",
 }
 
+# Of integers their results are integers, rounded towards zero.
+FRACTIONS = ("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
+
 
 @handles(*FUNCTIONS, *COMPOSED, "ReduceLogSumExp")
 def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
@@ -37,17 +40,22 @@ def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
         if call.attrs.get("noop_with_empty_axes"):
             return [x]
         axes = list(range(len(x.shape)))
+    found = _reduced(ctx, call.op, x, axes, bool(call.attrs.get("keepdims", 1)))
+    whole = x.dtype.kind in "iu" and call.op in FRACTIONS
+    return [ctx.elementwise("trunc", found, dtype=x.dtype) if whole else found]
+
+
+def _reduced(ctx: Context, op: str, x: Tensor, axes: Sequence[int], keepdims: bool) -> Tensor:
     e = ctx.elementwise
-    keepdims = bool(call.attrs.get("keepdims", 1))
-    if call.op == "ReduceLogSumExp":
-        return [_log_sum_exp(ctx, ctx.as_view(x), axes, keepdims)]
-    if call.op in ("ReduceL2", "ReduceSumSquare"):
+    if op == "ReduceLogSumExp":
+        return _log_sum_exp(ctx, ctx.as_view(x), axes, keepdims)
+    if op in ("ReduceL2", "ReduceSumSquare"):
         x = e("mul", x, x)
-    elif call.op == "ReduceL1":
+    elif op == "ReduceL1":
         x = e("abs", x)
-    found = reduce_axes(ctx, ctx.as_view(x), axes, {**FUNCTIONS, **COMPOSED}[call.op], keepdims)
-    after = {"ReduceL2": "sqrt", "ReduceLogSum": "log"}.get(call.op)
-    return [e(after, found) if after else found]
+    found = reduce_axes(ctx, ctx.as_view(x), axes, {**FUNCTIONS, **COMPOSED}[op], keepdims)
+    after = {"ReduceL2": "sqrt", "ReduceLogSum": "log"}.get(op)
+    return e(after, found) if after else found
 
 
 def _log_sum_exp(ctx: Context, x: View, axes: Sequence[int], keepdims: bool) -> Tensor:
