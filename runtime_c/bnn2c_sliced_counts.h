@@ -25,6 +25,15 @@
 #define BNN2C_DIAGONALS 0
 #endif
 
+/* Digits 0..4, kept in registers while the inputs are counted. */
+BNN2C_INLINE void bnn2c_store_digits(const bnn2c_lanes *c, bnn2c_lanes *digits) {
+  digits[0] = c[0];
+  digits[1] = c[1];
+  digits[2] = c[2];
+  digits[3] = c[3];
+  digits[4] = c[4];
+}
+
 #if BNN2C_DIAGONALS
 
 /* Two words at `from`.  gcc knows the load of two words (at any whole word) but for addresses of 64 bits. */
@@ -103,11 +112,7 @@ BNN2C_NOINLINE BNN2C_LEAN void bnn2c_sliced_channels_count(const uint32_t *weigh
     patch++;
     carries++;
   } while (carries != end);
-  digits[0] = c[0];
-  digits[1] = c[1];
-  digits[2] = c[2];
-  digits[3] = c[3];
-  digits[4] = c[4];
+  bnn2c_store_digits(c, digits);
 }
 
 /* What the counters read: the stream itself. */
@@ -187,11 +192,7 @@ BNN2C_NOINLINE BNN2C_LEAN void bnn2c_sliced_channels_count(const bnn2c_lanes *we
 #endif
     carries++;
   } while (carries != end);
-  digits[0] = c[0];
-  digits[1] = c[1];
-  digits[2] = c[2];
-  digits[3] = c[3];
-  digits[4] = c[4];
+  bnn2c_store_digits(c, digits);
 }
 
 /* Encodes the stream (in place when to == from): parity up to here at even positions, parity of the pair at odd ones. */

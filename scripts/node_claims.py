@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from bnn2c.importer.handlers.reductions import MAX_WINNERS
+from bnn2c.importer.handlers.winners import MAX_WINNERS
 from bnn2c.importer.load import OLDEST_OPSET
 
 TYPES = frozenset(

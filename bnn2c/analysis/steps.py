@@ -105,6 +105,11 @@ def classes_of(expr: Expr, shape: tuple[int, int, int]) -> Classes:
     return Classes(rows, cols, row_of, col_of, shape[2])
 
 
+def same_for_all(expr: Expr, shape: tuple[int, int, int]) -> bool:
+    """Whether no constant of the expression differs between rows or columns."""
+    return classes_of(expr, shape).shape[:2] == (1, 1)
+
+
 def _group(arrays: list[Array], size: int, axis: int) -> tuple[Array, Array]:
     varying = [np.moveaxis(a, axis, 0).reshape(size, -1) for a in arrays if a.shape[axis] > 1]
     if not varying:

@@ -36,23 +36,15 @@ class OnePlane:
     name: ClassVar[str]
     module: ClassVar[ModuleType]
     shape_member: ClassVar[str] = "shape"  # of the parameter struct
+    two_layouts: ClassVar[bool] = False  # whether the module lays weights in rows or in diagonals
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
-        self.shape, self.thresholded = shape_of(op, kind), op.thresholds is not None
-        self.layer: Layer = self.packed(op)
+        self.shape, self.thresholded, self.diagonal = shape_of(op, kind), op.thresholds is not None, op.diagonal
+        thresholds = class_thresholds(op, self.shape)
+        layout = (self.diagonal,) if self.two_layouts else ()
+        self.layer: Layer = self.module.layer(self.shape, op.weights[0], thresholds, op.lane_words, *layout)
         self.header: str = self.module.HEADER
         self.struct: str = self.module.STRUCT
-
-    def packed(self, op: BinaryConv2d) -> Layer:
-        """The layer as the module packs it."""
-        layer: Layer = self.module.layer(
-            self.shape, op.weights[0], class_thresholds(op, self.shape), op.lane_words, *self.layout(op)
-        )
-        return layer
-
-    def layout(self, op: BinaryConv2d) -> tuple[bool, ...]:
-        """What else the module wants to know."""
-        return ()
 
     @classmethod
     def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
@@ -101,19 +93,12 @@ class Sliced(OnePlane):
 
     name = "sliced_channels"
     module: ClassVar[ModuleType] = sliced_channels
+    two_layouts = True
 
     @classmethod
     def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
         """Empty lanes cost flash."""
         return _empty_lanes(op.weights.shape[1], taps, op.lane_words)
-
-    def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
-        self.diagonal = op.diagonal
-        super().__init__(op, kind)
-
-    def layout(self, op: BinaryConv2d) -> tuple[bool, ...]:
-        """Rows or diagonals."""
-        return (self.diagonal,)
 
     def consumes_input(self) -> bool:
         """The patch of a dense layer is its input: it may be encoded where it lies. Diagonals read it as it is."""
@@ -173,10 +158,7 @@ class FewPixels(PixelLanes):
     name = "few_pixels"
     module: ClassVar[ModuleType] = few_pixels
     shape_member = "many.shape"
-
-    def layout(self, op: BinaryConv2d) -> tuple[bool, ...]:
-        """Rows or diagonals."""
-        return (op.diagonal,)
+    two_layouts = True
 
     @classmethod
     def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn2c.analysis.steps import Array, Steps, classes_of, compact
+from bnn2c.analysis.steps import Array, Steps, compact, same_for_all
 from bnn2c.analysis.tabulate import tabulate
 from bnn2c.expr import Apply, Arg, Expr, apply, compress, const
 from bnn2c.expr.tree import fold
@@ -33,7 +33,7 @@ def settled(state: State, lazy: Lazy, node: Node) -> Lazy:
     if domain is None or not _decides(lazy.expr):
         return lazy
     sums = state.builder.types[lazy.root].storage in ("i16", "i32")
-    if sums or classes_of(lazy.expr, lazy.shape).shape[:2] != (1, 1):
+    if sums or not same_for_all(lazy.expr, lazy.shape):
         levels = find_levels(state, lazy, node)
         if levels is not None:
             return lazy_levels(state, levels)

@@ -167,7 +167,7 @@ BinaryConv2d.CASES = (
     random_layer((1, 1), (6, 8, 36), 40, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="class_sharing"),
     random_layer((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="class_sharing"),
     random_layer((1, 1), (5, 8, 36), 33, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="few_pixels"),
-    random_layer((1, 1), (5, 8, 36), 33, Window((3, 3), pads=(1, 1, 1, 1)), levels=1, family="few_pixels"),
+    random_layer((1, 1), (9, 9, 5), 6, Window((2, 3), (2, 1), pads=(0, 1, 1, 1)), levels=1, family="few_pixels"),
     random_layer((1, 1), (9, 8, 40), 33, Window((1, 1)), levels=1, family="channel_steps"),
     random_layer((1, 1), (6, 8, 36), 20, Window((3, 3)), levels=1, family="channel_steps"),
     random_layer((1, 1), (9, 7, 5), 6, Window((2, 3), (2, 1)), levels=1, family="channel_steps"),

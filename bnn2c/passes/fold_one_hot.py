@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from bnn2c.analysis.steps import Array, classes_of
+from bnn2c.analysis.steps import Array, same_for_all
 from bnn2c.expr import Apply, Arg, Const, Expr, apply, const
 from bnn2c.ir import Graph, Node, origins
 from bnn2c.lowering.levels import MAX_LEVELS
@@ -23,27 +24,28 @@ from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.map import Map
 from bnn2c.passes.cleanup import drop_dead
+from bnn2c.passes.fold_tables import of_rows
 
 SLACK = 1.25
 MOST_ELEMENTS = 1 << 24
-INTEGERS = ("i32", "i16", "u16", "i8", "u8")
+INTEGERS = ("i32", "i16", "i8", "u8")
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """A value [H, W, C] whose rows are `at(ids)`.
+    """A value [H, W, C] whose rows depend on ids.
 
     Attributes:
         ids: the value [H, W, 1] that says which.
         points: the integers with which it is compared; all others have one row.
-        at: ids [n] -> rows [n, C].
+        at: (first, last) id -> their rows, and that of an id with which none is compared [last - first + 2, C].
         nodes: what computes the rows.
         saved: bytes of the weights among them; 0 in front of a linear layer.
     """
 
     ids: str
     points: frozenset[int]
-    at: Callable[[Array], Array]
+    at: Callable[[tuple[int, int]], Array]
     nodes: tuple[Node, ...]
     saved: int = 0
 
@@ -66,7 +68,7 @@ def fold_one_hot(graph: Graph) -> Graph:
 
 def _compared(graph: Graph, node: Node) -> _Rows | None:
     """A map that does nothing with integers but compare them with others."""
-    if not isinstance(node.op, Map) or len(node.inputs) != 1 or not _same_for_all(node.op):
+    if not isinstance(node.op, Map) or len(node.inputs) != 1 or not same_for_all(node.op.expr, node.op.shape):
         return None
     kind = graph.types[node.inputs[0]]
     points = set(_points(node.op.expr))
@@ -74,7 +76,7 @@ def _compared(graph: Graph, node: Node) -> _Rows | None:
         return None
     op = node.op
     whole = frozenset(int(p) for p in points if p is not None and p == int(p))
-    return _Rows(node.inputs[0], whole, lambda ids: _evaluated(op, ids[:, None]), (node,))
+    return _Rows(node.inputs[0], whole, lambda ends: of_rows(op, np.arange(ends[0], ends[1] + 2)[:, None]), (node,))
 
 
 def _points(expr: Expr) -> Iterator[float | None]:
@@ -91,29 +93,18 @@ def _points(expr: Expr) -> Iterator[float | None]:
         yield from _points(inner)
 
 
-def _same_for_all(op: Map) -> bool:
-    return classes_of(op.expr, op.shape).shape[:2] == (1, 1)
-
-
-def _evaluated(op: Map, *operands: Array) -> Array:
-    """The map of rows [n, …]."""
-    rows = len(operands[0])
-    found: Array = replace(op, shape=(1, rows, op.shape[2])).reference(*(o[None] for o in operands))[0]
-    return found
-
-
 def _mapped(graph: Graph, node: Node, known: dict[str, _Rows]) -> _Rows | None:
     """A map of rows for the same ids."""
     parts = [known[name] for name in node.inputs if name in known]
     op = node.op
     if not isinstance(op, Map) or not parts or len(parts) < len(node.inputs) or len({p.ids for p in parts}) > 1:
         return None
-    if not _same_for_all(op) or any(graph.types[name].shape[:2] != op.shape[:2] for name in node.inputs):
+    if not same_for_all(op.expr, op.shape) or any(graph.types[name].shape[:2] != op.shape[:2] for name in node.inputs):
         return None
     points = frozenset[int]().union(*(p.points for p in parts))
     nodes = (*(one for p in parts for one in p.nodes), node)
     saved = max(p.saved for p in parts)
-    return _Rows(parts[0].ids, points, lambda ids: _evaluated(op, *(p.at(ids) for p in parts)), nodes, saved)
+    return _Rows(parts[0].ids, points, lambda ends: of_rows(op, *(p.at(ends) for p in parts)), nodes, saved)
 
 
 def _summed(graph: Graph, node: Node, known: dict[str, _Rows]) -> _Rows | None:
@@ -127,8 +118,9 @@ def _summed(graph: Graph, node: Node, known: dict[str, _Rows]) -> _Rows | None:
         return None
     saved = rows.saved + int(op.weights.size * (1 / 8 if as_integers(op.weights) is not None else 4))
 
-    def sums(ids: Array) -> Array:
-        found: Array = op.reference(rows.at(ids)[None])[0]
+    @lru_cache(maxsize=1)
+    def sums(ends: tuple[int, int]) -> Array:
+        found: Array = op.reference(rows.at(ends)[None])[0]
         return found
 
     return replace(rows, at=sums, nodes=(*rows.nodes, node), saved=saved)
@@ -139,7 +131,7 @@ def _looked_up(graph: Graph, node: Node, rows: _Rows) -> tuple[Node, Node] | Non
     first, last = min(rows.points), max(rows.points)
     if graph.types[node.output].shape[0] > 1 or last - first > 2 * len(rows.points):
         return None
-    table, place = _from_the_end(rows.at(np.arange(first, last + 2)).astype(np.float32), first, last)
+    table, place = _from_the_end(rows.at((first, last)).astype(np.float32), first, last)
     values = len(np.unique(table))
     few = values <= MAX_LEVELS
     bits = max(1, (values - 1).bit_length()) if few else 32

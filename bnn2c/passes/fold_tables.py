@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnn2c.analysis.steps import classes_of
+from bnn2c.analysis.steps import Array, same_for_all
 from bnn2c.ir import Graph, Node, origins
 from bnn2c.lowering.levels import MAX_LEVELS
 from bnn2c.ops.embedding import Embedding
@@ -50,12 +50,18 @@ def _few(node: Node) -> bool:
 def _folded(node: Node, tables: list[Node]) -> Node | None:
     """The table of results; None when the operation is no map of rows."""
     ids = {table.inputs for table in tables}
-    if not isinstance(node.op, Map) or len(ids) != 1 or classes_of(node.op.expr, node.op.shape).shape[:2] != (1, 1):
+    if not isinstance(node.op, Map) or len(ids) != 1 or not same_for_all(node.op.expr, node.op.shape):
         return None
     rows = [table.op.table for table in tables if isinstance(table.op, Embedding)]
     if any(found.shape != rows[0].shape for found in rows) or node.op.shape[2] != rows[0].shape[1]:
         return None
-    op = replace(node.op, shape=(1, *rows[0].shape))
-    table = op.reference(*(found[None] for found in rows))[0].astype(np.float32)
+    table = of_rows(node.op, *rows).astype(np.float32)
     why = (*node.why, "looked up: its operands are rows of tables")
     return Node(node.output, Embedding(table), ids.pop(), origins((*tables, node)), why)
+
+
+def of_rows(op: Map, *operands: Array) -> Array:
+    """What a map makes of rows [n, C or 1], which are the channels of n pixels."""
+    pixels = replace(op, shape=(1, len(operands[0]), op.shape[2]))
+    found: Array = pixels.reference(*(rows[None] for rows in operands))[0]
+    return found

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnn2c.analysis.steps import classes_of
+from bnn2c.analysis.steps import same_for_all
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ops.map import Map
 from bnn2c.ops.rearrange import Rearrange
@@ -37,7 +37,7 @@ def _image(node: Node, done: dict[str, Node], types: dict[str, TensorType]) -> S
     """The shape before a reshape that joins the rows of one of the map's operands; None when nothing is to be done."""
     if not isinstance(node.op, Map) or node.op.shape[0] != 1:
         return None
-    if classes_of(node.op.expr, node.op.shape).shape[:2] != (1, 1):
+    if not same_for_all(node.op.expr, node.op.shape):
         return None
     for name in node.inputs:
         if types[name].shape == node.op.shape and (source := _reshaped(name, done, types)):

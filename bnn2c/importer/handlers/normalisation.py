@@ -9,7 +9,7 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import reduce_axes
+from bnn2c.importer.handlers.reductions import norm_over, reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.tensors import Array, Tensor
@@ -99,13 +99,8 @@ def mean_variance_normalization(ctx: Context, call: Call) -> Sequence[Tensor]:
 @handles("LpNormalization")
 def lp_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Divide by the L1 or L2 norm along an axis."""
-    x = call.tensor(0)
-    e = ctx.elementwise
-    squared = call.attrs.get("p", 2) == 2
-    total = reduce_axes(
-        ctx, ctx.as_view(e("mul", x, x) if squared else e("abs", x)), [call.attrs.get("axis", -1)], "sum", True
-    )
-    norm = e("sqrt", total) if squared else total
+    x, e = call.tensor(0), ctx.elementwise
+    norm = norm_over(ctx, x, [call.attrs.get("axis", -1)], call.attrs.get("p", 2))
     return [e("where", e("eq", norm, 0.0), 0.0, e("div", x, norm))]
 
 

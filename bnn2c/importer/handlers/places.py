@@ -12,9 +12,10 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import at_place, reduce_axes
+from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
+from bnn2c.importer.handlers.winners import at_place
 from bnn2c.importer.tensors import Tensor, View
 
 MOST_COMPARED = 1 << 16

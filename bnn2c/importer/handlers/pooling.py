@@ -55,7 +55,7 @@ def lp_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
     x = _image(ctx, call)
     window = window_of(call, x.shape[2:])
     sums = AveragePool(window, np.ones((1, 1), np.float32))
-    return [p_norm(ctx, call, x, lambda powers: _pooled(ctx, powers, sums))]
+    return [p_norm(ctx, x, call.attrs.get("p", 2), lambda powers: _pooled(ctx, powers, sums))]
 
 
 def _divisors(call: Call, window: Window, size: tuple[int, int]) -> Array:

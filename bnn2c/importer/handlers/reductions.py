@@ -1,4 +1,4 @@
-"""Reductions, normalisations over axes, and what picks a winner."""
+"""Reductions, running sums, and the joining of tensors along an axis."""
 
 from __future__ import annotations
 
@@ -12,26 +12,20 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
-from bnn2c.importer.tensors import Array, Tensor, View, storage_order
-from bnn2c.ops.arg_max import ArgMax
+from bnn2c.importer.tensors import Tensor, View, storage_order
 from bnn2c.ops.map import Map
 from bnn2c.ops.reduce import Reduce
-from bnn2c.ops.softmax import Softmax
 
-FUNCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min", "ReduceProd": "prod"}
-MAX_WINNERS = 16
-COMPOSED = {
-    "ReduceL1": "sum",
-    "ReduceL2": "sum",
-    "ReduceSumSquare": "sum",
-    "ReduceLogSum": "sum",
-}
-
+FUNCTIONS = {
+    "ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min", "ReduceProd": "prod",
+    "ReduceSumSquare": "sum", "ReduceLogSum": "sum",
+}  # fmt: skip
+NORMS = {"ReduceL1": 1, "ReduceL2": 2}
 # Of integers their results are integers, rounded towards zero.
 FRACTIONS = ("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
 
 
-@handles(*FUNCTIONS, *COMPOSED, "ReduceLogSumExp")
+@handles(*FUNCTIONS, *NORMS, "ReduceLogSumExp")
 def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Axes as attribute or operand; none means all (unless noop_with_empty_axes)."""
     x = call.tensor(0)
@@ -46,16 +40,13 @@ def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 
 def _reduced(ctx: Context, op: str, x: Tensor, axes: Sequence[int], keepdims: bool) -> Tensor:
-    e = ctx.elementwise
+    if op in NORMS:
+        return norm_over(ctx, x, axes, NORMS[op], keepdims)
     if op == "ReduceLogSumExp":
         return _log_sum_exp(ctx, ctx.as_view(x), axes, keepdims)
-    if op in ("ReduceL2", "ReduceSumSquare"):
-        x = e("mul", x, x)
-    elif op == "ReduceL1":
-        x = e("abs", x)
-    found = reduce_axes(ctx, ctx.as_view(x), axes, {**FUNCTIONS, **COMPOSED}[op], keepdims)
-    after = {"ReduceL2": "sqrt", "ReduceLogSum": "log"}.get(op)
-    return e(after, found) if after else found
+    operand = ctx.elementwise("mul", x, x) if op == "ReduceSumSquare" else x
+    found = reduce_axes(ctx, ctx.as_view(operand), axes, FUNCTIONS[op], keepdims)
+    return ctx.elementwise("log", found) if op == "ReduceLogSum" else found
 
 
 def _log_sum_exp(ctx: Context, x: View, axes: Sequence[int], keepdims: bool) -> Tensor:
@@ -111,73 +102,22 @@ def global_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
 def global_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     """The p-norm over all spatial axes."""
     x = call.tensor(0)
-    return [p_norm(ctx, call, x, lambda powers: reduce_axes(ctx, powers, range(2, len(x.shape)), "sum", True))]
+    return [norm_over(ctx, x, range(2, len(x.shape)), call.attrs.get("p", 2))]
 
 
-def p_norm(ctx: Context, call: Call, x: Tensor, total: Callable[[View], Tensor]) -> Tensor:
-    """`total(|x|^p)^(1/p)` with the attribute p, by default 2."""
-    e, p = ctx.elementwise, call.attrs.get("p", 2)
-    size = e("abs", x)
-    powers = {1: size, 2: e("mul", x, x)}.get(p) or e("pow", size, float(p))
-    sums = total(ctx.as_view(powers))
-    return {1: sums, 2: e("sqrt", sums)}.get(p) or e("pow", sums, 1 / p)
+def norm_over(ctx: Context, x: Tensor, axes: Sequence[int], p: int, keepdims: bool = True) -> Tensor:
+    """The p-norm over some axes."""
+    return p_norm(ctx, x, p, lambda powers: reduce_axes(ctx, powers, axes, "sum", keepdims))
 
 
-def last_axis(ctx: Context, x: View, axis: int) -> tuple[str, tuple[int, ...]]:
-    """The tensor with `axis` moved last as a physical [1, rows, n], and the logical shape in that order."""
-    turned = np.moveaxis(x.index, axis, -1)
-    return ctx.physical(x, turned.reshape(1, -1, turned.shape[-1])), turned.shape
-
-
-@handles("Softmax", "LogSoftmax")
-def softmax(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Before opset 13 all axes from `axis` on are one."""
-    x = ctx.as_view(call.tensor(0))
-    axis = call.attrs.get("axis", -1 if call.opset >= 13 else 1) % len(x.shape)
-    logarithm = call.op == "LogSoftmax"
-    if call.opset < 13:
-        merged = x.with_index(x.index.reshape(int(np.prod(x.shape[:axis])), -1))
-        name = ctx.emit(Softmax(logarithm), [last_axis(ctx, merged, 1)[0]])
-        return [ctx.view(name, x.shape)]
-    value, shape = last_axis(ctx, x, axis)
-    out = ctx.view(ctx.emit(Softmax(logarithm), [value]), shape)
-    return [out.with_index(np.moveaxis(out.index, -1, axis))]
-
-
-@handles("TopK")
-def winners(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """The k best along an axis, one after the other: a maximum and its index, which is then out of the race."""
-    x = ctx.as_view(call.tensor(0))
-    axis = call.attrs.get("axis", -1) % len(x.shape)
-    count = (call.numbers("k", 1) or [0])[0]
-    if not 1 <= count <= min(MAX_WINNERS, x.shape[axis]):
-        raise call.refuse("BNN006", f"TopK is supported with k from 1 to {MAX_WINNERS}, here it is {count}")
-    largest = bool(call.attrs.get("largest", 1))
-    places = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(x.shape))])
-    values: list[Tensor] = []
-    indices: list[Tensor] = []
-    for _ in range(count):
-        if indices:
-            beaten = ctx.elementwise("eq", indices[-1], places)
-            x = ctx.as_view(ctx.elementwise("where", beaten, -np.inf if largest else np.inf, x))
-        values.append(reduce_axes(ctx, x, [axis], "max" if largest else "min", True))
-        indices.append(_arg(ctx, x, axis, ArgMax(False, not largest), True))
-    return [join(ctx, values, axis), join(ctx, indices, axis)]
-
-
-@handles("ArgMax", "ArgMin")
-def arg_max(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """int64 in ONNX, int32 in C."""
-    x = ctx.as_view(call.tensor(0))
-    axis = call.attrs.get("axis", 0) % len(x.shape)
-    op = ArgMax(bool(call.attrs.get("select_last_index", 0)), call.op == "ArgMin")
-    return [_arg(ctx, x, axis, op, bool(call.attrs.get("keepdims", 1)))]
-
-
-def _arg(ctx: Context, x: View, axis: int, op: ArgMax, keepdims: bool) -> Tensor:
-    value, shape = last_axis(ctx, x, axis)
-    out = ctx.view(ctx.emit(op, [value]), shape[:-1], np.int64)
-    return out.with_index(np.expand_dims(out.index, axis)) if keepdims else out
+def p_norm(ctx: Context, x: Tensor, p: int, total: Callable[[View], Tensor]) -> Tensor:
+    """`total(|x|^p)^(1/p)`."""
+    e = ctx.elementwise
+    if p == 1:
+        return total(ctx.as_view(e("abs", x)))
+    if p == 2:
+        return e("sqrt", total(ctx.as_view(e("mul", x, x))))
+    return e("pow", total(ctx.as_view(e("pow", e("abs", x), float(p)))), 1 / p)
 
 
 @handles("Concat")
@@ -236,45 +176,6 @@ def _channel_shape(dims: tuple[int, ...]) -> tuple[int, int, int]:
     """[H, W, C] whose channels are the last axis, whatever its size, so that all parts of a Concat agree in H and W."""
     outer = [n for n in dims[:-1] if n > 1]
     return int(np.prod(outer[:-1])), outer[-1] if outer else 1, dims[-1]
-
-
-def numbered(length: int, axis: int, rank: int) -> Array:
-    """0 … length-1 along one of `rank` axes."""
-    return np.arange(length).reshape([-1 if a == axis else 1 for a in range(rank)])
-
-
-def at_place(ctx: Context, ids: Tensor, length: int, axis: int) -> Tensor:
-    """Which of `length` places along an axis, where the ids have one element, they mean; below 0 from the end."""
-    places = numbered(length, axis, len(ids.shape))
-    ends = (ctx.elementwise("eq", ids, labels, dtype=bool) for labels in (places, places - length))
-    return ctx.elementwise("or", *ends, dtype=bool)
-
-
-@handles("OneHot")
-def one_hot(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Compare the ids with 0 … depth-1."""
-    ids = call.tensor(0)
-    depth, values = call.constant(1, "the depth"), call.constant(2, "the values")
-    if depth is None or values is None:
-        raise call.refuse("BNN003", "OneHot needs depth and values")
-    axis = call.attrs.get("axis", -1) % (len(ids.shape) + 1)
-    count = as_integer(depth)
-    ctx.limits.room([*ids.shape, count], call.name)
-    spread = moved(ids, np.expand_dims(elements(ids), axis))
-    hit = at_place(ctx, spread, count, axis)
-    return [ctx.elementwise("where", hit, np.asarray(values[1]), np.asarray(values[0]), dtype=values.dtype)]
-
-
-@handles("Hardmax")
-def hardmax(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """1 at the first largest element, 0 elsewhere.  Before opset 13 all axes from `axis` on are one."""
-    x, old = ctx.as_view(call.tensor(0)), call.opset < 13
-    axis = call.attrs.get("axis", 1 if old else -1) % len(x.shape)
-    rows = x.with_index(x.index.reshape(int(np.prod(x.shape[:axis])), -1)) if old else x
-    axis = 1 if old else axis
-    places = numbered(rows.shape[axis], axis, len(rows.shape))
-    hit = ctx.elementwise("eq", _arg(ctx, rows, axis, ArgMax(), True), places)
-    return [moved(hit, elements(hit).reshape(x.shape))]
 
 
 @handles("CumSum")

@@ -13,9 +13,10 @@ import numpy as np
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
-from bnn2c.importer.handlers.reductions import at_place, join, numbered
+from bnn2c.importer.handlers.reductions import join
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
+from bnn2c.importer.handlers.winners import at_place, numbered
 from bnn2c.importer.tensors import Tensor, View
 from bnn2c.ir.op import Array
 
