@@ -124,6 +124,18 @@ def test_a_place_is_no_id(tmp_path: Path) -> None:
     assert "embedding" not in kinds(compiled)
 
 
+def test_integers_that_are_compared_with_other_numbers() -> None:
+    """No id equals one half, infinity or 1e30; 1 and 2 are places."""
+    for numbers in ([0.5, 1.5, np.inf], [0.5, 1.0, 2.0], [1e30, 1e30, 1e30], [2.0**24] * 3):
+        n = Net()
+        ids = n.cast(n.axes("Unsqueeze", n.input([1, 6], element=TensorProto.INT64), 2))
+        hot = n.cast(n.add("Equal", ids, np.array(numbers, np.float32)))
+        model = n.model(n.add("MatMul", hot, normal(3, WIDTH)))
+        given = np.array([[-1, 0, 1, 2, 3, 2**24]])
+        (found,) = outputs(compile_model(model, Options(name="net")).final, [given.astype(np.int32)])
+        np.testing.assert_allclose(found, ort_session(model)([given])[0], rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["int16", "int8"])
 def test_in_fixed_point(kind: Real, tmp_path: Path) -> None:
     model = model_of(hidden)

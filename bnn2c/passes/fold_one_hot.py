@@ -27,7 +27,7 @@ from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.fold_tables import of_rows
 
 SLACK = 1.25
-MOST_ELEMENTS = 1 << 24
+MOST_ELEMENTS = 1 << 24  # and from there on float32 does not hold every id
 INTEGERS = ("i32", "i16", "i8", "u8")
 
 
@@ -72,10 +72,12 @@ def _compared(graph: Graph, node: Node) -> _Rows | None:
         return None
     kind = graph.types[node.inputs[0]]
     points = set(_points(node.op.expr))
-    if kind.storage not in INTEGERS or kind.shape != (*node.op.shape[:2], 1) or None in points or not points:
+    whole = frozenset(int(p) for p in points if p is not None and np.isfinite(p) and p == int(p))
+    if kind.storage not in INTEGERS or kind.shape != (*node.op.shape[:2], 1) or None in points:
+        return None
+    if not whole or max(map(abs, whole)) >= MOST_ELEMENTS:
         return None
     op = node.op
-    whole = frozenset(int(p) for p in points if p is not None and p == int(p))
     return _Rows(node.inputs[0], whole, lambda ends: of_rows(op, np.arange(ends[0], ends[1] + 2)[:, None]), (node,))
 
 
