@@ -97,6 +97,18 @@ def test_links_and_files_exist(page: Path) -> None:
     assert missing + [name for name in named if name not in example and not (ROOT / name).exists()] == []
 
 
+def test_tests_that_the_page_on_trust_names_exist() -> None:
+    """`file.py::test`, and `::test` of the file named before it."""
+    names = re.findall(r"`([\w/]+\.py)?(?:::(\w+)(?:\[[^`]*\])?)?`", (ROOT / "docs" / "trust.md").read_text("utf-8"))
+    wanted, file = [], ""
+    for named, test in names:
+        file = named or file
+        wanted += [(file, test)] if test else []
+    texts = {file: (ROOT / "tests" / file).read_text("utf-8") for file, _ in wanted}
+    assert [(file, test) for file, test in wanted if f"def {test}(" not in texts[file]] == []
+    assert len(wanted) > 25
+
+
 def test_every_command_is_documented() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
     assert [name for name in _COMMANDS if f"bnn2c {name}" not in text] == []

@@ -147,7 +147,8 @@ def test_sums_of_a_quantised_layer_that_may_become_too_large_are_told() -> None:
 @pytest.mark.parametrize("op", ["ReduceMean", "ReduceL2", "ReduceLogSum"])
 def test_fractions_of_integers_are_rounded_towards_zero(op: str) -> None:
     n = Net()
-    model = n.model(n.add(op, n.cast(n.input([3, 7], element=INT8), INT32), axes=[1]), element=INT32)
+    whole = n.add(op, n.cast(n.input([3, 7], element=INT8), INT32), axes=[1])
+    model = n.model(n.add("Mul", n.cast(whole), 0.5))
     low, rng = -9 if op != "ReduceLogSum" else 1, np.random.default_rng(2)
     for given in rng.integers(low, 10, (5, 3, 7)).astype(np.int8):
         (found,) = outputs(compiled(model).final, [given])

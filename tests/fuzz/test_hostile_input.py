@@ -114,8 +114,8 @@ def test_options_raise_and_lower_the_limits() -> None:
 
 
 def test_a_constant_alone_may_exceed_the_limit() -> None:
-    """125 elements are allowed for computed tensors here; the weights have 2,400 bytes."""
-    made = _one("MatMul", {"w": np.ones((4, 150), np.float32)})
+    """149 elements are allowed for computed tensors here, which have 40 and 15; the weights have 2,400 bytes."""
+    made = model([node("MatMul", "x w", "y")], [1, 40], {"w": np.ones((40, 15), np.float32)}, 2)
     compile_model(made, Options(max_tensor_bytes=2400))
     _refused(made, "BNN009", max_tensor_bytes=2399)
 
