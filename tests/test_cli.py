@@ -157,6 +157,22 @@ def test_compile_passes_every_option_on(cli: Cli, tmp_path: Path) -> None:
     assert (made.sign_zero, made.selftest, made.dump_ir) == (1, vectors, tmp_path / "ir")
 
 
+@pytest.mark.parametrize("command", ["compile", "check", "inspect", "verify", "bench"])
+def test_all_commands_that_compile_take_the_options_that_decide_the_code(
+    cli: Cli, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v.npz").touch()
+    fixed = ["--real", "int8", "--calibrate", "v.npz", "--calibrate-method", "mse"]
+    limits = ["--max-flash", "256K", "--max-ram", "64K", "--max-nodes", "7", "--max-tensor-bytes", "8"]
+    cli.failure = CompileError.single("BNN016", "seen")
+    assert cli(command, "m.onnx", "--stream", "2", "--stream-frames", "3", *fixed, *limits).code == 2
+    made = cli.options[0]
+    assert (made.stream, made.stream_frames, made.real, made.calibrate) == (2, 3, "int8", Path("v.npz"))
+    assert (made.calibrate_method, made.max_flash, made.max_ram) == ("mse", 262_144, 65_536)
+    assert (made.max_nodes, made.max_tensor_bytes) == (7, 8)
+
+
 def test_sign_zero_minus_one_is_not_taken_for_an_option(cli: Cli, tmp_path: Path) -> None:
     assert cli("compile", "m.onnx", "--sign-zero=-1", "-o", str(tmp_path / "gen")).code == 0
     assert cli.options[0].sign_zero == -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,19 +11,8 @@ import typer
 from bnn2c.cli.console import print_diagnostics, print_json, print_table
 from bnn2c.cli.exit_codes import TOOL_MISSING
 from bnn2c.cli.guard import guard
-from bnn2c.cli.parameters import (
-    Debug,
-    InputOffset,
-    InputScale,
-    Json,
-    Model,
-    Quiet,
-    SignZeroOption,
-    State,
-    Stream,
-    StreamFrames,
-    make_options,
-)
+from bnn2c.cli.network_options import NetworkOptions, with_network_options
+from bnn2c.cli.parameters import Debug, Json, Model, Quiet
 from bnn2c.errors import CompileError, Diagnostic
 
 if TYPE_CHECKING:
@@ -35,6 +25,7 @@ _HEADER = ("#", "layer", "kernel", "binary MACs", "instructions", "i32", "predic
 _SIZES = ("flash", "code", "constants", "arena", "stack")
 
 
+@with_network_options
 def bench(
     model: Model,
     target: Annotated[
@@ -44,12 +35,8 @@ def bench(
     optimize: Annotated[str, typer.Option("--optimize", help="size, balanced, speed, or all.")] = "speed",
     compiler: Annotated[str | None, typer.Option(help="Compiler instead of the target's own, such as clang.")] = None,
     opt: Annotated[str | None, typer.Option(help="Its optimisation flag, such as -O2.")] = None,
-    input_scale: InputScale = None,
-    input_offset: InputOffset = 0.0,
-    sign_zero: SignZeroOption = None,
-    stream: Stream = None,
-    stream_frames: StreamFrames = 1,
-    state: State = None,
+    *,
+    network: NetworkOptions,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -64,16 +51,7 @@ def bench(
         from bnn2c.cli.verify_targets import chosen_targets
 
         jobs = [
-            make_options(
-                target=name,
-                optimize=how,
-                input_scale=input_scale,
-                input_offset=input_offset,
-                sign_zero=sign_zero,
-                stream=stream,
-                stream_frames=stream_frames,
-                state=state,
-            )
+            network.options(name, optimize=how)
             for name in chosen_targets(target or ["cortex-m4"])
             for how in _levels(optimize)
         ]
@@ -87,14 +65,12 @@ def bench(
             raise typer.Exit(TOOL_MISSING)
 
 
-def _levels(optimize: str) -> list[Any]:
+def _levels(optimize: str) -> Sequence[str]:
     """The `--optimize` settings that are asked for."""
-    from bnn2c.cli.parameters import OptimizeFor
-
     names = _OPTIMIZE if optimize == "all" else tuple(optimize.split(","))
     if unknown := [name for name in names if name not in _OPTIMIZE]:
         raise CompileError.single("BNN019", f"--optimize {unknown[0]!r} is not one of {', '.join(_OPTIMIZE)}, all")
-    return [OptimizeFor(name) for name in names]
+    return names
 
 
 def _measure(

@@ -9,27 +9,8 @@ import typer
 from bnn2c.cli.console import print_diagnostics, print_json
 from bnn2c.cli.exit_codes import MISMATCH
 from bnn2c.cli.guard import guard
-from bnn2c.cli.parameters import (
-    Calibrate,
-    CalibrateMethod,
-    Debug,
-    InputOffset,
-    InputScale,
-    Json,
-    MaxFlash,
-    MaxRam,
-    MinAgreement,
-    Model,
-    OptimizeOption,
-    Quiet,
-    RealOption,
-    SignZeroOption,
-    State,
-    Stream,
-    StreamFrames,
-    TargetName,
-    make_options,
-)
+from bnn2c.cli.network_options import NetworkOptions, with_network_options
+from bnn2c.cli.parameters import Debug, Json, MinAgreement, Model, Quiet, TargetName
 from bnn2c.errors import Diagnostic
 
 if TYPE_CHECKING:
@@ -38,22 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
+@with_network_options
 def check(
     model: Model,
     target: TargetName = "portable",
-    max_flash: MaxFlash = None,
-    max_ram: MaxRam = None,
-    optimize: OptimizeOption = None,
-    input_scale: InputScale = None,
-    input_offset: InputOffset = 0.0,
-    sign_zero: SignZeroOption = None,
-    real: RealOption = None,
-    calibrate: Calibrate = None,
-    calibrate_method: CalibrateMethod = None,
     min_agreement: MinAgreement = None,
-    stream: Stream = None,
-    stream_frames: StreamFrames = 1,
-    state: State = None,
+    *,
+    network: NetworkOptions,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -68,22 +40,7 @@ def check(
         from bnn2c.cli.verdict import exit_if_too_big
         from bnn2c.report import Limits, build_report
 
-        options = make_options(
-            target=target,
-            optimize=optimize,
-            input_scale=input_scale,
-            input_offset=input_offset,
-            sign_zero=sign_zero,
-            real=real,
-            calibrate=calibrate,
-            calibrate_method=calibrate_method,
-            min_agreement=min_agreement,
-            stream=stream,
-            stream_frames=stream_frames,
-            state=state,
-            max_flash=max_flash,
-            max_ram=max_ram,
-        )
+        options = network.options(target, min_agreement=min_agreement)
         result = compile_with_progress(model, options, quiet=quiet)
         limits = Limits(options.max_flash, options.max_ram)
         report = build_report(result.manifest, result.compiled.report_data, measure(result.compiled, options), limits)

@@ -9,28 +9,8 @@ import typer
 
 from bnn2c.cli.console import print_json
 from bnn2c.cli.guard import guard
-from bnn2c.cli.parameters import (
-    Calibrate,
-    CalibrateMethod,
-    Debug,
-    InputOffset,
-    InputScale,
-    Json,
-    MaxFlash,
-    MaxRam,
-    Model,
-    Name,
-    OptimizeOption,
-    Quiet,
-    RealOption,
-    Selftest,
-    SignZeroOption,
-    State,
-    Stream,
-    StreamFrames,
-    TargetName,
-    make_options,
-)
+from bnn2c.cli.network_options import NetworkOptions, with_network_options
+from bnn2c.cli.parameters import Debug, Json, Model, Name, Quiet, Selftest, TargetName
 from bnn2c.options import DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES
 
 __all__ = ["compile_command"]
@@ -53,29 +33,18 @@ _MaxTensorBytes = Annotated[
 ]
 
 
+@with_network_options
 def compile_command(
     model: Model,
     target: TargetName = "portable",
     output: _Output = Path("gen"),
     name: Name = None,
-    optimize: OptimizeOption = None,
-    max_flash: MaxFlash = None,
-    max_ram: MaxRam = None,
-    input_scale: InputScale = None,
-    input_offset: InputOffset = 0.0,
-    sign_zero: SignZeroOption = None,
-    real: RealOption = None,
-    calibrate: Calibrate = None,
-    calibrate_method: CalibrateMethod = None,
-    stream: Stream = None,
-    stream_frames: StreamFrames = 1,
-    state: State = None,
     selftest: Selftest = None,
     dump_ir: _DumpIr = None,
     integrity: _Integrity = False,
     nms: _Nms = False,
-    max_nodes: _MaxNodes = None,
-    max_tensor_bytes: _MaxTensorBytes = None,
+    *,
+    network: NetworkOptions,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -88,28 +57,7 @@ def compile_command(
         from bnn2c.cli.session import compile_with_progress
         from bnn2c.cli.verdict import exit_if_too_big
 
-        options = make_options(
-            target=target,
-            name=name,
-            optimize=optimize,
-            max_flash=max_flash,
-            max_ram=max_ram,
-            input_scale=input_scale,
-            input_offset=input_offset,
-            sign_zero=sign_zero,
-            real=real,
-            calibrate=calibrate,
-            calibrate_method=calibrate_method,
-            selftest=selftest,
-            integrity=integrity,
-            nms=nms,
-            max_nodes=max_nodes,
-            max_tensor_bytes=max_tensor_bytes,
-            dump_ir=dump_ir,
-            stream=stream,
-            stream_frames=stream_frames,
-            state=state,
-        )
+        options = network.options(target, name=name, selftest=selftest, integrity=integrity, nms=nms, dump_ir=dump_ir)
         result = compile_with_progress(model, options, quiet=quiet)
         exit_if_too_big(result.report)
         result.write(output)

@@ -8,36 +8,19 @@ import typer
 
 from bnn2c.cli.console import print_json, print_table
 from bnn2c.cli.guard import guard
-from bnn2c.cli.parameters import (
-    Calibrate,
-    CalibrateMethod,
-    Debug,
-    InputOffset,
-    InputScale,
-    Json,
-    Model,
-    OptimizeOption,
-    Quiet,
-    RealOption,
-    SignZeroOption,
-    TargetName,
-    make_options,
-)
+from bnn2c.cli.network_options import NetworkOptions, with_network_options
+from bnn2c.cli.parameters import Debug, Json, Model, Quiet, TargetName
 
 __all__ = ["inspect"]
 
 
+@with_network_options
 def inspect(
     model: Model,
     why: Annotated[bool, typer.Option("--why", help="Show the chain of facts that led to each layer's form.")] = False,
     target: TargetName = "portable",
-    optimize: OptimizeOption = None,
-    input_scale: InputScale = None,
-    input_offset: InputOffset = 0.0,
-    sign_zero: SignZeroOption = None,
-    real: RealOption = None,
-    calibrate: Calibrate = None,
-    calibrate_method: CalibrateMethod = None,
+    *,
+    network: NetworkOptions,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -46,16 +29,7 @@ def inspect(
     with guard(debug=debug, json=json):
         from bnn2c.cli.session import compile_with_progress
 
-        options = make_options(
-            target=target,
-            optimize=optimize,
-            input_scale=input_scale,
-            input_offset=input_offset,
-            sign_zero=sign_zero,
-            real=real,
-            calibrate=calibrate,
-            calibrate_method=calibrate_method,
-        )
+        options = network.options(target)
         data = compile_with_progress(model, options, quiet=quiet).report.data
         if json:
             print_json({"schema": 1, "model": str(model), **_chosen(data)})

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from bnn2c.errors import CompileError, Diagnostic
-
-if TYPE_CHECKING:
-    from bnn2c.options import Options
+from bnn2c.options import DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES
 
 __all__ = [
     "Calibrate",
@@ -22,7 +19,9 @@ __all__ = [
     "InputScale",
     "Json",
     "MaxFlash",
+    "MaxNodes",
     "MaxRam",
+    "MaxTensorBytes",
     "MinAgreement",
     "Model",
     "Name",
@@ -37,7 +36,6 @@ __all__ = [
     "Stream",
     "StreamFrames",
     "TargetName",
-    "make_options",
 ]
 
 
@@ -152,73 +150,13 @@ MaxRam = Annotated[
     str | None,
     typer.Option("--max-ram", show_default=False, metavar="BYTES", help="RAM for arena, stack, input and output: 64K."),
 ]
+MaxNodes = Annotated[
+    int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
+]
+MaxTensorBytes = Annotated[
+    int | None,
+    typer.Option("--max-tensor-bytes", help="Refuse larger tensors.", show_default=f"{DEFAULT_MAX_TENSOR_BYTES}"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings; errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")]
-
-
-def _pair(text: str) -> tuple[str, str]:
-    """The names of IN=OUT."""
-    source, _, target = text.partition("=")
-    return source, target
-
-
-def make_options(
-    *,
-    target: str,
-    optimize: OptimizeFor | None,
-    input_scale: float | None,
-    input_offset: float,
-    sign_zero: SignZero | None,
-    name: str | None = None,
-    selftest: Path | None = None,
-    integrity: bool = False,
-    nms: bool = False,
-    max_nodes: int | None = None,
-    max_tensor_bytes: int | None = None,
-    dump_ir: Path | None = None,
-    stream: int | None = None,
-    stream_frames: int = 1,
-    state: list[str] | None = None,
-    real: RealFormat | None = None,
-    calibrate: Path | None = None,
-    calibrate_method: CalibrateBy | None = None,
-    min_agreement: float | None = None,
-    max_flash: str | None = None,
-    max_ram: str | None = None,
-) -> Options:
-    """The compiler's options from a command line.
-
-    Raises:
-        CompileError: when a value cannot be used.
-    """
-    from bnn2c.api import options_for
-    from bnn2c.cli.sizes import parse_size
-
-    limits = {"max_nodes": max_nodes, "max_tensor_bytes": max_tensor_bytes}
-    if selftest is not None and not selftest.is_file():
-        raise CompileError([Diagnostic("BNN001", f"--selftest {selftest} is not a file")])
-    if calibrate is not None and not calibrate.is_file():
-        raise CompileError([Diagnostic("BNN001", f"--calibrate {calibrate} is not a file")])
-    return options_for(
-        target,
-        name=name,
-        optimize=optimize.value if optimize else None,
-        input_scale=input_scale,
-        input_offset=input_offset,
-        sign_zero=int(sign_zero.value) if sign_zero else None,
-        selftest=selftest,
-        integrity=integrity,
-        nms=nms,
-        **{key: value for key, value in limits.items() if value is not None},
-        dump_ir=dump_ir,
-        stream=stream,
-        stream_frames=stream_frames,
-        states=tuple(map(_pair, state or [])),
-        real=real.value if real else None,
-        calibrate=calibrate,
-        calibrate_method=calibrate_method.value if calibrate_method else None,
-        min_agreement=min_agreement,
-        max_flash=parse_size(max_flash, "--max-flash"),
-        max_ram=parse_size(max_ram, "--max-ram"),
-    )

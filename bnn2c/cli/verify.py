@@ -10,28 +10,13 @@ import typer
 from bnn2c.cli.console import print_diagnostics, print_json, print_table
 from bnn2c.cli.exit_codes import MISMATCH, TOOL_MISSING
 from bnn2c.cli.guard import guard
-from bnn2c.cli.parameters import (
-    Calibrate,
-    CalibrateMethod,
-    Debug,
-    InputOffset,
-    InputScale,
-    Json,
-    MinAgreement,
-    Model,
-    OptimizeOption,
-    Quiet,
-    RealOption,
-    SignZeroOption,
-    State,
-    Stream,
-    StreamFrames,
-    make_options,
-)
+from bnn2c.cli.network_options import NetworkOptions, with_network_options
+from bnn2c.cli.parameters import Debug, Json, MinAgreement, Model, Quiet
 
 __all__ = ["verify"]
 
 
+@with_network_options
 def verify(
     model: Model,
     on: Annotated[
@@ -42,17 +27,9 @@ def verify(
         Path | None, typer.Option("--vectors", help=".npz file of inputs, and optionally outputs.", show_default=False)
     ] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Number of random inputs without --vectors.")] = 50,
-    optimize: OptimizeOption = None,
-    input_scale: InputScale = None,
-    input_offset: InputOffset = 0.0,
-    sign_zero: SignZeroOption = None,
-    real: RealOption = None,
-    calibrate: Calibrate = None,
-    calibrate_method: CalibrateMethod = None,
     min_agreement: MinAgreement = None,
-    stream: Stream = None,
-    stream_frames: StreamFrames = 1,
-    state: State = None,
+    *,
+    network: NetworkOptions,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -66,21 +43,7 @@ def verify(
         from bnn2c.cli.verify_targets import chosen_targets, verify_on
 
         options = {
-            target: make_options(
-                target=target,
-                optimize=optimize,
-                input_scale=input_scale,
-                input_offset=input_offset,
-                sign_zero=sign_zero,
-                real=real,
-                calibrate=calibrate,
-                calibrate_method=calibrate_method,
-                min_agreement=min_agreement,
-                stream=stream,
-                stream_frames=stream_frames,
-                state=state,
-            )
-            for target in chosen_targets(on or ["host"])
+            target: network.options(target, min_agreement=min_agreement) for target in chosen_targets(on or ["host"])
         }
         outcome = verify_on(model, list(options.values()), vectors, samples, quiet=quiet)
         if json:
