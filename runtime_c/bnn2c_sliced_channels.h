@@ -139,6 +139,14 @@ BNN2C_KERNEL void bnn2c_sliced_pointwise_run(const bnn2c_sliced_channels *p, con
   }
 }
 
+/* Pixel (y, x) of such a layer, read where it lies. */
+BNN2C_KERNEL void bnn2c_sliced_pointwise_at(const bnn2c_sliced_channels *p, const uint32_t *in, uint32_t y, uint32_t x,
+                                            uint32_t *scratch, bnn2c_channel_output *out) {
+  const uint32_t words = ((uint32_t)p->shape.in_c + 31u) / 32u;
+  const uint32_t class_index = (uint32_t)p->shape.row_class[0] * p->shape.col_classes + p->shape.col_class[0];
+  bnn2c_sliced_channels_pixel(p, class_index, words, &in[(y * p->shape.out_w + x) * words], scratch, out);
+}
+
 /* nhwc_bits -> _bits: nhwc_bits, thresholded; _i16, _i32: mismatches [out_h][out_w][out_c], or [out_c] of one pixel. */
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, bits, uint32_t)
 BNN2C_CHANNEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i16, int16_t)
@@ -149,5 +157,8 @@ BNN2C_CHANNEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i32, int32_t
 BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, bits, uint32_t)
 BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i16, int16_t)
 BNN2C_PIXEL_RESULT(bnn2c_sliced_channels, bnn2c_sliced_channels, i32, int32_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, bits, uint32_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i16, int16_t)
+BNN2C_PIXEL_RESULT(bnn2c_sliced_pointwise, bnn2c_sliced_channels, i32, int32_t)
 
 #endif /* BNN2C_SLICED_CHANNELS_H */

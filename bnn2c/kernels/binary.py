@@ -67,6 +67,11 @@ class OnePlane:
         """The C function without its suffix."""
         return self.layer.function
 
+    @property
+    def pixel_function(self) -> str:
+        """The C function of a single pixel, without its suffix."""
+        return self.header.removesuffix(".h")
+
     def constants(self) -> dict[str, Array]:
         """The arrays of the module's `layer`."""
         return self.layer.arrays
@@ -99,6 +104,11 @@ class Sliced(OnePlane):
     def wastes(cls, op: BinaryConv2d, taps: int) -> str | None:
         """Empty lanes cost flash."""
         return _empty_lanes(op.weights.shape[1], taps, op.lane_words)
+
+    @property
+    def pixel_function(self) -> str:
+        """That of pointwise layers reads the pixel where it lies: there is scratch for no patch of it."""
+        return self.function
 
     def consumes_input(self) -> bool:
         """The patch of a dense layer is its input: it may be encoded where it lies. Diagonals read it as it is."""
@@ -201,6 +211,7 @@ class SlicedPlanes:
     shape_member = "shape"
     header = sliced_planes.HEADER
     struct = sliced_planes.STRUCT
+    pixel_function = sliced_planes.STRUCT
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
         self.op, self.kind, self.shape = op, kind, shape_of(op, kind)

@@ -22,6 +22,7 @@ class Popcount:
     shape_member = "shape"
     header = "bnn2c_binary_conv2d.h"
     struct = "bnn2c_binary_conv2d_t"
+    pixel_function = "bnn2c_binary_conv2d"
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
         self.op, self.kind = op, kind

@@ -124,6 +124,10 @@ MappedConv2d.CASES = (
         (TensorType((3, 2, 33), "bits", 2), TensorType((3, 2, 40))),
     ),
     (
+        MappedConv2d(BinaryConv2d(_bits(1, 40, 1, 1, 70), ((1,),), Window((1, 1))), Map(_real, (4, 3, 40)), 1),
+        (TensorType((4, 3, 70), "bits"), TensorType((4, 3, 40))),
+    ),
+    (
         MappedConv2d(BinaryConv2d(_bits(1, 40, 3, 3, 1), ((1,),), _window, 40), Map(_real, (4, 3, 40)), 1),
         (TensorType((4, 3, 40), "bits"), TensorType((1, 1, 40))),
     ),
