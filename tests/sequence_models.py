@@ -77,21 +77,24 @@ def unrolled_gru(
     return g.model(inputs, {"y": shape})
 
 
-def recurrent_with_states(op: str, direction: str, length: int = 7, activations: str = "") -> onnx.ModelProto:
-    """All outputs of an operator with initial states, whose sequence is `length` of 7 steps."""
+def recurrent_with_states(
+    op: str, direction: str, lengths: Sequence[int] = (7,), activations: str = ""
+) -> onnx.ModelProto:
+    """All outputs of an operator with initial states; each sequence of the batch has its length, of 7 steps."""
     g, gates, hidden = Onnx(3), {"RNN": 1, "GRU": 3, "LSTM": 4}[op], 10
     ways = 2 if direction == "bidirectional" else 1
     weights = [g.constant(g.signs(ways, gates * hidden, n)) for n in (6, hidden)]
     states = ["h", "c"] if op == "LSTM" else ["h"]
-    given = ["x", *weights, g.constant(g.normal(ways, 2 * gates * hidden)), g.constant(np.array([length], np.int32))]
+    given = ["x", *weights, g.constant(g.normal(ways, 2 * gates * hidden)), g.constant(np.array(lengths, np.int32))]
     kinds = [activations] * ({"RNN": 1, "GRU": 2, "LSTM": 3}[op] * ways)
     more = {"activations": kinds, "activation_alpha": [0.3] * len(kinds)} if activations else {}
     found = g(op, *given, *states, outputs=1 + len(states), hidden_size=hidden, direction=direction, **more)
     for k, name in enumerate(["y", *(f"{state}n" for state in states)]):
         g("Identity", f"{found}_{k}" if k else found, name=name)
-    shapes = {state: [ways, 1, hidden] for state in states}
+    batch = len(lengths)
+    shapes = {state: [ways, batch, hidden] for state in states}
     ends = {f"{state}n": shape for state, shape in shapes.items()}
-    return g.model({"x": [7, 1, 6]} | shapes, {"y": [7, ways, 1, hidden]} | ends)
+    return g.model({"x": [7, batch, 6]} | shapes, {"y": [7, ways, batch, hidden]} | ends)
 
 
 def attention_operator(

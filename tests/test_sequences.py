@@ -18,7 +18,8 @@ from bnn2c.options import Options, Real
 from bnn2c.passes.roll_loops import roll_loops
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.pipeline import Compiled, compile_model
-from bnn2c.toolchain import build_shared
+from bnn2c.targets import load_target
+from bnn2c.toolchain import build_shared, run_on_target
 
 OPERATORS = [(op, way) for op in ("RNN", "GRU", "LSTM") for way in ("forward", "reverse", "bidirectional")]
 
@@ -136,15 +137,54 @@ def test_a_batch_of_sequences(op: str, tmp_path: Path) -> None:
     assert "loop" in kinds(check(model, tmp_path, 2))
 
 
-def test_sequences_of_different_lengths_are_refused() -> None:
-    with pytest.raises(CompileError, match="different lengths"):
-        compile_model(sequence_models.recurrent_operator("GRU", 5, "forward", lengths=(4, 5)), Options(name="net"))
+MIXED = (5, 0, 3, 7, 3)
+
+
+@pytest.mark.parametrize(("op", "way"), OPERATORS)
+def test_sequences_of_different_lengths(op: str, way: str, tmp_path: Path) -> None:
+    """Rows of one length share a loop; behind a row's end are zeros, and the way back begins at its own end."""
+    compiled = check(sequence_models.recurrent_with_states(op, way, MIXED), tmp_path, 2)
+    assert kinds(compiled).count("loop") == 3 * (1 + (way == "bidirectional"))
+
+
+def test_different_lengths_share_the_weights_and_run_only_their_steps() -> None:
+    models = [
+        sequence_models.recurrent_operator("GRU", 7, "forward", lengths=lengths, features=32, hidden=64)
+        for lengths in ((7, 7, 7, 7, 7), (7, 3, 4, 5, 3))
+    ]
+    same, mixed = (compile_model(model, Options(name="net")).manifest for model in models)
+    assert mixed["weights_bytes"] - same["weights_bytes"] < 200 < 192 * (32 + 64) // 8
+    products = [sum(layer["binary_macs"] for layer in found["layers"]) for found in (same, mixed)]
+    assert products == [steps * 192 * (32 + 64) for steps in (35, 22)]
+    assert [layer["kernel"] for layer in mixed["layers"] if layer["op"] == "loop"] == [
+        f"loop of {steps} steps" for steps in (3, 4, 5, 7)
+    ]
+
+
+@pytest.mark.parametrize("lengths", [(8, 7), (-1, 7)])
+def test_lengths_outside_of_the_input_are_refused(lengths: tuple[int, ...]) -> None:
+    with pytest.raises(CompileError, match=f"a sequence of {lengths[0]} in an input of 7 steps"):
+        compile_model(sequence_models.recurrent_with_states("GRU", "forward", lengths), Options(name="net"))
+
+
+@pytest.mark.cross
+def test_sequences_of_different_lengths_on_a_device(tmp_path: Path) -> None:
+    model = sequence_models.recurrent_with_states("LSTM", "bidirectional", MIXED)
+    compiled = compile_model(model, Options(name="net", target="cortex-m4"))
+    ports = compiled.manifest["inputs"]
+    feeds = [np.random.default_rng(6).normal(size=p["shape"]).astype(np.float32) for p in ports]
+    run = run_on_target(compiled.files, compiled.manifest, load_target("cortex-m4"), [feeds], tmp_path)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    expected = session.run(None, {p["name"]: feed for p, feed in zip(ports, feeds, strict=True)})
+    for want, got in zip(expected, run.outputs[0], strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
+    assert run.guards_intact
 
 
 @pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
 @pytest.mark.parametrize(("way", "length"), [("bidirectional", 7), ("bidirectional", 4), ("reverse", 5)])
 def test_initial_states_and_shorter_sequences(op: str, way: str, length: int, tmp_path: Path) -> None:
-    check(sequence_models.recurrent_with_states(op, way, length), tmp_path, 2)
+    check(sequence_models.recurrent_with_states(op, way, (length,)), tmp_path, 2)
 
 
 @pytest.mark.parametrize("name", ["Elu", "Softplus", "ThresholdedRelu", "Softsign", "HardSigmoid"])

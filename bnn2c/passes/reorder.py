@@ -40,20 +40,30 @@ def copies_at_readers(graph: Graph) -> Graph:
 
 
 def _rare_reads(graph: Graph, copies: Mapping[str, Node]) -> set[tuple[str, str]]:
-    """(reader, part of a graph input) where fewer operations than a loop has steps read such a part in such a way.
+    """(reader, part of a graph input) where no steps read such a part in such a way.
 
-    Where that is so of a part's first reader, it is taken to be so of the others: the steps read a state as they like.
+    Either fewer operations do than a loop has steps, or most operations like the reader read something computed there:
+    the states of layers with the same weights begin with parts of an input. Where that is so of a part's first reader,
+    it is taken to be so of the others: the steps read a state as they like.
     """
     given = {port.value for port in graph.inputs}
     parts = {name: node_print(graph, node) for name, node in copies.items() if node.inputs[0] in given}
-    reads: dict[tuple[str, str], str] = {}
+    readers = {graph.types[node.output] for node in graph.nodes if not parts.keys().isdisjoint(node.inputs)}
+    reads: dict[tuple[str, str], tuple[str, str]] = {}
+    computed: Counter[str] = Counter()
     for node in graph.nodes:
-        for name in dict.fromkeys(node.inputs):
+        like = node_print(graph, node) if graph.types[node.output] in readers else ""
+        for port, name in enumerate(node.inputs):
             if name in parts:
-                reads[node.output, name] = f"{copies[name].inputs[0]} {parts[name]} {node_print(graph, node)}"
-    often = Counter(reads.values())
-    first = {name: found for (_, name), found in reversed(reads.items())}
-    return {(node, name) for (node, name), found in reads.items() if min(often[found], often[first[name]]) < MIN_STEPS}
+                reads.setdefault(
+                    (node.output, name), (f"{copies[name].inputs[0]} {parts[name]} {like}", f"{like} {port}")
+                )
+            else:
+                computed[f"{like} {port}"] += 1
+    often = Counter(how for how, _ in reads.values())
+    rare = {key: often[how] < max(MIN_STEPS, computed[place] + 1) for key, (how, place) in reads.items()}
+    first = {name: rare[node, name] for node, name in reversed(reads)}
+    return {(node, name) for (node, name), found in rare.items() if found or first[name]}
 
 
 def _copied(name: str, fresh: str, copies: dict[str, Node], types: dict[str, TensorType], nodes: list[Node]) -> str:

@@ -17,14 +17,13 @@ from bnn2c.importer.handlers.linear import dense
 from bnn2c.importer.handlers.reductions import join, stack
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
-from bnn2c.importer.tensors import Array, Tensor
+from bnn2c.importer.tensors import Array, Tensor, View
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 SIMPLE = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softplus": "softplus"}
 ALPHA = ("Affine", "Elu", "HardSigmoid", "LeakyRelu", "ScaledTanh", "ThresholdedRelu")
 BETA = ("Affine", "HardSigmoid", "ScaledTanh")
-APART = "give each sequence a layer of its own, with the same weights: they are stored once"
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -118,61 +117,78 @@ STEPS = {"RNN": step_rnn, "GRU": step_gru, "LSTM": step_lstm}
 
 @handles("RNN", "GRU", "LSTM")
 def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """All directions, both layouts; a sequence shorter than the input is known at compile time."""
+    """All directions, both layouts. Rows of one length are a layer over their own steps, with the same weights."""
     x = call.tensor(0)
     batch_first = bool(call.attrs.get("layout"))
     if batch_first:
         x = moved(x, np.swapaxes(elements(x), 0, 1))
-    steps, batch = x.shape[:2]
-    lengths = call.constant(4, "sequence lengths")
-    if lengths is not None and len(set(lengths.ravel().tolist())) > 1:
-        raise call.refuse("BNN006", f"sequences of different lengths in a batch of {batch}", hint=APART)
-    length = steps if lengths is None else int(lengths.ravel()[0])
-    if not 0 < length <= steps:
-        raise call.refuse("BNN006", f"a sequence of {length} in an input of {plural(steps, 'step')}")
+    groups = _rows_by_length(call, *x.shape[:2])
+    parts = [_layer(ctx, call, x, rows, length) for length, rows in groups.items()]
+    places = np.argsort(np.concatenate(list(groups.values())))
+    found = [_in_place(ctx, part, axis, places) for part, axis in zip(zip(*parts, strict=True), (2, 1, 1), strict=True)]
+    if not batch_first:
+        return found
+    axes = [(2, 0, 1, 3), (1, 0, 2), (1, 0, 2)]
+    return [moved(t, elements(t).transpose(axis)) for t, axis in zip(found, axes, strict=True)]
+
+
+def _rows_by_length(call: Call, steps: int, batch: int) -> dict[int, list[int]]:
+    """For each length of a sequence, in ascending order, the rows of the batch that have it."""
+    given = call.constant(4, "sequence lengths")
+    lengths = [steps] * batch if given is None else [int(n) for n in given.ravel()]
+    if len(lengths) != batch:
+        raise call.refuse("BNN003", f"{plural(len(lengths), 'sequence length')} for a batch of {batch}")
+    wrong = [n for n in lengths if not 0 <= n <= steps]
+    if wrong:
+        raise call.refuse("BNN006", f"a sequence of {wrong[0]} in an input of {plural(steps, 'step')}")
+    return {n: [row for row, length in enumerate(lengths) if length == n] for n in sorted(set(lengths))}
+
+
+def _in_place(ctx: Context, parts: Sequence[Tensor], axis: int, places: Array) -> Tensor:
+    """The groups side by side along the batch axis, each row where it was."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = join(ctx, parts, axis)
+    return moved(whole, elements(whole).take(places, axis))
+
+
+def _layer(ctx: Context, call: Call, x: Tensor, rows: list[int], length: int) -> list[Tensor]:
+    """Y [T, D, rows, H], Y_h, Y_c [D, rows, H] of rows of one length; without a step all is 0, as in onnxruntime."""
     way = call.attrs.get("direction", "forward")
     runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
-    found = [_direction(ctx, call, x, length, number, reverse) for number, reverse in enumerate(runs)]
-    return _outputs(ctx, found, batch_first)
-
-
-def _outputs(ctx: Context, found: list[tuple[list[Tensor], Tensor, Tensor]], batch_first: bool) -> list[Tensor]:
-    """Y [T, D, batch, H], Y_h and Y_c [D, batch, H], or their batch-first forms."""
-    hidden = [join(ctx, [moved(h, elements(h)[None, None]) for h in states], 0) for states, _, _ in found]
-    whole = join(ctx, hidden, 1)
-    ends = [[h for _, h, _ in found], [c for _, _, c in found]]
-    last = [stack(ctx, states, 0) for states in ends]
-    if not batch_first:
-        return [whole, *last]
-    axes = [(2, 0, 1, 3), (1, 0, 2), (1, 0, 2)]
-    return [moved(t, elements(t).transpose(axis)) for t, axis in zip([whole, *last], axes, strict=True)]
+    cells = [_cell(ctx, call, number) for number in range(len(runs))]
+    ends = (len(runs), len(rows), cells[0][1].recurrent.shape[1])
+    if not length:
+        return [np.zeros(shape, np.float32) for shape in ((x.shape[0], *ends), ends, ends)]
+    steps = ctx.as_view(moved(x, elements(x)[:length, rows]))
+    found = [_direction(ctx, call, cell, steps, rows, number, runs[number]) for number, cell in enumerate(cells)]
+    behind = [np.zeros((x.shape[0] - length, 1, *ends[1:]), np.float32)]
+    hidden = [join(ctx, [*(moved(h, elements(h)[None, None]) for h in states), *behind], 0) for states, _, _ in found]
+    last = [stack(ctx, states, 0) for states in zip(*(both for _, *both in found), strict=True)]
+    return [join(ctx, hidden, 1), *last]
 
 
 def _direction(
-    ctx: Context, call: Call, x: Tensor, length: int, number: int, reverse: bool
+    ctx: Context, call: Call, parts: tuple[Array, Cell], x: View, rows: list[int], number: int, reverse: bool
 ) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Hidden states in time order, zeros behind the sequence; last hidden state, last cell state (each [batch, H]).
+    """Hidden states in time order, last hidden state, last cell state (each [rows, H]); x is [length, rows, inputs].
 
     Constant initial states become values, so that the first step is like the others and all of them are one loop.
     """
-    weights, cell = _cell(ctx, call, number)
-    size = cell.recurrent.shape[1]
-    source = ctx.as_view(x)
-    shape = (x.shape[1], size)
-    h: Tensor = ctx.as_view(_initial(call, 5, number, shape))
-    c: Tensor = ctx.as_view(_initial(call, 6, number, shape))
+    weights, cell = parts
+    shape = (len(rows), cell.recurrent.shape[1])
+    h, c = (ctx.as_view(_initial(call, position, number, rows, shape)) for position in (5, 6))
     states: list[Tensor] = []
-    order = range(length)
+    order = range(x.shape[0])
     for t in reversed(order) if reverse else order:
-        product = dense(ctx, call, source.with_index(source.index[t]), weights)
-        h, c = STEPS[call.op](cell, product, h, c)
+        product = dense(ctx, call, x.with_index(x.index[t]), weights)
+        h, c = (ctx.as_view(state) for state in STEPS[call.op](cell, product, h, c))
         states.append(h)
-    behind: list[Tensor] = [np.zeros(shape, np.float32)] * (x.shape[0] - length)
-    return (states[::-1] if reverse else states) + behind, h, c
+    return states[::-1] if reverse else states, h, c
 
 
-def _initial(call: Call, position: int, number: int, shape: tuple[int, int]) -> Tensor:
-    """Initial state [batch, H] of one direction."""
+def _initial(call: Call, position: int, number: int, rows: list[int], shape: tuple[int, int]) -> Tensor:
+    """Initial state [rows, H] of one direction."""
     given = call.operand(position) if position == 5 or call.op == "LSTM" else None
     batch_first = bool(call.attrs.get("layout"))
     if given is None:
@@ -182,7 +198,8 @@ def _initial(call: Call, position: int, number: int, shape: tuple[int, int]) -> 
         message = f"an initial state has {given.shape[-1]} elements, but {call.op} has {shape[1]} (proj_size of torch?)"
         hint = "ONNX has no projection: export a network that computes the steps with Linear layers"
         raise call.refuse("BNN003", message, hint=hint)
-    return moved(given, elements(given)[:, number] if batch_first else elements(given)[number])
+    whole = elements(given)[:, number] if batch_first else elements(given)[number]
+    return moved(given, whole[rows])
 
 
 def _cell(ctx: Context, call: Call, number: int) -> tuple[Array, Cell]:

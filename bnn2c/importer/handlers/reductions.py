@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
-from bnn2c.importer.tensors import Tensor, View, storage_order
+from bnn2c.importer.tensors import Array, Tensor, View, storage_order
 from bnn2c.ops.map import Map
 from bnn2c.ops.reduce import Reduce
 
@@ -148,18 +149,34 @@ def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tenso
     from bnn2c.ops.concat import Concat
 
     place = order.index(axis)
+    turned = [view.index.transpose(order) for view in views]
+    whole = _whole_values(ctx, views, turned, place)
     parts = []
-    for view in views:
-        turned = view.index.transpose(order)
-        before, after = int(np.prod(turned.shape[:place])), int(np.prod(turned.shape[place + 1 :]))
-        shape = _channel_shape(turned.shape[: place + 1]) if after == 1 else (before, turned.shape[place], after)
-        parts.append(ctx.physical(view, turned.reshape(shape)))
+    for view, index in zip(views, turned, strict=True):
+        before, after = int(np.prod(index.shape[:place])), int(np.prod(index.shape[place + 1 :]))
+        shape = _channel_shape(index.shape[: place + 1]) if after == 1 else (before, index.shape[place], after)
+        parts.append(view.value if whole is not None else ctx.physical(view, index.reshape(shape)))
     parts = _stored_alike(ctx, parts)
-    name = ctx.emit(Concat(2 if after == 1 else 1), parts) if len(parts) > 1 else parts[0]
+    along = whole if whole is not None else 2 if after == 1 else 1
+    name = ctx.emit(Concat(along), parts) if len(parts) > 1 else parts[0]
     logical = list(views[0].shape)
     logical[axis] = sum(v.shape[axis] for v in views)
     index = np.arange(int(np.prod(logical)), dtype=np.int32).reshape([logical[a] for a in order])
     return View(name, index.transpose(np.argsort(order)), views[0].dtype)
+
+
+def _whole_values(ctx: Context, views: list[View], turned: list[Array], place: int) -> int | None:
+    """The physical axis, rows or columns, along which values need only be put together as they are, if there is one.
+
+    So images that are joined stay images, and the states of a batch keep a row for each sequence.
+    """
+    shapes = [ctx.shape(view.value) for view in views]
+    if any(not np.array_equal(i.ravel(), np.arange(prod(s))) for i, s in zip(turned, shapes, strict=True)):
+        return None
+    before, after = prod(turned[0].shape[:place]), prod(turned[0].shape[place + 1 :])
+    fits = [{(*s[:axis], *s[axis + 1 :]) for s in shapes} for axis in (0, 1)]
+    axes = [a for a in (0, 1) if len(fits[a]) == 1 and prod(shapes[0][:a]) == before and after > 1]
+    return axes[-1] if axes else None
 
 
 def _stored_alike(ctx: Context, parts: Sequence[str]) -> list[str]:
