@@ -42,9 +42,18 @@ def test_a_tensor_that_nothing_computes() -> None:
     assert (found.code, found.node) == ("BNN003", "n1") and "tensor nowhere" in found.message
 
 
-def test_nodes_out_of_order() -> None:
-    (found,) = problems(sums(("late", "b", "y"), ("early", "x", "b")))
-    assert (found.code, found.message) == ("BNN003", "the node reads b before early computes it")
+def test_nodes_out_of_order_are_sorted() -> None:
+    """As runtimes do; nodes in order keep their places."""
+    later = ("last", "d", "y"), ("other", "x", "d"), ("late", "b", "c"), ("early", "x", "b")
+    model = load_model(sums(*later))
+    assert [node.name for node in model.graph.node] == ["other", "last", "early", "late"]
+    np.testing.assert_array_equal(compiled(sums(*later)).reference([np.ones((1, 4))])[0], np.full((1, 4), 3.0))
+
+
+def test_a_node_in_front_of_a_cycle() -> None:
+    """It reads from the cycle, and is on none."""
+    (found,) = problems(sums(("n1", "b", "y"), ("n2", "c", "b"), ("n3", "b", "c")))
+    assert (found.code, found.message) == ("BNN003", "the node reads b before n2 computes it")
 
 
 @pytest.mark.parametrize("version", [5, onnx.defs.onnx_opset_version() + 1])

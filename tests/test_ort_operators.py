@@ -62,3 +62,51 @@ def test_einsum_with_an_ellipsis(equation: str, tmp_path: Path) -> None:
     other = n.add("Sign", n.add("Sub", "x", 0.5))
     model = n.model(n.add("Einsum", x, other, equation=equation))
     agrees(model, model, [2, 3, 4], tmp_path)
+
+
+def close(model: onnx.ModelProto, folder: Path) -> None:
+    """The C gives what onnxruntime gives, up to the rounding of float32."""
+    found, run = compiled(model), ort_session(model)
+    library = build_shared(found.files, found.manifest, folder)
+    for seed in range(4):
+        x = np.random.default_rng(seed).normal(size=found.manifest["inputs"][0]["shape"]).astype(np.float32)
+        np.testing.assert_allclose(library.run([x])[0], run([x])[0], rtol=1e-5, atol=1e-6)
+
+
+FUSED = {
+    "Gelu": (1, {}),
+    "BiasGelu": (2, {}),
+    "FastGelu": (2, {}),
+    "QuickGelu": (1, {"alpha": 1.0}),
+    "SkipLayerNormalization": (4, {"epsilon": 1e-5}),
+}
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+@pytest.mark.parametrize("op", FUSED)
+def test_fused_activations_and_norms(op: str, opset: int, tmp_path: Path) -> None:
+    count, attrs = FUSED[op]
+    n, rng = Net(opset=opset), np.random.default_rng(5)
+    x = n.input([1, 3, 8])
+    vectors = [rng.normal(size=8).astype(np.float32) for _ in range(count - 1)]
+    given = [n.add("Neg", x), *vectors[1:]] if op.startswith("Skip") else vectors
+    close(n.model(n.add(op, x, *given, domain="com.microsoft", **attrs), shape=[1, 3, 8]), tmp_path)
+
+
+def test_the_sum_in_front_of_a_fused_norm(tmp_path: Path) -> None:
+    """The fourth output, and the bias that belongs to the sum; a norm without a shift."""
+    n = Net(opset=17)
+    x, ones = n.input([1, 3, 8]), np.linspace(-1, 1, 8, dtype=np.float32)
+    out = n.add("SkipLayerNormalization", x, n.add("Abs", x), ones, "", ones, domain="com.microsoft", count=4)
+    del n.nodes[-1].output[1:3]
+    n.nodes[-1].output[1:] = ["", "", "sum"]
+    close(n.model(n.add("Mul", out, "sum"), shape=[1, 3, 8]), tmp_path)
+
+
+def test_statistics_of_a_fused_norm_are_refused() -> None:
+    n = Net(opset=17)
+    x = n.input([1, 3, 8])
+    n.add("SkipLayerNormalization", x, x, np.ones(8), domain="com.microsoft", count=2)
+    with pytest.raises(CompileError) as caught:
+        compiled(n.model("v0", shape=[1, 3, 8]))
+    assert caught.value.diagnostics[0].code == "BNN006"

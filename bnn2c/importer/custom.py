@@ -35,7 +35,16 @@ REWRITES: dict[str, Rewrite] = {
     "QuantAvgPool2d": finn.quant_avg_pool,
     "Im2Col": finn.im2col,
 }
-FUSED = {"FusedConv": fused.fused, "FusedGemm": fused.fused, "FusedMatMul": fused.fused_mat_mul}
+FUSED: dict[str, Rewrite] = {
+    "FusedConv": fused.fused,
+    "FusedGemm": fused.fused,
+    "FusedMatMul": fused.fused_mat_mul,
+    "Gelu": fused.gelu,
+    "BiasGelu": fused.gelu,
+    "FastGelu": fused.fast_gelu,
+    "QuickGelu": fused.quick_gelu,
+    "SkipLayerNormalization": fused.skip_layer_normalization,
+}
 CHANNELS_LAST = dict.fromkeys(("Conv", "MaxPool", "BatchNormalization"), finn.channels_last)
 
 

@@ -16,7 +16,8 @@ from bnn2c.importer.custom import expand_custom, replace_sign, rewrite_of
 from bnn2c.importer.external_data import load_external
 from bnn2c.importer.inference import infer_shapes
 from bnn2c.importer.limits import check_limits, check_text
-from bnn2c.importer.order import check_order
+from bnn2c.importer.masks import assign_where
+from bnn2c.importer.order import check_order, sort_nodes
 from bnn2c.importer.sparse import make_dense
 from bnn2c.options import Options
 
@@ -55,12 +56,14 @@ def load_model(source: str | Path | bytes | onnx.ModelProto, options: Options | 
     load_external(model, folder, options.max_tensor_bytes)
     make_dense(model, options)
     model = _inlined(model)
+    sort_nodes(model.graph)
     expand_custom(model)
     if options.sign_zero is not None:
         replace_sign(model, options.sign_zero)
     check_limits(model, options)
     _state_output_shapes(model)
     _check(model)
+    assign_where(model)
     return model
 
 

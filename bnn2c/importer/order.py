@@ -1,11 +1,12 @@
-"""Every node reads what an earlier node wrote: cycles, missing tensors and a wrong order are told apart.
+"""The order of nodes: every node reads what an earlier node wrote; cycles and missing tensors are told apart.
 
-Also which nodes an output needs.
+ONNX demands that order. Tools that only append nodes, such as ONNX Runtime's conversion to float16, write others, which
+runtimes sort. Also which nodes an output needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import onnx
 
@@ -14,11 +15,43 @@ from bnn2c.errors import CompileError, Diagnostic
 SHOWN = 6
 
 
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put the writers of what a node of the main graph reads in front of it; all else stays, and graphs with cycles."""
+    nodes = list(graph.node)
+    writers = {name: place for place, node in enumerate(nodes) for name in node.output}
+    needs = [[writers[name] for name in _read(node) if name in writers] for node in nodes]
+    if all(one < place for place, before in enumerate(needs) for one in before):
+        return
+    order = _sorted(needs)
+    if order:
+        sorted_nodes = [onnx.NodeProto.FromString(nodes[place].SerializeToString()) for place in order]
+        del graph.node[:]
+        graph.node.extend(sorted_nodes)
+
+
+def _sorted(needs: Sequence[Sequence[int]]) -> list[int]:
+    """Numbers in order, each behind those that it needs; empty when there is a cycle."""
+    found: dict[int, None] = {}
+    for root in range(len(needs)):
+        waiting, entered = [root], set()
+        while waiting:
+            place = waiting[-1]
+            missing = [one for one in sorted(needs[place], reverse=True) if one not in found]
+            if place in entered and missing:
+                return []
+            if missing and place not in found:
+                entered.add(place)
+                waiting.extend(missing)
+            else:
+                found[waiting.pop()] = None
+    return list(found)
+
+
 def check_order(graph: onnx.GraphProto) -> None:
-    """Refuse a main graph in which a node reads a tensor that no node before it computes.
+    """Refuse a main graph, sorted where that can be, in which a node reads a tensor that no node before it computes.
 
     Raises:
-        CompileError: BNN003 for a cycle, for each tensor that nothing computes, or for the first node out of order.
+        CompileError: BNN003 for a cycle or for each tensor that nothing computes.
     """
     known = {"", *(i.name for i in graph.input), *(t.name for t in graph.initializer)}
     writers = {name: node for node in graph.node for name in node.output}

@@ -181,5 +181,5 @@ def data_dependent(ctx: Context, call: Call) -> Sequence[Tensor]:
         "BNN008",
         f"{call.op} makes shapes or positions that depend on the input",
         why="C arrays and the schedule are fixed at compile time",
-        hint="write `x[x >= 0] = 1` as torch.where(x >= 0, 1, …) before exporting",
+        hint="write `x[mask] = y` as torch.where(mask, …, x) before exporting",
     )
