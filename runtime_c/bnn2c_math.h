@@ -71,4 +71,36 @@ BNN2C_KERNEL float bnn2c_modf(float a, float b) {
   return ((rest != 0.0f) && ((rest < 0.0f) != (b < 0.0f))) ? (rest + b) : rest;
 }
 
+/* Bits of a whole number between -2^32 and 2^32 in two's complement, without the sign beyond them; 0 for others. */
+BNN2C_KERNEL uint32_t bnn2c_bits_of(float x) {
+  const float size = bnn2c_absf(x);
+  const uint32_t bits = (size < 4294967296.0f) ? (uint32_t)size : 0u;
+  return (x < 0.0f) ? (0u - bits) : bits;
+}
+
+/* 1 for a number below 0, whose bits beyond the 32 are ones. */
+BNN2C_KERNEL uint32_t bnn2c_sign_of(float x) {
+  return (x < 0.0f) ? 1u : 0u;
+}
+
+/* The number that has these bits and this sign. */
+BNN2C_KERNEL float bnn2c_of_bits(uint32_t bits, uint32_t sign) {
+  return (sign != 0u) ? (-(float)(~bits) - 1.0f) : (float)bits;
+}
+
+/* a & b of whole numbers. */
+BNN2C_KERNEL float bnn2c_bit_andf(float a, float b) {
+  return bnn2c_of_bits(bnn2c_bits_of(a) & bnn2c_bits_of(b), bnn2c_sign_of(a) & bnn2c_sign_of(b));
+}
+
+/* a | b of whole numbers. */
+BNN2C_KERNEL float bnn2c_bit_orf(float a, float b) {
+  return bnn2c_of_bits(bnn2c_bits_of(a) | bnn2c_bits_of(b), bnn2c_sign_of(a) | bnn2c_sign_of(b));
+}
+
+/* a ^ b of whole numbers. */
+BNN2C_KERNEL float bnn2c_bit_xorf(float a, float b) {
+  return bnn2c_of_bits(bnn2c_bits_of(a) ^ bnn2c_bits_of(b), bnn2c_sign_of(a) ^ bnn2c_sign_of(b));
+}
+
 #endif

@@ -94,6 +94,11 @@ def _old(case: Any, node: onnx.NodeProto) -> bool:
     return any(used.domain == "" and used.version < OLDEST_OPSET for used in case.model.opset_import)
 
 
+def _large(case: Any, node: onnx.NodeProto) -> bool:
+    numbers = [value for value in case.data_sets[0][0] if np.asarray(value).dtype.kind in "iu"]
+    return any((np.abs(np.asarray(value, np.float64)) > 2**24).any() for value in numbers)
+
+
 LIMITS: tuple[Limit, ...] = (
     Limit((), f"opsets before {OLDEST_OPSET}", _old),
     Limit((), "elements of 2 or 4 bits, float8, float4", _other_types),
@@ -112,6 +117,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit(("TopK",), f"k above {MAX_WINNERS}", lambda c, n: bool((given(c, n, 1) > MAX_WINNERS).any())),
     Limit(("RNN", "GRU", "LSTM"), "lengths of sequences that are computed", lambda c, n: given(c, n, 4) is not None),
     Limit(("QuantizeLinear", "DequantizeLinear"), "blocks", lambda c, n: attribute(n, "block_size", 0) != 0),
+    Limit(("BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"), "integers beyond 2^24", _large),
     Limit(("Einsum",), "diagonals and scalars", _diagonal),
 )  # fmt: skip
 

@@ -99,6 +99,21 @@ def _fmod(args: Sequence[Interval]) -> Interval:
     return (0.0 if args[0][0] >= 0 else -size), (0.0 if args[0][1] <= 0 else size)
 
 
+def _bitwise(args: Sequence[Interval]) -> Interval:
+    """As many bits as the larger operand has, and a sign where one has a sign."""
+    size = max(map(_magnitude, args))
+    if np.isinf(size):
+        return ANY
+    span = float(2.0 ** np.ceil(np.log2(size + 1)))
+    return (0.0 if min(low for low, _ in args) >= 0 else -span), span - 1
+
+
+def _bit_and(args: Sequence[Interval]) -> Interval:
+    """No bit that an operand without a sign does not have."""
+    unsigned = [high for low, high in args if low >= 0]
+    return (0.0, min(unsigned)) if unsigned else _bitwise(args)
+
+
 _FUNCTIONS: dict[str, Callable[[Sequence[Interval]], Interval]] = {
     "add": _ends(np.add),
     "sub": _ends(np.subtract),
@@ -109,6 +124,9 @@ _FUNCTIONS: dict[str, Callable[[Sequence[Interval]], Interval]] = {
     "idiv": _idiv,
     "mod": _mod,
     "fmod": _fmod,
+    "bit_and": _bit_and,
+    "bit_or": _bitwise,
+    "bit_xor": _bitwise,
     "sin": lambda args: (-1.0, 1.0),
     "cos": lambda args: (-1.0, 1.0),
     "where": lambda args: hull(*args[1], *args[2]),

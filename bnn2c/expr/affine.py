@@ -34,6 +34,9 @@ DISCONTINUOUS = {
     "idiv",
     "mod",
     "fmod",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
     "bool",
     "not",
 }

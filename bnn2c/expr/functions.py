@@ -58,6 +58,15 @@ def _dequant(q: Array, scale: float, offset: float) -> Array:
     return np.asarray(q.astype(np.float64) * scale + offset, q.dtype)
 
 
+def _bitwise(fn: Callable[..., npt.NDArray[np.int64]]) -> Callable[..., Array]:
+    """Of whole numbers between -2^32 and 2^32 in two's complement; other numbers are read as 0."""
+
+    def run(*args: Array) -> Array:
+        return fn(*(np.where(np.abs(x) < 2.0**32, x, 0).astype(np.int64) for x in args)).astype(args[0].dtype)
+
+    return run
+
+
 def _quiet(fn: Callable[..., Array]) -> Callable[..., Array]:
     def run(*args: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -95,6 +104,9 @@ FUNCTIONS: dict[str, Function] = {
     "idiv": Function(_quiet(lambda a, b: np.trunc(a / b)), "bnn2c_truncf({0} / {1})", 16),
     "mod": Function(_quiet(np.mod), "bnn2c_modf({0}, {1})", 30),
     "fmod": Function(_quiet(np.fmod), "fmodf({0}, {1})", 30, libm=True),
+    "bit_and": Function(_bitwise(np.bitwise_and), "bnn2c_bit_andf({0}, {1})", 14),
+    "bit_or": Function(_bitwise(np.bitwise_or), "bnn2c_bit_orf({0}, {1})", 14),
+    "bit_xor": Function(_bitwise(np.bitwise_xor), "bnn2c_bit_xorf({0}, {1})", 14),
     "ge": Function(_bool(np.greater_equal), "({0} >= {1}) ? 1.0f : 0.0f", 3),
     "gt": Function(_bool(np.greater), "({0} > {1}) ? 1.0f : 0.0f", 3),
     "le": Function(_bool(np.less_equal), "({0} <= {1}) ? 1.0f : 0.0f", 3),

@@ -108,6 +108,11 @@ class Context:
         name = self.emit(Map(apply(fn, *args), physical), values)
         return View(name, order.astype(np.int32).reshape(shape), np.dtype(dtype))
 
+    def stays_within(self, tensor: Tensor, low: float, high: float) -> None:
+        """Declare between which numbers the elements of a result lie, where its operation alone does not tell."""
+        if isinstance(tensor, View):
+            self.intervals[tensor.value] = low, high
+
     def _arrangement(self, tensors: Sequence[Tensor], shape: tuple[int, ...]) -> tuple[Array, tuple[int, int, int]]:
         """Physical position of each logical element, taken from the first operand that fills a value completely."""
         for tensor in tensors:

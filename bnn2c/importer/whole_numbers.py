@@ -20,6 +20,7 @@ __all__ = ["check_constants", "report", "whole_numbers"]
 
 EXACT = 2.0**24
 _ARITHMETIC = frozenset(("Add", "Sub", "Mul", "Div", "Mod", "Pow", "Sum", "MatMul", "MatMulInteger", "ConvInteger"))
+_BITS = frozenset(("BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"))
 _COMPARISONS = frozenset(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Min", "Max", "Clip", "Where"))
 _CURE = "keep integers small: Clip them, start from int8, uint8, int16 or bool inputs, or do the step in the firmware"
 
@@ -30,7 +31,7 @@ def check_constants(call: Call) -> None:
     Raises:
         CompileError: BNN031.
     """
-    if call.op not in _ARITHMETIC | _COMPARISONS:
+    if call.op not in _ARITHMETIC | _COMPARISONS | _BITS:
         return
     for given in call.inputs:
         if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu":

@@ -21,7 +21,7 @@ from bnn2c.ops.byte_table import ByteTable
 from bnn2c.ops.map import Map
 
 TOLERANCE = 1e-6
-ROUNDED = frozenset(("round", "floor", "ceil", "trunc", "sign", "idiv", *BOOLEAN))
+ROUNDED = frozenset(("round", "floor", "ceil", "trunc", "sign", "idiv", "bit_and", "bit_or", "bit_xor", *BOOLEAN))
 KEEP_WHOLE = frozenset(("add", "sub", "mul", "neg", "abs", "min", "max", "relu", "where"))
 Affine = tuple[float, float]
 

@@ -38,6 +38,19 @@ def pairs() -> np.ndarray:
     return np.concatenate([grid, wide.astype(np.float32)])
 
 
+def test_bits_of_whole_numbers(tmp_path: Path) -> None:
+    """In two's complement, up to 32 bits and a sign; float32 rounds what needs more than 24 digits."""
+    rng = np.random.default_rng(4)
+    wide = rng.integers(-(2**24), 2**24, (4000, 2)) >> rng.integers(0, 25, (4000, 2))
+    ends = [0, -1, 1, 255, -256, 2**24, -(2**24), 2**31, -(2**31), 2**32 - 256, 256 - 2**32, -(2**31) - 256]
+    whole = np.concatenate([np.stack(np.meshgrid(ends, ends), axis=-1).reshape(-1, 2), wide])
+    got = evaluate(
+        [f"bnn2c_bit_{name}f(x[0], x[1])" for name in ("and", "or", "xor")], whole.astype("f"), tmp_path, "math"
+    )
+    for column, function in enumerate((np.bitwise_and, np.bitwise_or, np.bitwise_xor)):
+        np.testing.assert_array_equal(got[:, column], function(whole[:, 0], whole[:, 1]).astype(np.float32))
+
+
 def test_without_library(pairs: np.ndarray, tmp_path: Path) -> None:
     calls = [f"bnn2c_{name}(x[0])" for name in ONE] + [f"bnn2c_{name}(x[0], x[1])" for name in TWO]
     got = evaluate(calls, pairs, tmp_path, "math")
