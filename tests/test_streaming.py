@@ -393,6 +393,27 @@ def test_recurrent_steps_keep_their_state(every_step: bool, tmp_path: Path) -> N
     assert "loop" in [row["op"] for row in stream.manifest["layers"]]
 
 
+def recurrent_between_convolutions(frames: int, pad: int) -> onnx.ModelProto:
+    """Strided convolution, GRU, convolution, LSTM: both layers' first frames come in the middle of a step."""
+    g, x, width = Onnx(8), "x", 6
+    for op, gates, stride in (("GRU", 3, 2), ("LSTM", 4, 1)):
+        sums = g("Conv", x, g.constant(g.signs(8, width, 3)), strides=[stride], pads=[pad, pad])
+        weights = [g.constant(g.signs(1, gates * 10, n)) for n in (8, 10)]
+        series = g("Transpose", g.sign_of(sums), perm=[2, 0, 1])
+        states = g(op, series, *weights, g.constant(g.normal(1, gates * 20)), hidden_size=10)
+        x, width = g("Transpose", g("Squeeze", states, g.constant(np.array([1]))), perm=[1, 2, 0]), 10
+    g("Identity", x, name="y")
+    left = (frames - 3 + 2 * pad) // 2 + 1
+    return g.model({"x": [1, 6, frames]}, {"y": [1, 10, left - 2 + 2 * pad]})
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+@pytest.mark.parametrize("step", [2, 16])
+def test_states_begin_with_the_first_frame_that_exists(step: int, pad: int, tmp_path: Path) -> None:
+    """In steps of several frames, what comes before it in the same step must not change them."""
+    both(recurrent_between_convolutions(41, pad), tmp_path, 2, step=step)
+
+
 @pytest.mark.parametrize("real", ["float32", "int16", "int8"])
 @pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
 def test_recurrent_operators_are_streamed(op: str, real: str, tmp_path: Path) -> None:

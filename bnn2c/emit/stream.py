@@ -55,7 +55,7 @@ def _most_steps(graph: Graph, late: int, results: int) -> int:
     """Steps after which all are alike, so that they need not be counted any more."""
     found = [-(-late // results)]
     for node in graph.nodes:
-        pace = node.op.pace if isinstance(node.op, (History, FrameClasses)) else None
+        pace = node.op.pace if isinstance(node.op, (History, FrameClasses, Loop)) else None
         if pace is not None:
             known = len(node.op.order) if isinstance(node.op, FrameClasses) else 0
             found.append(-(-(pace.late + known) // pace.frames))

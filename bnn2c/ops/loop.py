@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2c.ir.graph import Graph, execute
-from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.op import Array, Cost, Op, Pace
 from bnn2c.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Loop(Op):
         feeds: one per input of the body.
         results: what is kept, in the order in which it lies in the output, one run of elements (bits: of pixels).
         streamed: the states outlive a call, so that the next call goes on with the next step.
+        pace: of a streamed loop, the frames that come in a step of the stream, if there are several.
     """
 
     body: Graph
@@ -59,6 +60,12 @@ class Loop(Op):
     feeds: tuple[Feed, ...]
     results: tuple[Result, ...]
     streamed: bool = False
+    pace: Pace | None = None
+
+    @property
+    def starts_late(self) -> bool:
+        """Whether a stream begins with frames that do not exist, which the states must not see."""
+        return self.pace is not None and self.pace.late > 0
 
     @property
     def windows(self) -> list[TensorType]:

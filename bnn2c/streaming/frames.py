@@ -239,7 +239,7 @@ class _Streamer(Moves):
         if several > 1 and not stacked:
             raise NotUniform(LAST_STATE)
         self.ports[node.output] = Frames(1, loop.steps, loop.produced[loop.results[0].output].size)
-        step = replace(loop, steps=several, streamed=True)
+        step = replace(loop, steps=several, streamed=True, pace=self.pace(clock))
         self.add(replace(node, op=step), replace(clock, axis=RAW if stacked else LAST))
 
     def _rows(self, node: Node, clock: Clock) -> None:
