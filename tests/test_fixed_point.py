@@ -22,6 +22,7 @@ from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
 from bnn2c.fixed_point.expressions import compile_expression
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.weights import integer_weights, rescaling
+from bnn2c.ops.fixed_map import FixedMap
 from bnn2c.options import Options
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.targets import load_target
@@ -275,3 +276,14 @@ def test_rows_of_a_table_are_integers(real: str, tmp_path: Path) -> None:
         (got,), (same,), (wanted,) = library.run([sample]), found.reference([sample]), models.ort_run(model, [sample])
         np.testing.assert_array_equal(got, same)
         np.testing.assert_allclose(got * output["scale"], wanted, atol=0.05 * np.abs(wanted).max())
+
+
+def test_operands_that_cancel_are_no_parameters(tmp_path: Path) -> None:
+    """`(a + b) - b` in integers reads `a` alone."""
+    net = Net(6)
+    a, b = net.node("MaxPool", "image", kernel_shape=[1, 1]), net.node("GlobalAveragePool", "image")
+    net.node("Mul", net.node("Sub", net.node("Add", a, b), b), net.const(np.float32(0.5)), output="y")
+    net.node("Neg", b, output="other")
+    found = fixed(net.model("y", [1, 1, 12, 12]), tmp_path, "int16")
+    maps = [node for node in found.final.nodes if isinstance(node.op, FixedMap)]
+    assert maps and all(node.op.program.loaded == [*range(len(node.inputs))] for node in maps)

@@ -144,3 +144,13 @@ def test_scores_of_zero_are_zero_in_every_channel(tmp_path: Path) -> None:
     values, places = n.nodes[-1].output
     model = n.model(values, n.cast(places))
     agree(model, [np.full((1, 2, 4, 5), value, np.float32) for value in (-1, 1)], tmp_path)
+
+
+@pytest.mark.parametrize("unit", [1e-45, 1e-30, -1e-9])
+def test_a_tiny_value_that_never_changes_is_not_zero(unit: float, tmp_path: Path) -> None:
+    """`clip(x, 5, 6) > 4` always: the layer has one value, and the signs of its sums are those of sums of weights."""
+    n = Net()
+    always = n.add("Greater", n.clip(n.input([1, 4]), 5.0, 6.0), 4.0)
+    sums = n.add("MatMul", n.add("Where", always, np.float32(unit), 1.0), signs(8, 4, 6))
+    model = n.model(n.add("MatMul", n.add("Sign", sums), signs(9, 6, 5)))
+    agree(model, [np.zeros((1, 4), np.float32)], tmp_path)

@@ -453,3 +453,33 @@ def test_the_reference_is_looked_into_although_numpy_has_no_four_bits(tmp_path: 
     reference = Reference(load_model(model))
     seen = reference.trace([np.ones((1, 6), np.float32)])
     assert "q1" not in seen and {"w", "a", "s", "y"} <= set(seen)
+
+
+def overflowing(scale: float, mask: float = 0.0) -> bytes:
+    """`sign(x * scale * 3e38 + mask) @ w`: infinite where the product is beyond float32."""
+    nodes = [
+        helper.make_node("Mul", ["x", "k"], ["a"]),
+        helper.make_node("Mul", ["a", "h"], ["b"]),
+        helper.make_node("Add", ["b", "m"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["s"]),
+        helper.make_node("MatMul", ["s", "w"], ["y"]),
+    ]
+    constants = {
+        "k": np.float32(scale),
+        "h": np.float32(3e38),
+        "m": np.float32([mask, 0]),
+        "w": np.eye(2, dtype=np.float32),
+    }
+    return model_of(nodes, constants, [2], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("scale", "mask", "excused"), [(9.0, 0.0, 1), (0.0, 0.0, 0), (0.0, -np.inf, 0), (np.inf, 0.0, 1)]
+)
+def test_beyond_real_numbers(scale: float, mask: float, excused: int, tmp_path: Path) -> None:
+    """Overflows and NaN of the reference excuse a sample; an infinity that the model gives does not."""
+    x = np.float32([[2, 0]])
+    found = Bench(tmp_path, overflowing(scale, mask)).verify(lambda _, y: [np.full_like(y[0], 7)], input=x)
+    assert (found["rounding"], found["mismatches"]) == (excused, 1 - excused)
+    listed = [*found["rounding_samples"], found["first_difference"]][0]
+    assert (listed["stage"] == "not finite") == bool(excused)

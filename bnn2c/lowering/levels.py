@@ -107,10 +107,15 @@ def level_table(steps: Steps) -> tuple[Array, Array] | None:
     flat = np.unique(steps.values)[::-1].astype(np.float64)
     if len(flat) <= MAX_LEVELS:
         if len(flat) == 1:
-            flat = np.array([flat[0], flat[0] - 1.0])
+            flat = np.array([flat[0], flat[0] - _unit(flat[0])])
         codes = len(flat) - 1 - np.searchsorted(flat[::-1], steps.values)
         return flat[None], codes.astype(np.uint8)
     return _per_channel(steps)
+
+
+def _unit(value: float) -> float:
+    """Distance to a level that never occurs: next to 1.0 a value of 1e-45 would count as 0."""
+    return abs(value) if 0 < abs(value) < 1e30 else 1.0
 
 
 def _per_channel(steps: Steps) -> tuple[Array, Array] | None:

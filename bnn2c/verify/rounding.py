@@ -9,7 +9,7 @@ max) whose operands lie within the float32 summation error of the tie are taken 
 reference, whose intermediate tensors can be seen, all of its decisions are replayed; for the others the flips are
 searched. The sample is *rounding* when all links hold and at least one decision was replayed or flipped: a wrong
 weight, a wrong threshold or a wrong tie rule anywhere breaks a link, because exact ties of exact numbers have the error
-bound 0 and are never flipped.
+bound 0 and are never flipped. A sample that leaves the real numbers (`bnn2c.verify.beyond`) is no mismatch either.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bnn2c.importer import import_graph, load_model
 from bnn2c.importer.tensors import Value, View
 from bnn2c.ir import Graph
 from bnn2c.passes.unroll_loops import unroll_loops
+from bnn2c.verify.beyond import beyond_reals
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import RELATIVE, Tolerance, close, distance
 from bnn2c.verify.decisions import Flips, Follow
@@ -48,7 +49,8 @@ class Finding:
     Attributes:
         rounding: only decisions within the rounding error differ; otherwise it is a mismatch.
         stage: the link that breaks: `c`, `lowering` or `reference`; or `precision`: no decision differs, and float32
-            rounding alone takes the outputs further apart than the tolerance allows (a mismatch, but for float16).
+            rounding alone takes the outputs further apart than the tolerance allows (a mismatch, but for float16);
+            or `not finite`: the reference computes NaN, or an infinity from finite numbers.
         tensor: the ONNX tensor (or node) of the first difference; empty when a link holds exactly.
         reference: value there in the reference (of that link), `got`: value there on the other side.
         elements: number of decisions that were taken as the other side took them.
@@ -108,9 +110,18 @@ class Judge:
         links = [self._c_link(sample, got), *self._upstream[sample]]
         broken = next((link for link in links if not link.rounding), None)
         if broken is not None:
-            return broken
+            return self._beyond(sample) or broken
         decided = next((link for link in links if link.elements or link.stage == "precision"), None)
         return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
+
+    def _beyond(self, sample: int) -> Finding | None:
+        """Whether the reference leaves the real numbers, and where."""
+        seen = self._seen(sample)
+        if seen is None:
+            return None
+        graph = self._traced[0]
+        tensor = beyond_reals(seen, graph, evaluate(graph, self._vectors.inputs[sample], Flips(), self._half))
+        return Finding(True, "not finite", tensor) if tensor is not None else None
 
     def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
         inputs = self._vectors.inputs[sample]
