@@ -22,7 +22,6 @@ from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
 from bnn2c.fixed_point.expressions import compile_expression
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.weights import integer_weights, rescaling
-from bnn2c.ops.fixed_map import FixedMap
 from bnn2c.options import Options
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.targets import load_target
@@ -181,6 +180,20 @@ def test_piecewise_linear_functions_are_exact_to_a_few_units() -> None:
         assert program_error(expr, -1, 1) < 1.5e-4
 
 
+@pytest.mark.parametrize("fn", ["tanh", "lt"])
+def test_a_function_of_many_operands_reads_each(fn: str) -> None:
+    """A sum of six values of one function: intermediate results of one operand are never taken for another's."""
+    parts = [apply(fn, Arg(i), const(0.5)) if fn == "lt" else apply(fn, Arg(i)) for i in range(6)]
+    expr = parts[0]
+    for part in parts[1:]:
+        expr = apply("add", expr, part)
+    x = np.random.default_rng(1).integers(-300, 301, (6, 500, 1, 1))
+    operands = [Number(-1, 0.01, -300, 300)] * 6
+    program = compile_expression(expr, (1, 1, 1), operands, {}, Format("i16", 0.001), 1.0)
+    real = evaluate(expr, list(x * 0.01), np.float64)
+    assert np.abs(program.run(list(x)) * 0.001 - real).max() < 0.01
+
+
 def test_unknown_functions_are_refused() -> None:
     with pytest.raises(NotFixed):
         program_error(apply("fmod", Arg(0), apply("add", Arg(0), const(3.0))), -1, 1)
@@ -276,14 +289,3 @@ def test_rows_of_a_table_are_integers(real: str, tmp_path: Path) -> None:
         (got,), (same,), (wanted,) = library.run([sample]), found.reference([sample]), models.ort_run(model, [sample])
         np.testing.assert_array_equal(got, same)
         np.testing.assert_allclose(got * output["scale"], wanted, atol=0.05 * np.abs(wanted).max())
-
-
-def test_operands_that_cancel_are_no_parameters(tmp_path: Path) -> None:
-    """`(a + b) - b` in integers reads `a` alone."""
-    net = Net(6)
-    a, b = net.node("MaxPool", "image", kernel_shape=[1, 1]), net.node("GlobalAveragePool", "image")
-    net.node("Mul", net.node("Sub", net.node("Add", a, b), b), net.const(np.float32(0.5)), output="y")
-    net.node("Neg", b, output="other")
-    found = fixed(net.model("y", [1, 1, 12, 12]), tmp_path, "int16")
-    maps = [node for node in found.final.nodes if isinstance(node.op, FixedMap)]
-    assert maps and all(node.op.program.loaded == [*range(len(node.inputs))] for node in maps)

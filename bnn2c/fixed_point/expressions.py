@@ -55,7 +55,7 @@ class Compiler:
         return len(self.steps) - 1
 
     def once(self, key: tuple[object, ...], make: object) -> Number:
-        """The number for a key, computed once."""
+        """The number for a key, computed once. Keys hold their forms: the id of one that is gone becomes another's."""
         if key not in self.numbers:
             self.numbers[key] = make()  # type: ignore[operator]
         return self.numbers[key]
@@ -77,7 +77,7 @@ class Compiler:
 
     def realise(self, form: Form, scale: float, low: int = -SIZE, high: int = SIZE, rounding: float = HALF) -> Number:
         """The form as an integer of the given scale, saturated to low … high."""
-        key = ("form", id(form), scale, low, high, rounding)
+        key = ("form", form, scale, low, high, rounding)
         return self.once(key, lambda: self._realise(form, scale, low, high, rounding))
 
     def _realise(self, form: Form, scale: float, low: int, high: int, rounding: float) -> Number:
@@ -110,7 +110,7 @@ class Compiler:
 
     def truth(self, form: Form) -> Number:
         """0 or 1: the form is not zero."""
-        return self.once(("truth", id(form)), lambda: self._truth(form))
+        return self.once(("truth", form), lambda: self._truth(form))
 
     def _truth(self, form: Form) -> Number:
         base = form.only

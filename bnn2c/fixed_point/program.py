@@ -7,7 +7,7 @@ proves bounds, so that nothing overflows. `>>` is an arithmetic shift: floor div
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,17 +54,6 @@ class Program:
             found = FUNCTIONS[step.fn]([values[i] for i in step.args], arrays, step.numbers)
             values.append(np.asarray(found, np.int64))
         return values[-1]
-
-    @property
-    def loaded(self) -> list[int]:
-        """The inputs that are read, ascending."""
-        return sorted({step.numbers[0] for step in self.steps if step.fn == "load"})
-
-    def without_unread(self) -> Program:
-        """The same program of the inputs `loaded` alone."""
-        places = {old: new for new, old in enumerate(self.loaded)}
-        steps = (replace(s, numbers=(places[s.numbers[0]],)) if s.fn == "load" else s for s in self.steps)
-        return replace(self, steps=tuple(steps))
 
     def spread(self, constant: Array) -> Array:
         """A constant at every row and column."""

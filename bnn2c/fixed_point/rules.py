@@ -55,8 +55,7 @@ def _map(work: Rewriter, node: Node, op: Map) -> None:
     numbers = [n for _, n in operands]
     program = compile_expression(op.expr, op.shape, numbers, work.calibration.ranges, out, ALLOWED[work.real])
     program = as_lookup(program, op, [work.types[name] for name, _ in operands], numbers, out) or program
-    read = tuple(operands[place][0] for place in program.loaded)
-    work.emit(node.output, FixedMap(program.without_unread(), op.shape, out.storage), read, node)
+    work.emit(node.output, FixedMap(program, op.shape, out.storage), tuple(name for name, _ in operands), node)
 
 
 def _is_alias(work: Rewriter, node: Node, op: Map) -> bool:
