@@ -61,12 +61,12 @@ BNN2C_NOINLINE void bnn2c_sliced_planes_add(const bnn2c_sliced_planes *p, const 
   uint32_t count[BNN2C_SLICED_CHANNELS_MAX_PLANES];
   uint32_t left = words;
   uint32_t carry = 0u;
-  for (uint32_t d = 0u; d < p->digits; d++) {
+  for (uint32_t d = 0u; d < 5u; d++) { /* the digits that one word of inputs can reach */
     count[d] = carry;
   }
   bnn2c_sliced_channels_count(weights, patch, words, count, carries, count);
   for (uint32_t d = 5u; d < p->digits; d++) {
-    left = bnn2c_reduce_digit(count[d], carries, left, &count[d]);
+    left = bnn2c_reduce_digit(carry, carries, left, &count[d]);
   }
   for (uint32_t d = p->digits; d-- > 0u;) {
     total[d] = (d >= shift) ? total[d - shift] : 0u;

@@ -2,11 +2,11 @@
 
 PyTorch's exporter lists the places with NonZero and writes to them with ScatterND, whose shapes depend on the input:
 
-    places = Transpose(NonZero(mask))    x' = ScatterND(x, places, Reshape(Expand(v, …), [-1]))  =  Where(mask, v, x)
+    places = Transpose(NonZero(mask))    x' = ScatterND(x, places, Expand(v, …))    =    Where(mask, v, x)
 
-The updates have one axis, so that each of them is one element and the mask has the shape of x, as ONNX's rule for the
-shapes of ScatterND says; v has one element, so that all of them are v. The nodes that nobody reads any more are not
-imported.
+v has one element, so that all updates are v. The mask must have as many elements as x: its places lie in x, so along no
+axis is it longer, and then its shape is that of x but for last axes of size 1. A Reshape to the shape of x makes sure
+of it, and fails otherwise. The nodes that nobody reads any more are not imported.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import onnx
-from onnx import helper
 
 from bnn2c.importer.call import attributes
-from bnn2c.importer.limits import array_of
+from bnn2c.importer.rewriter import Rewriter
 
-Graph = onnx.GraphProto
 Node = onnx.NodeProto
+Source = Callable[[str, str], Node | None]
 
 
 def assign_where(model: onnx.ModelProto) -> None:
-    """Replace every such ScatterND of the main graph in place."""
+    """Replace every such ScatterND of the main graph of a checked model in place."""
     if not any(node.op_type == "NonZero" for node in model.graph.node):
         return
     made = {name: node for node in model.graph.node for name in node.output}
-    initial = {tensor.name: tensor for tensor in model.graph.initializer}
     sizes = _sizes(model.graph)
 
     def source(name: str, op: str) -> Node | None:
@@ -39,38 +38,45 @@ def assign_where(model: onnx.ModelProto) -> None:
             node = made.get(node.input[0])
         return node if node is not None and node.op_type == op else None
 
-    def vector(shape: str) -> bool:
-        """Whether a shape is known to be [-1]."""
-        constant = source(shape, "Constant")
-        if constant is not None:
-            found = attributes(constant)
-            return list(found.get("value_ints", found.get("value", ()))) == [-1]
-        return shape in initial and array_of(initial[shape]).tolist() == [-1]
-
+    nodes: list[Node] = []
     for node in model.graph.node:
-        mask, value = _mask(node, source), _value(node, source, vector)
-        if mask and value and sizes.get(value) == 1:
-            inputs, name = [mask, value, node.input[0]], node.name
-            node.CopyFrom(helper.make_node("Where", inputs, list(node.output), name))
+        mask, value = _mask(node, source), _value(node, source)
+        nodes.extend(_where(node, mask, value) if mask and sizes.get(value) == 1 else [node])
+    copies = [Node.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
 
 
-def _mask(node: Node, source: Callable[[str, str], Node | None]) -> str:
+def _where(node: Node, mask: str, value: str) -> list[Node]:
+    """The nodes in place of a ScatterND."""
+    r, data = Rewriter(node, {}, 13), node.input[0]
+    whole = r.add("Reshape", mask, r.add("Shape", data))
+    one = r.add("Reshape", value, r.const([1], np.int64))
+    r.add("Where", whole, one, data, output=node.output[0])
+    return r.nodes
+
+
+def _mask(node: Node, source: Source) -> str:
     """The mask whose places a ScatterND writes to, or nothing."""
-    if node.op_type != "ScatterND" or len(node.input) != 3 or attributes(node).get("reduction", "none") != "none":
+    if node.op_type != "ScatterND" or node.domain or attributes(node).get("reduction", "none") != "none":
         return ""
     turned = source(node.input[1], "Transpose")
-    places = source(turned.input[0], "NonZero") if turned is not None else None
+    if turned is None or attributes(turned).get("perm", [1, 0]) != [1, 0]:
+        return ""
+    places = source(turned.input[0], "NonZero")
     return str(places.input[0]) if places is not None else ""
 
 
-def _value(node: Node, source: Callable[[str, str], Node | None], vector: Callable[[str], bool]) -> str:
-    """What is repeated for all updates, when they have one axis, or nothing."""
-    flat = source(node.input[2], "Reshape") if len(node.input) == 3 else None
-    repeated = source(flat.input[0], "Expand") if flat is not None and vector(flat.input[1]) else None
+def _value(node: Node, source: Source) -> str:
+    """What is repeated for all updates, or nothing."""
+    if node.op_type != "ScatterND":
+        return ""
+    flat = source(node.input[2], "Reshape")
+    repeated = source(flat.input[0] if flat is not None else node.input[2], "Expand")
     return str(repeated.input[0]) if repeated is not None else ""
 
 
-def _sizes(graph: Graph) -> dict[str, int]:
+def _sizes(graph: onnx.GraphProto) -> dict[str, int]:
     """Elements of initializers, constants and tensors of known shape, and of copies of them."""
     kinds = {v.name: v.type.tensor_type.shape.dim for v in graph.value_info if v.type.tensor_type.HasField("shape")}
     known = {name: math.prod(d.dim_value for d in dims) for name, dims in kinds.items()}
