@@ -82,3 +82,12 @@ def test_two_ternary_layers_build_without_a_warning(opt: str, tmp_path: Path) ->
     found = compiled(n.model(x), optimize="balanced")
     assert found.files["net.c"].count("static const bnn2c_sliced_planes ") == 2
     build_shared(found.files, found.manifest, tmp_path, opt=opt, cflags=["-Wall", "-Wextra", "-Werror"])
+
+
+def test_the_logarithm_of_powers_of_integers(tmp_path: Path) -> None:
+    """A sum of powers that are rounded towards zero themselves: it counts the largest elements."""
+    n = Net()
+    whole = n.cast(n.input([5, 8]), onnx.TensorProto.INT64)
+    y = n.add("ReduceLogSumExp", whole, axes=[1], keepdims=0)
+    rows = [[5] * 8, [3] + [2] * 7, [-5] * 8, [-5] + [-6] * 7, [-5] * 3 + [-6] * 5]
+    agree(n.model(n.cast(y), shape=[5]), np.array([rows], np.float32), tmp_path)

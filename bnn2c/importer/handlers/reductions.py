@@ -51,10 +51,11 @@ def _reduced(ctx: Context, op: str, x: Tensor, axes: Sequence[int], keepdims: bo
 
 
 def _log_sum_exp(ctx: Context, x: View, axes: Sequence[int], keepdims: bool) -> Tensor:
-    """`m + log(sum(exp(x - m)))` with the largest element m, so that no power overflows."""
+    """`m + log(sum(exp(x - m)))` with the largest element m, so no power overflows; of integers they are whole."""
     e = ctx.elementwise
-    powers = ctx.as_view(e("exp", e("sub", x, reduce_axes(ctx, x, axes, "max", True))))
-    sums = reduce_axes(ctx, powers, axes, "sum", keepdims)
+    powers = e("exp", e("sub", x, reduce_axes(ctx, x, axes, "max", True)))
+    whole = e("trunc", powers) if x.dtype.kind in "iu" else powers
+    sums = reduce_axes(ctx, ctx.as_view(whole), axes, "sum", keepdims)
     return e("add", e("log", sums), reduce_axes(ctx, x, axes, "max", keepdims))
 
 
