@@ -32,9 +32,10 @@ _DETAILS = (("node", "node"), ("op", "operator"), ("shapes", "shapes"), ("why", 
 _LABEL_WIDTH = 12
 # What Python and numpy say of operands that do not fit, and what that means to somebody who knows ONNX.
 _SAID = (
+    (r"maximum supported dimension", "there are more than 64 axes"),
     (r"broadcast", "the shapes of its operands cannot be combined"),
     (r"out of bounds", "an axis or index lies outside of the operand"),
-    (r"reshape array", "its operand has not as many elements as the sizes that are asked for"),
+    (r"reshape array", "the number of elements is not that of the sizes"),
     (r"axes don't match|repeated axis", "the axes are no permutation of those of the operand"),
     (r"size not equal to one", "an axis that is to be removed has not the size 1"),
     (r"step cannot be zero", "a step is 0"),

@@ -141,6 +141,7 @@ BNN2C_NOINLINE BNN2C_STEADY void bnn2c_complement_patch(bnn2c_lanes *patch, uint
 
 /* Pixels that exist in the words from `first` on of a plane of `pixels` pixels. */
 BNN2C_INLINE void bnn2c_valid_pixels(uint32_t pixels, uint32_t first, uint32_t *valid) {
+  BNN2C_KEEP(first); /* gcc 12 chooses constant vectors of MVE by a constant that its assembler refuses */
   for (uint32_t i = 0u; i < (uint32_t)BNN2C_LANE_WORDS; i++) {
     const uint32_t before = 32u * (first + i);
     const uint32_t left = (before < pixels) ? (pixels - before) : 0u;

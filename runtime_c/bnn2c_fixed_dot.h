@@ -48,10 +48,10 @@ typedef struct {
 
 /* Four int16 at an address that is a multiple of 4, as two words. */
 #define BNN2C_FIXED_WORDS(from, first, second) \
-  __asm__("ldrd %0, %1, %2" : "=r"(first), "=r"(second) : "m"(*(const bnn2c_fixed_four_t *)(const void *)(from)))
+  __asm__("ldrd %0, %1, %2" : "=r"(first), "=r"(second) : "Uv"(*(const bnn2c_fixed_four_t *)(const void *)(from)))
 
 BNN2C_INLINE void bnn2c_fixed_store(int32_t first, int32_t second, int16_t *to) {
-  __asm__("strd %1, %2, %0" : "=m"(*(bnn2c_fixed_four_t *)(void *)to) : "r"(first), "r"(second));
+  __asm__("strd %1, %2, %0" : "=Uv"(*(bnn2c_fixed_four_t *)(void *)to) : "r"(first), "r"(second));
 }
 
 /* Four elements in the order of the patch. */

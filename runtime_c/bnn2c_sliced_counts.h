@@ -40,7 +40,7 @@ BNN2C_INLINE void bnn2c_store_digits(const bnn2c_lanes *c, bnn2c_lanes *digits) 
 BNN2C_INLINE void bnn2c_load_two(const uint32_t *from, uint32_t *first, uint32_t *second) {
 #if defined(__thumb2__) && defined(__GNUC__) && !defined(__clang__)
   typedef uint64_t two __attribute__((aligned(4), may_alias));
-  __asm__("ldrd %0, %1, %2" : "=r"(*first), "=r"(*second) : "m"(*(const two *)from));
+  __asm__("ldrd %0, %1, %2" : "=r"(*first), "=r"(*second) : "Uv"(*(const two *)from));
 #else
   *first = from[0];
   *second = from[1];

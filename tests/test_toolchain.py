@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strict import WARNINGS
 from tiny_model import tiny_files, tiny_manifest, tiny_reference, tiny_samples
 
 from bnn2c.data import data_folder
@@ -35,11 +36,6 @@ NATIVE = ("host", "portable")
 STEPPED = "x86_64_avx512"  # runs natively too, where the processor has the instructions, and is counted
 CROSS = [name for name in list_targets() if name not in (*NATIVE, STEPPED)]
 TARGETS = [*NATIVE, STEPPED, *(pytest.param(name, marks=pytest.mark.cross) for name in CROSS)]
-WARNINGS = [
-    "-std=c99",
-    *("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wcast-align", "-Wcast-qual"),
-    *("-Wundef", "-Wmissing-prototypes", "-Wvla", "-Wdouble-promotion", "-Werror"),
-]
 
 
 def _target(name: str) -> Target:

@@ -11,7 +11,7 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from bnn2c.importer.inference import infer_node
+from bnn2c.importer.inference import ends_process, infer_node
 from bnn2c.importer.limits import subgraphs
 from bnn2c.importer.tensors import Array
 
@@ -130,8 +130,10 @@ _cached = lru_cache(maxsize=512)(_session)
 
 def _check_sizes(proto: onnx.NodeProto, feeds: Mapping[str, Array], opset: int, limit: int) -> None:
     """Refuse results of more than `limit` elements before they are made, by ONNX's own shape inference."""
-    if proto.op_type == "Slice":  # never larger than its operand; of none at all ONNX's inference ends the process
+    if proto.op_type == "Slice":  # never larger than its operand
         return
+    if ends_process(proto):
+        raise FoldingRefused("an attribute is out of range")
     found = infer_node(proto, feeds, opset)
     for info in found.output:
         shape = info.type.tensor_type.shape

@@ -12,35 +12,47 @@ from onnx import helper, numpy_helper
 from bnn2c.importer.limits import subgraphs
 from bnn2c.importer.tensors import Array, Tensor
 
-__all__ = ["broken_rule", "infer_node", "infer_shapes"]
+__all__ = ["broken_rule", "ends_process", "infer_node", "infer_shapes"]
 
 _UNKNOWN = "bnn2c.unknown"
+_MOST_DIMS = 64
 _KNOWN_BYTES = 4096
+_SAFE = {"LayerNormalization": ("axis", -_MOST_DIMS, _MOST_DIMS), "GatherND": ("batch_dims", 0, _MOST_DIMS)}
 _RULE = re.compile(r"(?:\): |\] )(?!Inference error|\(|\[)([^\n]+)")
 
 
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model with the shapes that ONNX can tell.
 
-    Slice counts as unknown: behind an operator whose result has a size of 0 or less its inference aborts the process,
-    which no exception handler sees.
+    Nodes whose inference may end the process count as unknown (`ends_process`).
 
     Raises:
         onnx.shape_inference.InferenceError, RuntimeError, ValueError: the model makes no sense.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    _hide_slices(copy.graph)
+    _hide(copy.graph)
     return onnx.shape_inference.infer_shapes(copy)
 
 
-def _hide_slices(graph: onnx.GraphProto) -> None:
-    """Give every Slice another domain, those of nested graphs too."""
+def ends_process(node: onnx.NodeProto) -> bool:
+    """Whether ONNX's inference of the node may crash, which no exception handler sees.
+
+    Found by giving every integer of every operator values from -2^63 to 2^63 - 1 (onnx 1.23): Slice behind an operator
+    whose result has a size of 0 or less, and attributes that it does not check before it reads at that place.
+    """
+    name, low, high = _SAFE.get(node.op_type, ("", 0, 0))
+    unsafe = any(a.name == name and not low <= a.i <= high for a in node.attribute)
+    return unsafe or node.op_type == "Slice"
+
+
+def _hide(graph: onnx.GraphProto) -> None:
+    """Give every node that may end the process another domain, those of nested graphs too."""
     for node in graph.node:
-        if node.op_type == "Slice":
+        if ends_process(node):
             node.domain = _UNKNOWN
         for inner in subgraphs(node):
-            _hide_slices(inner)
+            _hide(inner)
 
 
 def broken_rule(proto: onnx.NodeProto, operands: Mapping[str, Tensor], opset: int) -> str:
@@ -51,7 +63,7 @@ def broken_rule(proto: onnx.NodeProto, operands: Mapping[str, Tensor], opset: in
         operands: its operands by name.
         opset: version of the operators.
     """
-    if proto.op_type == "Slice" or any(subgraphs(proto)):  # see `infer_shapes`; the bodies have nodes of their own
+    if ends_process(proto) or any(subgraphs(proto)):  # the bodies have nodes of their own
         return ""
     try:
         infer_node(proto, operands, opset, strict=True)

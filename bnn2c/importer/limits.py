@@ -13,7 +13,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from onnx import numpy_helper
 
-from bnn2c.errors import CompileError
+from bnn2c.errors import CompileError, reason
 from bnn2c.importer.tensors import Array
 from bnn2c.options import Options
 
@@ -183,7 +183,7 @@ def array_of(tensor: onnx.TensorProto) -> Array:
     try:
         return np.asarray(numpy_helper.to_array(tensor))
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        message = f"tensor {tensor.name} {list(tensor.dims)} holds no such data: {error}"
+        message = f"tensor {tensor.name} {list(tensor.dims)} holds no such data: {reason(error)}"
         raise CompileError.single("BNN003", message, node=tensor.name) from error
 
 

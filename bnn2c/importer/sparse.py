@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from bnn2c.errors import CompileError
+from bnn2c.errors import CompileError, reason
 from bnn2c.importer.limits import array_of, subgraphs, too_large
 from bnn2c.options import Options
 
@@ -71,4 +71,4 @@ def _dense(sparse: onnx.SparseTensorProto, options: Options) -> onnx.TensorProto
         found[flat] = values
         return numpy_helper.from_array(found.reshape(shape), name)
     except (ValueError, LookupError, TypeError) as error:
-        raise CompileError.single("BNN003", f"sparse tensor {name} {shape}: {error}", node=name) from error
+        raise CompileError.single("BNN003", f"sparse tensor {name} {shape}: {reason(error)}", node=name) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from strict import WARNINGS
 
 from bnn2c.emit.arrays import CArray
 from bnn2c.emit.files import render_macro
@@ -20,10 +21,6 @@ from bnn2c.packing import pack_words, unpack_words
 
 Array = npt.NDArray[Any]
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime_c"
-WARNINGS = [
-    "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wcast-align",
-    "-Wcast-qual", "-Wundef", "-Wmissing-prototypes", "-Wvla", "-Wdouble-promotion", "-Werror",
-]  # fmt: skip
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 TOLERANCE = 1e-5
 

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import RUNTIME, WARNINGS
+from harness import RUNTIME
+from strict import WARNINGS
 
 COMPILERS = ["gcc -O2", "clang -O2", "arm-none-eabi-gcc -Os -mcpu=cortex-m0", "arm-none-eabi-gcc -O2 -mcpu=cortex-m4"]
 HEADERS = sorted(path.name for path in RUNTIME.glob("bnn2c*.h"))

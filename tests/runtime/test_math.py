@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import RUNTIME, SANITIZE, WARNINGS
+from harness import RUNTIME, SANITIZE
+from strict import WARNINGS
 
 SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.49, 8388607.5, 8388609.0, 2.0**31, -(2.0**40), 1e30, 1e-40]
 SPECIAL += [np.inf, -np.inf, np.nan, 7.0, -7.0, 3.0, -3.0, 0.1, 4194304.5, 0.49999997]

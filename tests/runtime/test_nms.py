@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import RUNTIME, SANITIZE, WARNINGS
+from harness import RUNTIME, SANITIZE
 from nms_reference import KINDS, Kept, Task, plain
 from onnx import TensorProto, helper
+from strict import WARNINGS
 
 RUN = """
 static void run_{0}(const bnn2c_nms_t *p, double most, double least) {{

@@ -89,6 +89,8 @@ def gather_nd(ctx: Context, call: Call) -> Sequence[Tensor]:
     ids = call.constant(1, "the elements to gather")
     if ids is None:
         raise call.refuse("BNN003", "indices are missing")
+    if not 0 <= batch < min(len(x.shape), ids.ndim):
+        raise ValueError(f"batch_dims is {batch}, and must be below the rank of both operands")
     leading, flat = x.shape[:batch], ids.astype(np.int64).reshape(-1, *ids.shape[batch:])
     parts = zip(elements(x).reshape(-1, *x.shape[batch:]), flat, strict=True)
     found = np.stack([part[tuple(np.moveaxis(place, -1, 0))] for part, place in parts])
