@@ -46,9 +46,10 @@ typedef struct {
   int16_t values[4];
 } bnn2c_fixed_four_t;
 
-/* Four int16 at an address that is a multiple of 4, as two words. */
+/* Four int16 at an address that is a multiple of 4, as two words.  ldrd takes no register as an offset: `from` is a
+ * pointer that the compiler knows nothing about (BNN2C_KEEP) and a constant.  "Uv" says so too, and costs an addition. */
 #define BNN2C_FIXED_WORDS(from, first, second) \
-  __asm__("ldrd %0, %1, %2" : "=r"(first), "=r"(second) : "Uv"(*(const bnn2c_fixed_four_t *)(const void *)(from)))
+  __asm__("ldrd %0, %1, %2" : "=r"(first), "=r"(second) : "m"(*(const bnn2c_fixed_four_t *)(const void *)(from)))
 
 BNN2C_INLINE void bnn2c_fixed_store(int32_t first, int32_t second, int16_t *to) {
   __asm__("strd %1, %2, %0" : "=Uv"(*(bnn2c_fixed_four_t *)(void *)to) : "r"(first), "r"(second));
@@ -113,11 +114,13 @@ BNN2C_INLINE void bnn2c_fixed_four_i16_i16(const int16_t *from, int16_t *to) {
     int32_t s1 = 0;                                                                                              \
     int32_t s2 = 0;                                                                                              \
     int32_t s3 = 0;                                                                                              \
+    BNN2C_KEEP(a);                                                                                               \
     if ((blocks % 4u) != 0u) {                                                                                   \
       BNN2C_FIXED_BLOCK(suffix);                                                                                 \
       BNN2C_FIXED_BLOCK(suffix);                                                                                 \
     }                                                                                                            \
     while (a != end) {                                                                                           \
+      BNN2C_KEEP(a);                                                                                             \
       BNN2C_FIXED_BLOCK(suffix);                                                                                 \
       BNN2C_FIXED_BLOCK(suffix);                                                                                 \
       BNN2C_FIXED_BLOCK(suffix);                                                                                 \
