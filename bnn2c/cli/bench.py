@@ -14,13 +14,13 @@ from bnn2c.cli.guard import guard
 from bnn2c.cli.network_options import NetworkOptions, with_network_options
 from bnn2c.cli.parameters import Debug, Json, Model, Quiet
 from bnn2c.errors import CompileError, Diagnostic
+from bnn2c.options import OPTIMIZE
 
 if TYPE_CHECKING:
     from bnn2c.options import Options
 
 __all__ = ["bench"]
 
-_OPTIMIZE = ("size", "balanced", "speed")
 _HEADER = ("#", "layer", "kernel", "binary MACs", "instructions", "i32", "predicted", "cycles (estimate)")
 _SIZES = ("flash", "code", "constants", "arena", "stack")
 
@@ -67,9 +67,9 @@ def bench(
 
 def _levels(optimize: str) -> Sequence[str]:
     """The `--optimize` settings that are asked for."""
-    names = _OPTIMIZE if optimize == "all" else tuple(optimize.split(","))
-    if unknown := [name for name in names if name not in _OPTIMIZE]:
-        raise CompileError.single("BNN019", f"--optimize {unknown[0]!r} is not one of {', '.join(_OPTIMIZE)}, all")
+    names = OPTIMIZE if optimize == "all" else tuple(optimize.split(","))
+    if unknown := [name for name in names if name not in OPTIMIZE]:
+        raise CompileError.single("BNN019", f"--optimize {unknown[0]!r} is not one of {', '.join(OPTIMIZE)}, all")
     return names
 
 

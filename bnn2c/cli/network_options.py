@@ -68,18 +68,18 @@ class NetworkOptions:
         from bnn2c.api import options_for
         from bnn2c.cli.sizes import parse_size
 
-        given = {name: value.value if isinstance(value, Enum) else value for name, value in vars(self).items()}
+        given: dict[str, Any] = {k: v.value if isinstance(v, Enum) else v for k, v in vars(self).items()}
         states = given.pop("state") or []
-        sign_zero = given.pop("sign_zero")
         given |= {
             "states": tuple(map(_pair, states)),
-            "sign_zero": int(sign_zero) if sign_zero else None,
+            "sign_zero": int(self.sign_zero.value) if self.sign_zero else None,
             "max_flash": parse_size(self.max_flash, "--max-flash"),
             "max_ram": parse_size(self.max_ram, "--max-ram"),
+            **more,
         }
         for name in ("calibrate", "selftest"):
-            _check_file(name, {**given, **more}.get(name))
-        return options_for(target, **{**given, **more})
+            _check_file(name, given.get(name))
+        return options_for(target, **given)
 
 
 def _pair(text: str) -> tuple[str, str]:

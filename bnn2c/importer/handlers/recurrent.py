@@ -115,6 +115,9 @@ def step_lstm(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tens
 STEPS = {"RNN": step_rnn, "GRU": step_gru, "LSTM": step_lstm}
 
 
+Way = tuple[Array, Cell, bool]  # one direction: the weights of the inputs, the cell, and whether it runs backwards
+
+
 @handles("RNN", "GRU", "LSTM")
 def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
     """All directions, both layouts. Rows of one length are a layer over their own steps, with the same weights."""
@@ -123,7 +126,10 @@ def recurrent(ctx: Context, call: Call) -> Sequence[Tensor]:
     if batch_first:
         x = moved(x, np.swapaxes(elements(x), 0, 1))
     groups = _rows_by_length(call, *x.shape[:2])
-    parts = [_layer(ctx, call, x, rows, length) for length, rows in groups.items()]
+    way = call.attrs.get("direction", "forward")
+    runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
+    cells = [(*_cell(ctx, call, number), reverse) for number, reverse in enumerate(runs)]
+    parts = [_layer(ctx, call, x, cells, rows, length) for length, rows in groups.items()]
     places = np.argsort(np.concatenate(list(groups.values())))
     found = [_in_place(ctx, part, axis, places) for part, axis in zip(zip(*parts, strict=True), (2, 1, 1), strict=True)]
     if not batch_first:
@@ -152,16 +158,13 @@ def _in_place(ctx: Context, parts: Sequence[Tensor], axis: int, places: Array) -
     return moved(whole, elements(whole).take(places, axis))
 
 
-def _layer(ctx: Context, call: Call, x: Tensor, rows: list[int], length: int) -> list[Tensor]:
+def _layer(ctx: Context, call: Call, x: Tensor, cells: list[Way], rows: list[int], length: int) -> list[Tensor]:
     """Y [T, D, rows, H], Y_h, Y_c [D, rows, H] of rows of one length; without a step all is 0, as in onnxruntime."""
-    way = call.attrs.get("direction", "forward")
-    runs = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[way]
-    cells = [_cell(ctx, call, number) for number in range(len(runs))]
-    ends = (len(runs), len(rows), cells[0][1].recurrent.shape[1])
+    ends = (len(cells), len(rows), cells[0][1].recurrent.shape[1])
     if not length:
         return [np.zeros(shape, np.float32) for shape in ((x.shape[0], *ends), ends, ends)]
     steps = ctx.as_view(moved(x, elements(x)[:length, rows]))
-    found = [_direction(ctx, call, cell, steps, rows, number, runs[number]) for number, cell in enumerate(cells)]
+    found = [_direction(ctx, call, cell, steps, rows, number) for number, cell in enumerate(cells)]
     behind = [np.zeros((x.shape[0] - length, 1, *ends[1:]), np.float32)]
     hidden = [join(ctx, [*(moved(h, elements(h)[None, None]) for h in states), *behind], 0) for states, _, _ in found]
     last = [stack(ctx, states, 0) for states in zip(*(both for _, *both in found), strict=True)]
@@ -169,13 +172,13 @@ def _layer(ctx: Context, call: Call, x: Tensor, rows: list[int], length: int) ->
 
 
 def _direction(
-    ctx: Context, call: Call, parts: tuple[Array, Cell], x: View, rows: list[int], number: int, reverse: bool
+    ctx: Context, call: Call, parts: Way, x: View, rows: list[int], number: int
 ) -> tuple[list[Tensor], Tensor, Tensor]:
     """Hidden states in time order, last hidden state, last cell state (each [rows, H]); x is [length, rows, inputs].
 
     Constant initial states become values, so that the first step is like the others and all of them are one loop.
     """
-    weights, cell = parts
+    weights, cell, reverse = parts
     shape = (len(rows), cell.recurrent.shape[1])
     h, c = (ctx.as_view(_initial(call, position, number, rows, shape)) for position in (5, 6))
     states: list[Tensor] = []
