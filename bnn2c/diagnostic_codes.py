@@ -246,9 +246,11 @@ CATALOGUE: dict[str, CodeInfo] = {
         "Integers inside of a network are computed in float32, which holds every whole number up to 2^24 = 16777216. "
         "Results of 8 and 16 bits wrap around as in ONNX; those of 32 and 64 bits do not. As a warning: the ranges of "
         "inputs and constants do not rule out larger numbers at the named node. As an error: a constant there is "
-        "itself not a float32 number, so that results would differ.",
-        "When the real inputs stay small, nothing has to be done; a Clip in front of the node, or an input of int8, "
-        "uint8, int16 or bool, shows it to the compiler. Otherwise do the integer step in the firmware.",
+        "itself not a float32 number, or BitwiseAnd, BitwiseOr, BitwiseXor or BitwiseNot asks for the lowest bits of "
+        "numbers that may be larger, so that results would differ.",
+        "When the real inputs stay small, nothing has to be done for a warning; a Clip in front of the node, or an "
+        "input of int8, uint8, int16 or bool, shows it to the compiler. Packed bits come as uint8 or uint16 inputs. "
+        "Otherwise do the integer step in the firmware.",
     ),
     "BNN032": CodeInfo(
         "float16 computed in float32",

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from models import Net, compiled, ort_session
 from onnx import TensorProto
-from test_integers import INT8, INT16, INT32, UINT8, UINT16, agree, kind_of, numbers, told
+from test_integers import INT8, INT16, INT32, INT64, UINT8, UINT16, agree, kind_of, numbers, told
 
 from bnn2c.errors import CompileError
 from bnn2c.toolchain import build_shared
 
+UINT32 = TensorProto.UINT32
 MASK = np.array([7, 100, 0, 127, 64, 1, 3, 85, 42, 126, 15, 96])
 BITS: dict[str, Callable[[Net, str, np.dtype[np.generic]], str]] = {
     "and": lambda n, x, kind: n.add("BitwiseAnd", x, MASK.astype(kind)),
@@ -75,13 +76,64 @@ def test_packed_inputs_become_signs_of_a_binary_layer(tmp_path: Path) -> None:
         assert np.array_equal(library.run([sample])[0], run([sample])[0])
 
 
-def test_what_float32_does_not_hold_is_told_and_masks_that_it_rounds_are_refused() -> None:
+LARGE: dict[str, tuple[int, Callable[[Net, str], str]]] = {
+    "operand": (INT32, lambda n, x: n.add("BitwiseXor", x, np.int32(9))),
+    "operand of a mask": (INT32, lambda n, x: n.add("BitwiseAnd", x, np.int32(0xFFFF))),
+    "moved operand": (INT64, lambda n, x: n.add("BitwiseAnd", n.add("Concat", x, x, axis=1), np.int64(1))),
+    "sum": (INT32, lambda n, x: n.add("BitwiseOr", np.int32(1), n.add("Add", x, x))),
+    "shifted operand": (UINT32, lambda n, x: n.add("BitwiseAnd", _right(n, x, 9), np.uint32(1))),
+    "result": (UINT32, lambda n, x: n.add("BitwiseNot", n.add("Clip", x, np.uint32(0), np.uint32(9)))),
+    "result of a constant": (INT32, lambda n, x: n.add("BitwiseOr", _small(n, x), np.int32(1 << 30))),
+}
+
+
+def _right(n: Net, x: str, by: int) -> str:
+    return n.add("BitShift", x, np.uint32(by), direction="RIGHT")
+
+
+def _small(n: Net, x: str) -> str:
+    return n.add("Clip", x, np.int32(-(1 << 24)), np.int32((1 << 24) - 1))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_bits_that_float32_would_lose_are_refused(name: str) -> None:
+    element, build = LARGE[name]
     n = Net(opset=18)
-    x = n.input([1, 12], element=INT32)
-    (warning,) = told(compiled(n.model(n.add("BitwiseXor", x, np.int32(9)), element=INT32)))
-    assert warning.op == "BitwiseXor"
+    y = build(n, n.input([1, 12], element=element))
+    with pytest.raises(CompileError, match=r"the bits of integers between .* beyond 2\^24 they are rounded") as caught:
+        compiled(n.model(y, element=element))
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "BNN031" and problem.op == n.nodes[-1].op_type and "uint8" in problem.hint
+
+
+def test_masks_that_float32_rounds_are_refused() -> None:
     n = Net(opset=18)
-    x = n.input([1, 12], element=INT32)
-    assert not told(compiled(n.model(n.add("BitwiseAnd", x, np.int32(0xFFFF)), element=INT32)))
+    x = _small(n, n.input([1, 12], element=INT32))
     with pytest.raises(CompileError, match="constant 268435455 would be rounded"):
         compiled(n.model(n.add("BitwiseAnd", x, np.int32(0xFFFFFFF)), element=INT32))
+
+
+def test_bits_of_large_integers_that_are_known_to_be_small(tmp_path: Path) -> None:
+    """To the ends of the range in which float32 holds every whole number; then the lowest bit of the lowest ones."""
+    n = Net(opset=18)
+    masked = n.add("BitwiseXor", _small(n, n.input([1, 12], element=INT32)), np.int32(0x155555))
+    model = n.model(n.add("BitwiseAnd", n.add("BitwiseNot", masked), np.int32(0xFFFFFF)), element=INT32)
+    ends = np.array([[-(1 << 24), 1 - (1 << 24), (1 << 24) - 1, (1 << 24) - 2]], np.int32)
+    agree(compiled(model), model, [*numbers(INT32), np.tile(ends, (1, 3))], tmp_path)
+
+
+def test_remainders_and_comparisons_of_rounded_integers_are_told() -> None:
+    """Their results are small, and wrong all the same where the operands are beyond 2^24."""
+    for op, other, element in (
+        ("Mod", np.int32(512), INT32),
+        ("Div", np.int32(512), INT32),
+        ("Equal", None, TensorProto.BOOL),
+    ):
+        n = Net(opset=18)
+        x = n.input([1, 12], element=INT32)
+        y = n.add(op, x, n.add("Gather", x, np.arange(12)[::-1], axis=1) if other is None else other)
+        (warning,) = told(compiled(n.model(y, element=element)))
+        assert warning.op == op and "2^24" in warning.message
+    n = Net(opset=18)
+    small = n.add("Mod", n.cast(n.input([1, 12]), INT32), np.int32(512))
+    assert not told(compiled(n.model(small, element=INT32))), "a real number that is cast is one that float32 holds"

@@ -100,8 +100,8 @@ def _fmod(args: Sequence[Interval]) -> Interval:
 
 
 def _bitwise(args: Sequence[Interval]) -> Interval:
-    """As many bits as the larger operand has, and a sign where one has a sign."""
-    size = max(map(_magnitude, args))
+    """As many bits as the larger operand has, and a sign where one has a sign; -2^n needs n bits and the sign."""
+    size = max(max(high, -1.0 - low) for low, high in args)
     if np.isinf(size):
         return ANY
     span = float(2.0 ** np.ceil(np.log2(size + 1)))

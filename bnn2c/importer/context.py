@@ -29,6 +29,7 @@ class Context:
         intervals: of every value, between which numbers its elements lie.
         held: integer values whose interval was compared with their type.
         reported: values about which there was a warning, and what is computed from them.
+        converted: integers that were real numbers, which float32 holds whatever their size.
         warnings: about the import.
     """
 
@@ -40,6 +41,7 @@ class Context:
         self.intervals: dict[str, Interval] = {}
         self.held: set[str] = set()
         self.reported: set[str] = set()
+        self.converted: set[str] = set()
         self.warnings: list[Diagnostic] = []
         self._placed: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
 
@@ -50,8 +52,9 @@ class Context:
         self.limits.room(self.shape(name), self.origin or self.hint)
         known = [self.intervals.get(value, ANY) for value in inputs]
         self.intervals[name] = interval_of(op, known, [self.shape(value) for value in inputs])
-        if isinstance(op, (Rearrange, Concat)) and self.held.issuperset(inputs):
-            self.held.add(name)
+        for kept in (self.held, self.converted):
+            if isinstance(op, (Rearrange, Concat)) and kept.issuperset(inputs):
+                kept.add(name)
         if not self.reported.isdisjoint(inputs):
             self.reported.add(name)
         if 0 in self.shape(name):

@@ -22,7 +22,7 @@ from bnn2c.importer.inputs import declare_input, declare_output
 from bnn2c.importer.limits import Limits, array_of
 from bnn2c.importer.order import needed_nodes, node_name
 from bnn2c.importer.tensors import Parts, Value, View
-from bnn2c.importer.whole_numbers import check_constants, whole_numbers
+from bnn2c.importer.whole_numbers import check_operands, whole_numbers
 from bnn2c.ir import Graph
 from bnn2c.ir.builder import Builder
 from bnn2c.options import Options
@@ -74,7 +74,7 @@ class Interpreter:
             raise call.refuse("BNN005", f"operator {proto.domain}::{proto.op_type} is not supported", ON_DEVICE, hint)
         try:
             check_axes(call)
-            check_constants(call)
+            check_operands(self.ctx, call)
             note_half(self.ctx, call)
             results = whole_numbers(self.ctx, call, self.outputs(call, scope))
             for tensor in results:

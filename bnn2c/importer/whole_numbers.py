@@ -3,6 +3,7 @@
 After every node, the interval of an integer result (`analysis/intervals.py`) is compared with what its ONNX type and
 float32 hold. A result of 8 or 16 bits that may leave its type is wrapped around, as runtimes do. One of 32 or 64 bits
 that may leave -2^24 … 2^24 is reported; a constant that float32 does not hold is refused where it would matter.
+Operators on bits are refused instead of reported: the bits that rounding loses are what they ask for.
 """
 
 from __future__ import annotations
@@ -16,21 +17,48 @@ from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.tensors import Array, Tensor, Value, View
 
-__all__ = ["check_constants", "report", "whole_numbers"]
+__all__ = ["check_operands", "report", "whole_numbers"]
 
 EXACT = 2.0**24
-_ARITHMETIC = frozenset(("Add", "Sub", "Mul", "Div", "Mod", "Pow", "Sum", "MatMul", "MatMulInteger", "ConvInteger"))
-_BITS = frozenset(("BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"))
+_ARITHMETIC = frozenset((
+    "Add", "Sub", "Mul", "Div", "Mod", "Pow", "Sum", "MatMul", "MatMulInteger", "ConvInteger", "BitShift",
+))  # fmt: skip
+_BITS = frozenset(("BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"))
 _COMPARISONS = frozenset(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Min", "Max", "Clip", "Where"))
 _CURE = "keep integers small: Clip them, start from int8, uint8, int16 or bool inputs, or do the step in the firmware"
+_WHY = "integers are computed in float32, which holds every whole number up to 2^24 = 16777216"
+_BITS_WHY = f"{_WHY}: of larger ones it loses the lowest bits"
+_BITS_CURE = "give packed bits as uint8 or uint16 inputs; Clip integers that are known to be small"
 
 
-def check_constants(call: Call) -> None:
-    """Refuse constants that would be rounded; beyond int32, a comparison with any number has the same result.
+def check_operands(ctx: Context, call: Call) -> None:
+    """Refuse constants and, where bits are asked for, tensors that may be rounded.
+
+    Warn of the tensors where the result may be small all the same: remainders, and comparisons of two of them.
 
     Raises:
         CompileError: BNN031.
     """
+    _check_constants(call)
+    computed = [x for x in call.inputs if isinstance(x, View) and x.dtype.kind in "iu"]
+    small_results = call.op in ("Div", "Mod") or call.op in _COMPARISONS and len(computed) > 1
+    for x in computed:
+        if call.op in _BITS:
+            _keep_bits(ctx, call, x)
+        elif small_results and x.value not in ctx.converted:
+            report(ctx, call, x)
+
+
+def _keep_bits(ctx: Context, call: Call, x: View) -> None:
+    """Refuse an operand or result of an operator on bits that float32 may not hold."""
+    if x.value not in ctx.reported and max(map(abs, ctx.intervals[x.value])) <= EXACT:
+        return
+    message = f"the bits of integers {_between(ctx, x)} are asked for, and beyond 2^24 they are rounded"
+    raise call.refuse("BNN031", message, _BITS_WHY, _BITS_CURE)
+
+
+def _check_constants(call: Call) -> None:
+    """Refuse constants that would be rounded; beyond int32, a comparison with any number has the same result."""
     if call.op not in _ARITHMETIC | _COMPARISONS | _BITS:
         return
     for given in call.inputs:
@@ -41,8 +69,7 @@ def check_constants(call: Call) -> None:
             numbers = rounded.astype(np.float64)
             rounded = rounded[(numbers > np.iinfo(np.int32).min) & (numbers < np.iinfo(np.int32).max)]
         if rounded.size:
-            why = "integers are computed in float32, which holds every whole number up to 2^24 = 16777216"
-            raise call.refuse("BNN031", f"the integer constant {rounded[0]} would be rounded", why, _CURE)
+            raise call.refuse("BNN031", f"the integer constant {rounded[0]} would be rounded", _WHY, _CURE)
 
 
 def _rounded(numbers: Array) -> Array:
@@ -64,6 +91,8 @@ def _held(ctx: Context, call: Call, x: View) -> View:
     narrow = limits.bits <= 16
     if inside and (exact or x.value in ctx.held):
         return x
+    if call.op in _BITS:
+        _keep_bits(ctx, call, x)
     if not exact or not (inside or narrow):
         report(ctx, call, x)
     if narrow and not inside:
@@ -86,15 +115,22 @@ def _wrapped(ctx: Context, x: View, least: float, span: float) -> View:
 
 def report(ctx: Context, call: Call, x: Tensor) -> None:
     """Warn where whole numbers become too large; what is computed from them, and real numbers that are cast, may be."""
-    real = call.op in ("Cast", "CastLike") and call.tensor(0).dtype.kind == "f"
-    if not isinstance(x, View) or real or x.value in ctx.reported or max(map(abs, ctx.intervals[x.value])) <= EXACT:
+    if isinstance(x, View) and call.op in ("Cast", "CastLike") and call.tensor(0).dtype.kind == "f":
+        ctx.converted.add(x.value)
         return
+    if not isinstance(x, View) or x.value in ctx.reported or max(map(abs, ctx.intervals[x.value])) <= EXACT:
+        return
+    message = f"integers {_between(ctx, x)} are possible here; beyond 2^24 they are rounded"
+    why = f"{_WHY} and does not wrap"
+    warning = Diagnostic("BNN031", message, node=call.name, op=call.op, why=why, hint=_CURE, severity="warning")
+    ctx.warnings.append(warning)
+    ctx.reported.add(x.value)
+
+
+def _between(ctx: Context, x: View) -> str:
+    """The numbers that a tensor may hold, in words."""
     ends = np.array(ctx.intervals[x.value])
     if x.dtype.kind in "iu":
         ends = np.clip(ends, np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
     low, high = (f"{end:.0f}" if abs(end) <= EXACT else f"{end:.3g}" for end in ends)
-    message = f"integers between {low} and {high} are possible here; beyond 2^24 they are rounded"
-    why = "integers are computed in float32, which holds every whole number up to 2^24 = 16777216 and does not wrap"
-    warning = Diagnostic("BNN031", message, node=call.name, op=call.op, why=why, hint=_CURE, severity="warning")
-    ctx.warnings.append(warning)
-    ctx.reported.add(x.value)
+    return f"between {low} and {high}"
