@@ -269,4 +269,13 @@ CATALOGUE: dict[str, CodeInfo] = {
         "Look at the names and shapes of the inputs and outputs with `bnn2c inspect`. Outputs in fixed point are "
         "integers with a scale; --real float32 keeps them, and so the state, in float32.",
     ),
+    "BNN034": CodeInfo(
+        "constants that no training should give",
+        "A scale, bias, slope or other constant is NaN, infinite or beyond 1e30, as training that diverged leaves it. "
+        "The C computes with it as the model does, so that its outputs are NaN, infinite or all the same. Infinite "
+        "bounds of Clip, padding and comparisons, and masks of -inf, are meant so and not told. Weights that are NaN "
+        "or infinite are an error (BNN011).",
+        "Look at the named tensors in the training run; `bnn2c verify` shows what the outputs are. When the numbers "
+        "are meant so, nothing has to be done.",
+    ),
 }

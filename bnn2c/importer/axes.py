@@ -39,5 +39,7 @@ def _axes(call: Call) -> Iterator[int]:
     several = call.op in _QUANTISERS and len(call.inputs) > 1 and np.prod(call.tensor(1).shape) > 1
     if "axis" in call.attrs and (call.op in _ALONG or call.op == "Flatten" or several):
         yield int(call.attrs["axis"])
-    if call.op.startswith("Reduce") or call.op == "MeanVarianceNormalization":
+    if call.op.startswith("Reduce") or call.op in ("MeanVarianceNormalization", "Squeeze"):
         yield from call.numbers("axes", 1, []) or []
+    if call.op == "Slice":
+        yield from call.numbers("axes", 3, []) or []

@@ -30,6 +30,7 @@ class Context:
         held: integer values whose interval was compared with their type.
         reported: values about which there was a warning, and what is computed from them.
         converted: integers that were real numbers, which float32 holds whatever their size.
+        diverged: constants that no training should give, by name: the node and operator, and what they hold.
         warnings: about the import.
     """
 
@@ -42,6 +43,7 @@ class Context:
         self.held: set[str] = set()
         self.reported: set[str] = set()
         self.converted: set[str] = set()
+        self.diverged: dict[str, tuple[str, str, str]] = {}
         self.warnings: list[Diagnostic] = []
         self._placed: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
 

@@ -12,6 +12,7 @@ from bnn2c.importer.axes import check_axes
 from bnn2c.importer.call import Call, attributes
 from bnn2c.importer.context import Context
 from bnn2c.importer.control import CONTROL
+from bnn2c.importer.diverged import advise, note_diverged
 from bnn2c.importer.folding import FoldingRefused, fold
 from bnn2c.importer.functions import EXPANDED, function_of, operands_of
 from bnn2c.importer.half import note_half
@@ -76,6 +77,7 @@ class Interpreter:
             check_axes(call)
             check_operands(self.ctx, call)
             note_half(self.ctx, call)
+            note_diverged(self.ctx, call)
             results = whole_numbers(self.ctx, call, self.outputs(call, scope))
             for tensor in results:
                 if not isinstance(tensor, Parts):
@@ -205,7 +207,7 @@ def import_graph(
     if trace is not None:
         trace.update(scope)
     if warnings is not None:
-        warnings.extend(ctx.warnings)
+        warnings.extend((*ctx.warnings, *advise(ctx)))
     if walker.problems:
         raise CompileError((*walker.problems, *_also_unsupported(model, walker.skipped)))
     for info in model.graph.output:

@@ -25,8 +25,6 @@ def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
         raise call.refuse("BNN006", f"{call.op} in training mode", hint="export the model in evaluation mode")
     found = [call.constant(i, "BatchNormalization parameters") for i in range(1, 5)]
     gamma, beta, mean, var = (np.zeros(1, np.float32) if p is None else np.asarray(p, np.float32) for p in found)
-    if not all(np.isfinite(p).all() for p in (gamma, beta, mean, var)):
-        raise call.refuse("BNN011", f"the parameters of {call.name} hold NaN or infinity")
     spread = var + np.float32(call.attrs.get("epsilon", 1e-5))
     if (spread < 0).any():
         raise call.refuse("BNN011", f"the variance of {call.name} is negative in channel {int(spread.argmin())}")

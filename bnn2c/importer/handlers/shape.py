@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.errors import plural
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles, refuses
@@ -96,6 +97,12 @@ def slice_(ctx: Context, call: Call) -> Sequence[Tensor]:
     starts, ends = call.numbers("starts", 1) or [], call.numbers("ends", 2) or []
     axes = call.numbers("axes", 3, list(range(len(starts)))) or []
     steps = call.numbers("steps", 4, [1] * len(starts)) or []
+    given = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
+    if len(set(map(len, given.values()))) > 1:
+        lengths = ", ".join(f"{plural(len(numbers), 'number')} as {name}" for name, numbers in given.items())
+        raise call.refuse("BNN003", f"Slice is given {lengths}: it takes one of each for every axis that it cuts")
+    if len({axis % len(x.shape) for axis in axes}) < len(axes):
+        raise call.refuse("BNN003", f"Slice names an axis twice: {axes}")
     cut = [slice(None)] * len(x.shape)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         stop = None if step < 0 and end < -x.shape[axis] else end
