@@ -13,6 +13,7 @@ import onnx
 import pytest
 from fixed_point_models import Net, bireal, reactnet, real_head, xnornet_k
 from onnx import helper, numpy_helper
+from strict import WARNINGS
 
 from bnn2c.analysis.steps import classes_of
 from bnn2c.errors import CompileError
@@ -123,6 +124,20 @@ def test_values_that_are_never_finite_have_no_range(real: str) -> None:
     found = compile_model(n.model(n.add("ReduceSum", x, np.array([2]), keepdims=0)), Options(name="net", real=real))
     assert "BNN026" in [one.code for one in found.report_data["warnings"]]
     json.dumps(found.manifest, allow_nan=False)
+
+
+def test_constants_that_rounding_makes_equal_are_not_looked_up(tmp_path: Path) -> None:
+    """Factors of 1e-9 that differ by row and column are 0 in int16: no class of rows is left, and nothing is unused."""
+    n = models.Net()
+    small = np.linspace(1e-9, 5e-9, 20).reshape(4, 5)
+    found = compile_model(
+        n.model(n.add("Relu", n.add("Add", n.add("Mul", n.input([1, 2, 4, 5]), small), 1.0))),
+        Options(name="net", real="int16"),
+    )
+    library = build_shared(found.files, found.manifest, tmp_path, cflags=WARNINGS)
+    x = np.ones((1, 2, 4, 5), np.float32)
+    np.testing.assert_array_equal(library.run([x])[0], found.reference([x])[0])
+    assert found.manifest["weights_bytes"] == 0
 
 
 def test_wrong_vectors_are_refused(tmp_path: Path) -> None:

@@ -154,3 +154,12 @@ def test_a_tiny_value_that_never_changes_is_not_zero(unit: float, tmp_path: Path
     sums = n.add("MatMul", n.add("Where", always, np.float32(unit), 1.0), signs(8, 4, 6))
     model = n.model(n.add("MatMul", n.add("Sign", sums), signs(9, 6, 5)))
     agree(model, [np.zeros((1, 4), np.float32)], tmp_path)
+
+
+def test_small_levels_are_not_lost_next_to_large_ones(tmp_path: Path) -> None:
+    """Levels 1e30 and -1: where all are -1 the sums are small whole numbers, and their signs count."""
+    n = Net()
+    inside = n.add("Less", n.add("Abs", n.input([1, 12])), 0.5)
+    sums = n.add("MatMul", n.add("Where", inside, np.float32(1e30), -1.0), signs(3, 12, 7) * (signs(4, 12, 7) + 1) / 2)
+    model = n.model(n.add("MatMul", n.add("Sign", sums), signs(5, 7, 5)), sums)
+    agree(model, [np.full((1, 12), value, np.float32) for value in (-1, 1, 3)], tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
 from bnn2c.verify import verify_model
 from bnn2c.verify.bounded import Bounded
-from bnn2c.verify.compare import Tolerance, distance
+from bnn2c.verify.compare import Target, Tolerance
 from bnn2c.verify.decisions import Flips
 from bnn2c.verify.evaluate import evaluate, results
 from bnn2c.verify.expressions import evaluate_bounded
@@ -403,11 +402,11 @@ def test_several_ties_at_once_are_found() -> None:
     for _ in range(12):
         feeds = [rng.standard_normal((1, 8, 6)).astype(np.float32)]
         target = found.reference(feeds)
-        flips = search(found.imported, feeds, partial(distance, reference=target, allowed=allowed))
+        flips = search(found.imported, feeds, Target(target, allowed))
         assert flips is not None
         counts.append(len(flips))
         wrong = [target[0] + np.where(np.arange(5) == 2, 2, 0)]
-        assert search(found.imported, feeds, partial(distance, reference=wrong, allowed=allowed)) is None
+        assert search(found.imported, feeds, Target(wrong, allowed)) is None
     assert max(counts) > 1
 
 

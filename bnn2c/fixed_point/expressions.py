@@ -17,7 +17,7 @@ from bnn2c.expr import Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.forms import Base, Form, form_of
-from bnn2c.fixed_point.program import INT32, QUOTIENT_LIMIT, Program, Step
+from bnn2c.fixed_point.program import INT32, QUOTIENT_LIMIT, Program, Step, smallest
 from bnn2c.fixed_point.sums import ALL, HALF, NONE, SMALL_ERROR, scaled_sum
 
 Ranges = Mapping[int, tuple[float, float]]
@@ -289,4 +289,4 @@ def compile_expression(
     result = compiler.realise(form, out.scale, out.low, out.high)
     if result.step != len(compiler.steps) - 1:
         compiler.add(Step("narrow", (result.step,), (0, out.low, out.high, 0)))
-    return Program(tuple(compiler.steps), classes)
+    return smallest(Program(tuple(compiler.steps), classes))

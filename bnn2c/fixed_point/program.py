@@ -7,11 +7,12 @@ proves bounds, so that nothing overflows. `>>` is an arithmetic shift: floor div
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bnn2c.analysis.steps import Array, Classes
+from bnn2c.expr.tree import compress
 
 INT32 = 2**31 - 1
 QUOTIENT_LIMIT = 2**30
@@ -60,6 +61,24 @@ class Program:
         array = constant.astype(np.int64)
         array = array[self.classes.rows] if array.shape[0] > 1 else array
         return array[:, self.classes.cols] if array.shape[1] > 1 else array
+
+
+def smallest(program: Program) -> Program:
+    """The same program without axes along which constants are equal, and without classes that none tells apart."""
+    steps = tuple(
+        step if step.fn in TABLES else replace(step, arrays=tuple(map(compress, step.arrays))) for step in program.steps
+    )
+    told = [a.shape for step in steps if step.fn not in TABLES for a in step.arrays]
+    rows, cols = (any(shape[axis] > 1 for shape in told) for axis in (0, 1))
+    old = program.classes
+    classes = replace(
+        old,
+        rows=old.rows if rows else np.zeros_like(old.rows),
+        row_of=old.row_of if rows else old.row_of[:1],
+        cols=old.cols if cols else np.zeros_like(old.cols),
+        col_of=old.col_of if cols else old.col_of[:1],
+    )
+    return Program(steps, classes)
 
 
 Values = Sequence[Array]

@@ -16,6 +16,7 @@ from bnn2c.ops.quantize import Quantize
 
 MAX_LEVELS = 16
 TOLERANCE = 1e-6
+LEAST = 2.0**-32  # of the largest level: less is no rounding of a zero
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Even:
     unit: float
     tops: Array
     step: int
+
+
+def comparable(values: Array) -> bool:
+    """Whether all numbers but 0 have similar sizes.
+
+    If not, as 1e30 and -1, the small one is lost in multiples of a unit, even in sums that have no large one.
+    """
+    sizes = np.abs(values[values != 0])
+    return not sizes.size or bool(sizes.min() >= LEAST * sizes.max())
 
 
 def nearly_whole(numbers: Array) -> Array:
@@ -61,7 +71,7 @@ class Levels:
         """
         gaps = -np.diff(self.values, axis=1)
         spacing = float(gaps.mean())
-        if not 0 < spacing < np.inf or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
+        if not comparable(self.values) or not 0 < spacing < np.inf or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
             return None
         for step in (1, 2):
             tops = nearly_whole(self.values[:, 0] * step / spacing)

@@ -22,7 +22,7 @@ from bnn2c.expr import Arg, Expr, apply, const
 from bnn2c.ir import Node, TensorType
 from bnn2c.ir.window import Window
 from bnn2c.lowering.integers import integer_input, on_bytes
-from bnn2c.lowering.levels import Even, Levels, find_levels, nearly_whole
+from bnn2c.lowering.levels import Even, Levels, comparable, find_levels, nearly_whole
 from bnn2c.lowering.state import Lazy, State, rearranged
 from bnn2c.lowering.weights import Integers, Planes, as_integers, as_planes
 from bnn2c.ops.binary_conv2d import BinaryConv2d
@@ -49,6 +49,8 @@ def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     even = levels.even if levels is not None else None
     if levels is not None and even is not None:
         return _binary(state, node, op, levels, even, split)
+    if levels is not None and not comparable(levels.values):
+        return _real(state, node, op, lazy)
     small = np.abs(split.integers).max() <= 1
     found = integer_input(state, node, on_bytes(state, node, lazy) if small else lazy)
     if found is not None:

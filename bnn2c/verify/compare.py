@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bnn2c.verify.bounded import HALF_UNIT
 
-__all__ = ["RELATIVE", "Tolerance", "tolerances"]
+__all__ = ["RELATIVE", "Target", "Tolerance", "close", "tolerances"]
 
 Array = npt.NDArray[Any]
 RELATIVE = 1e-5
@@ -45,13 +45,13 @@ class Tolerance:
                 near |= np.isinf(b) & (a.astype(np.float16) == b)
         return np.asarray(~(near | (a == b) | (np.isnan(a) & np.isnan(b))))
 
-    def apart(self, got: Array, reference: Array) -> float:
-        """Sum over the elements that differ of how much they do, in parts of the output's range, at most 1."""
+    def apart(self, got: Array, reference: Array) -> Array:
+        """By how much each element differs, flat float64: real numbers in parts of the output's range, others by 1."""
         wrong = self.differs(got, reference)
-        a, b = (np.asarray(x).astype(np.float64).ravel()[wrong] for x in (got, reference))
+        a, b = (np.asarray(x).astype(np.float64).ravel() for x in (got, reference))
         with np.errstate(invalid="ignore", over="ignore"):
-            gap = np.abs(a - b) * (RELATIVE / self.limit)
-        return float((np.where(gap <= 1, gap, 1.0) ** 2).sum()) if not self.exact else float(len(a))
+            gap = np.where(wrong, 1.0, 0.0) if self.exact else (a - b) * (RELATIVE / self.limit)
+        return np.where(wrong, np.nan_to_num(gap, nan=1.0, posinf=1.0, neginf=-1.0), 0.0)
 
     def error(self, got: Array, reference: Array) -> float:
         """Largest absolute difference; infinite when one of the two is no number."""
@@ -81,15 +81,23 @@ def tolerances(ports: Sequence[dict[str, Any]], reference: Sequence[Sequence[Arr
     return found
 
 
-def distance(got: Sequence[Array], reference: Sequence[Array], allowed: Sequence[Tolerance]) -> float:
-    """How far all outputs of a sample are apart; 0 when no element differs.
+@dataclass(frozen=True)
+class Target:
+    """Outputs of a sample that others are compared with.
 
-    A real number that differs counts by how much, relative to its output's range and at most 1, any other one as 1:
-    of decisions that are added up, each that is taken rightly brings the outputs nearer.
+    Attributes:
+        outputs: one array per output.
+        allowed: a tolerance for each.
     """
-    return sum(t.apart(a, b) for t, a, b in zip(allowed, got, reference, strict=True))
+
+    outputs: Sequence[Array]
+    allowed: Sequence[Tolerance]
+
+    def apart(self, got: Sequence[Array]) -> Array:
+        """By how much each element of all outputs differs, flat float64 (`Tolerance.apart`)."""
+        return np.concatenate([t.apart(a, b) for t, a, b in zip(self.allowed, got, self.outputs, strict=True)])
 
 
 def close(got: Sequence[Array], reference: Sequence[Array], allowed: Sequence[Tolerance]) -> bool:
     """Whether all outputs of a sample agree."""
-    return distance(got, reference, allowed) == 0
+    return not any(t.differs(a, b).any() for t, a, b in zip(allowed, got, reference, strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2c.verify.bounded import Array
 
-__all__ = ["Decider", "Flip", "Flips", "Follow", "Step"]
+__all__ = ["Decider", "Flip", "Flips", "Follow", "Record", "Step"]
 
 _MOST_TIES = 256
 _NEAR = 4
@@ -135,6 +135,22 @@ class Flips:
             if position not in own:
                 value.flat[position] = wanted.flat[position]
                 self.followed.append(Flip(step.site, position, float(wanted.flat[position])))
+
+
+@dataclass
+class Record:
+    """Decides as the oracle, and keeps what it decided.
+
+    Attributes:
+        decided: site -> results, flat float64.
+    """
+
+    decided: dict[str, Array] = field(default_factory=dict)
+
+    def __call__(self, step: Step) -> tuple[Array, Array | None]:
+        """Keep the results."""
+        self.decided[step.site] = step.value.astype(np.float64).ravel()
+        return step.value, None
 
 
 @dataclass

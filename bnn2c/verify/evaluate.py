@@ -26,7 +26,9 @@ __all__ = ["Values", "evaluate", "results"]
 Values = dict[str, Bounded]
 
 
-def evaluate(graph: Graph, feeds: Sequence[Array], decide: Decider, half: bool = False) -> Values:
+def evaluate(
+    graph: Graph, feeds: Sequence[Array], decide: Decider, half: bool = False, real: type = np.float32
+) -> Values:
     """All values of the graph on one sample; the numbers of `ir.execute` when nothing is decided differently.
 
     Args:
@@ -34,6 +36,7 @@ def evaluate(graph: Graph, feeds: Sequence[Array], decide: Decider, half: bool =
         feeds: its inputs.
         decide: takes the decisions.
         half: another execution may round every real result to float16.
+        real: numpy type of elementwise arithmetic; in float64 it is exact for most purposes.
     """
     values: Values = {}
     for port, feed in zip(graph.inputs, feeds, strict=True):
@@ -41,7 +44,7 @@ def evaluate(graph: Graph, feeds: Sequence[Array], decide: Decider, half: bool =
         value = np.asarray(feed).reshape(kind.shape).astype(NUMPY_TYPES[kind.storage])
         values[port.value] = Bounded(value, half_rounding(value) if half and value.dtype.kind == "f" else ZERO)
     for node in graph.nodes:
-        values[node.output] = _node(node, [values[name] for name in node.inputs], decide, half)
+        values[node.output] = _node(node, [values[name] for name in node.inputs], decide, half, real)
     return values
 
 
@@ -50,21 +53,22 @@ def results(graph: Graph, values: Values) -> list[Array]:
     return [values[port.value].value for port in graph.outputs]
 
 
-def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool) -> Bounded:
+def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool, real: type) -> Bounded:
     op = node.op
     if isinstance(op, Map):
-        found = evaluate_bounded(op.expr, inputs, node.output, decide, half)
-        value = np.broadcast_to(found.value, op.shape).astype(NUMPY_TYPES[op.storage])
+        found = evaluate_bounded(op.expr, inputs, node.output, decide, half, real)
+        kind = real if op.storage == "f32" else NUMPY_TYPES[op.storage]
+        value: Array = np.broadcast_to(found.value, op.shape).astype(kind)
         unsure = None if found.unsure is None else np.broadcast_to(found.unsure, op.shape)
         return Bounded(value, np.broadcast_to(found.error, op.shape), unsure)
     if isinstance(op, MappedConv2d):
         exact = Bounded(op.conv.reference(inputs[0].value), ZERO)
-        return _node(replace(node, op=op.map), op.operands(inputs[1:], exact), decide, half)
+        return _node(replace(node, op=op.map), op.operands(inputs[1:], exact), decide, half, real)
     if isinstance(op, (BestChannel, RankedConv2d)):
         sums = op.conv.reference(inputs[0].value)
         compared = Bounded(sums, _error(op.conv, inputs, sums))
         if isinstance(op, RankedConv2d) and op.map is not None:
-            compared = _node(replace(node, op=op.map), [compared], decide, half)
+            compared = _node(replace(node, op=op.map), [compared], decide, half, real)
         return _decided(node.output, op.pick, compared, decide)
     if isinstance(op, QuantizedConv2d):
         sums = op.conv.reference(*(x.value for x in inputs))

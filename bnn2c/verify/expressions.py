@@ -27,8 +27,10 @@ _ROUNDED = frozenset(("add", "sub", "mul", "div", "sqrt", "dequant", "descend"))
 Numbers = tuple[Array, ...]
 
 
-def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider, half: bool = False) -> Bounded:
-    """Evaluate an expression in float32, as `expr.evaluate` does, together with its error bound.
+def evaluate_bounded(
+    expr: Expr, roots: Sequence[Bounded], site: str, decide: Decider, half: bool = False, real: type = np.float32
+) -> Bounded:
+    """Evaluate an expression, as `expr.evaluate` does, together with the error bound of float32.
 
     Args:
         expr: the expression.
@@ -36,20 +38,21 @@ def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: De
         site: name for the decisions in it; `#1`, `#2`, … is added from the second function on.
         decide: takes the decisions.
         half: another execution may round every result to float16.
+        real: numpy type to compute in.
     """
     count = 0
 
     def leaf(e: Expr) -> object:
         if isinstance(e, Arg):
             root = roots[e.index]
-            return Bounded(np.asarray(root.value, np.float32), root.error, root.unsure)
+            return Bounded(np.asarray(root.value, real), root.error, root.unsure)
         return Bounded(e.value, np.zeros(1))  # type: ignore[attr-defined]
 
     def node(e: Apply, args: list[object]) -> object:
         nonlocal count
         label = f"{site}#{count}" if count else site
         count += 1
-        found = _applied(e, [a for a in args if isinstance(a, Bounded)], label, decide)
+        found = _applied(e, [a for a in args if isinstance(a, Bounded)], label, decide, real)
         if half and e.fn not in DECISIONS:
             return Bounded(found.value, found.error + half_rounding(found.value), found.unsure)
         return found
@@ -59,10 +62,10 @@ def evaluate_bounded(expr: Expr, roots: Sequence[Bounded], site: str, decide: De
     return found
 
 
-def _applied(e: Apply, args: Sequence[Bounded], site: str, decide: Decider) -> Bounded:
+def _applied(e: Apply, args: Sequence[Bounded], site: str, decide: Decider, kind: type) -> Bounded:
     fn = FUNCTIONS[e.fn].numpy
     with np.errstate(all="ignore"):
-        value = np.asarray(fn(*(a.value for a in args), *e.params), np.float32)
+        value: Array = np.asarray(fn(*(a.value for a in args), *e.params), kind)
         real = tuple(a.value.astype(np.float64) for a in args)
         errors = tuple(np.asarray(a.error, np.float64) for a in args)
         if e.fn in _TESTS:
@@ -131,7 +134,7 @@ def _remainder(fn: str, value: Array, real: Numbers, errors: Numbers, site: str,
     quotients = np.stack([np.broadcast_to(np.nan_to_num(q, posinf=0.0, neginf=0.0), value.shape) for q in ends])
     own = quotients[len(ends) // 2]
     chosen, unsure = decide(Step(site, own, quotients.min(axis=0), quotients.max(axis=0)))
-    found = np.where(chosen == own, value, (a - chosen * b).astype(np.float32))
+    found = np.where(chosen == own, value, (a - chosen * b).astype(value.dtype))
     return Bounded(found, np.broadcast_to(errors[0] + np.abs(chosen) * errors[1], value.shape), unsure)
 
 
@@ -158,8 +161,15 @@ def _quotient(x: Numbers, e: Numbers) -> Array:
     return np.asarray((e[0] + np.abs(x[0] / x[1]) * e[1]) / np.maximum(np.abs(x[1]) - e[1], np.finfo(np.float32).tiny))
 
 
-def _largest(x: Numbers, e: Numbers) -> Array:
-    return np.maximum(e[0], e[1])
+def _increasing(fn: Callable[..., Array]) -> Callable[[Numbers, Numbers], Array]:
+    """A function that grows with all arguments: what it gives at the ends of their intervals (a clip has no error)."""
+
+    def rule(x: Numbers, e: Numbers) -> Array:
+        middle = fn(*x)
+        low, high = (fn(*(a + sign * error for a, error in zip(x, e, strict=True))) for sign in (-1, 1))
+        return np.asarray(np.maximum(middle - low, high - middle))
+
+    return rule
 
 
 def _same(x: Numbers, e: Numbers) -> Array:
@@ -180,11 +190,11 @@ PROPAGATE: dict[str, Callable[[Numbers, Numbers], Array]] = {
     "sub": _sum,
     "mul": _product,
     "div": _quotient,
-    "min": _largest,
-    "max": _largest,
+    "min": _increasing(np.minimum),
+    "max": _increasing(np.maximum),
+    "relu": _increasing(lambda x: np.maximum(x, 0.0)),
     "neg": _same,
     "abs": _same,
-    "relu": _same,
     "dequant": _same,
     "descend": lambda x, e: np.asarray(e[0] * np.abs(x[2])),
     "sin": _same,

@@ -74,7 +74,9 @@ def _reduce(op: Reduce, inputs: Inputs, value: Array) -> Array:
     x, error = inputs[0].value.astype(np.float64), full_error(inputs[0])
     terms = x.shape[1]
     if op.function in ("max", "min"):
-        return np.asarray(error.max(axis=1, keepdims=True))
+        extreme = getattr(np, op.function)
+        middle, low, high = (extreme(x + sign * error, axis=1, keepdims=True) for sign in (0, -1, 1))
+        return np.asarray(np.maximum(middle - low, high - middle))
     if op.function == "prod":
         relative = (error / np.maximum(np.abs(x), np.finfo(np.float32).tiny)).sum(axis=1, keepdims=True)
         return np.asarray(np.abs(value) * (relative + terms * UNIT))
@@ -91,12 +93,29 @@ def _average(op: AveragePool, inputs: Inputs, value: Array) -> Array:
 
 
 def _softmax(op: Softmax, inputs: Inputs, value: Array) -> Array:
-    """A shift of the logits by at most e changes a probability by the factor exp(2 e) at most."""
-    error = full_error(inputs[0]).max(axis=2, keepdims=True)
-    own = summation(value.shape[2])
-    if op.logarithm:
-        return np.asarray(2 * error + own * (1 + np.abs(value)))
-    return np.asarray(np.abs(value) * (np.expm1(np.minimum(2 * error, 1.0)) + own))
+    """Each logit at one end of its interval and all others at the other end; masked logits do not count."""
+    real, error = inputs[0].value.astype(np.float64), full_error(inputs[0])
+    own = summation(value.shape[2]) * (1 + np.abs(value) if op.logarithm else np.abs(value))
+    if not error.any():
+        return np.asarray(own)
+    low, high = (real + sign * error - (real + error).max(axis=2, keepdims=True) for sign in (-1, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ends = [end - np.log(np.exp(end) + _others(np.exp(other))) for end, other in ((low, high), (high, low))]
+        moved = np.maximum(*(np.abs((end if op.logarithm else np.exp(end)) - value) for end in ends))
+    return np.asarray(np.nan_to_num(moved, nan=0.0, posinf=0.0) + own)
+
+
+def _others(parts: Array) -> Array:
+    """The sum of the other elements along the last axis."""
+    return np.asarray(np.maximum(parts.sum(axis=2, keepdims=True) - parts, 0.0))
+
+
+def _max_pool(op: MaxPool, inputs: Inputs, value: Array) -> Array:
+    """What the ends of the intervals give: numbers that never win do not count."""
+    real, error = inputs[0].value.astype(np.float64), full_error(inputs[0])
+    with np.errstate(invalid="ignore"):  # a window outside of the input: -inf
+        found = np.maximum(op.reference(real + error) - value, value - op.reference(real - error))
+    return np.asarray(np.nan_to_num(found, nan=0.0, posinf=0.0))
 
 
 def _moved(op: Op, inputs: Inputs, value: Array) -> Array:
@@ -121,7 +140,7 @@ _RULES: dict[type[Op], Callable[..., Array]] = {
     Reduce: _reduce,
     AveragePool: _average,
     Softmax: _softmax,
-    MaxPool: _moved,
+    MaxPool: _max_pool,
     Rearrange: _moved,
     Concat: _moved,
     Embedding: _exact,

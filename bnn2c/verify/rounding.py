@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from bnn2c.ir import Graph
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.beyond import beyond_reals
 from bnn2c.verify.bounded import Array
-from bnn2c.verify.compare import RELATIVE, Tolerance, close, distance
+from bnn2c.verify.compare import RELATIVE, Target, Tolerance, close
 from bnn2c.verify.decisions import Flips, Follow
 from bnn2c.verify.evaluate import Values, evaluate, results
 from bnn2c.verify.reference import Reference, ReferenceFailed
@@ -134,9 +134,8 @@ class Judge:
 
     def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
         """Compare a graph with the target, flipping near ties if need be."""
-        gap = partial(distance, reference=target, allowed=self._allowed)
         half = self._half and stage == "reference"
-        flips = search(graph, inputs, gap, visible(graph, target), half)
+        flips = search(graph, inputs, Target(target, self._allowed), visible(graph, target), half)
         if flips is None:
             return self._unexplained(stage, graph, evaluate(graph, inputs, Flips(), half), target)
         return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))
