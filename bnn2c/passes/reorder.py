@@ -9,6 +9,7 @@ from dataclasses import replace
 from bnn2c.analysis.repetition import MIN_STEPS, fingerprint, node_print
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ops.map import Map
+from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 
 
@@ -98,12 +99,14 @@ def equal_copies_once(graph: Graph) -> Graph:
 def maps_at_once(graph: Graph) -> Graph:
     """Every map right behind the last operation that it reads, as in ONNX; lowering emits it where it is first read.
 
-    So a state stands in the step that computes it, not in the next one, which reads it.
+    So a state, and its code, stand in the step that computes them, not in the next one, which reads them; those that
+    are given stand in front of all steps.
     """
-    place: dict[str, int] = {}
+    place: dict[str, int] = {port.value: -1 for port in graph.inputs}
     for k, node in enumerate(graph.nodes):
-        read = [place[name] for name in node.inputs if name in place]
-        place[node.output] = max(read) if read and isinstance(node.op, (Map, Rearrange)) else k
+        last = max((place[name] for name in node.inputs), default=k)
+        part = isinstance(node.op, Rearrange) and last < 0
+        place[node.output] = last if isinstance(node.op, (Map, Quantize, Rearrange)) and not part else k
     return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: place[node.output])))
 
 

@@ -33,6 +33,7 @@ from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once, maps_at_once
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.passes.whole_first_steps import with_whole_first_step
+from bnn2c.passes.whole_last_steps import with_whole_last_step
 from bnn2c.passes.wiring import Wiring
 
 COPIES = (Rearrange, Concat)
@@ -95,7 +96,7 @@ def _rolled_once(graph: Graph) -> tuple[Graph, Wiring] | None:
 
 
 def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
-    """Alignments of groups that are connected alike, those that carry fewest states first; a whole first step leads."""
+    """Alignments of groups that are connected alike, fewest carried states first; one with a step more leads."""
     found = []
     for repetition in alignments:
         group = graph.nodes[repetition.start : repetition.start + repetition.length]
@@ -103,8 +104,13 @@ def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
         if not all(isinstance(node.op, (*COPIES, Loop)) for node in group) and wiring.connect():
             found.append(wiring.forward())
     found.sort(key=lambda wiring: len(wiring.states))
-    whole = (with_whole_first_step(wiring) for wiring in found[:WHOLE_TRIED])
-    return [*islice((wiring for wiring in whole if wiring), 1), *found]
+    return [*islice(filter(None, map(_grown, found[:WHOLE_TRIED])), 1), *found]
+
+
+def _grown(wiring: Wiring) -> Wiring | None:
+    """With a first step, a last step or both; None where there is neither."""
+    first = with_whole_first_step(wiring)
+    return with_whole_last_step(first or wiring) or first
 
 
 def _replaced(graph: Graph, found: Repetition, wiring: Wiring) -> Graph | None:

@@ -33,7 +33,8 @@ class Wiring:
         inputs: what the body reads.
         states: input number -> place, within the group, of the operation that it is carried from.
         body: the operations of one group, reading `inputs`.
-        whole: the first group was written by `whole_first_steps`.
+        whole: the first group was written by `whole_first_steps`. (What `whole_last_steps` adds is read by nothing, so
+            a last group needs no mark.)
     """
 
     graph: Graph
