@@ -62,7 +62,7 @@ def _rare_reads(graph: Graph, copies: Mapping[str, Node]) -> set[tuple[str, str]
             else:
                 computed[f"{like} {port}"] += 1
     often = Counter(how for how, _ in reads.values())
-    rare = {key: often[how] < max(MIN_STEPS, computed[place] + 1) for key, (how, place) in reads.items()}
+    rare = {key: often[how] < max(MIN_STEPS, computed[place]) for key, (how, place) in reads.items()}
     first = {name: rare[node, name] for node, name in reversed(reads)}
     return {(node, name) for (node, name), found in rare.items() if found or first[name]}
 
@@ -134,3 +134,46 @@ def deepest_first(graph: Graph) -> Graph:
             done.setdefault(name, producers[name])
         stack.pop()
     return replace(graph, nodes=tuple(done.values()))
+
+
+def shared_first(graph: Graph) -> Graph:
+    """What several steps read of one part of an input stands in front of all steps, in the order of the parts.
+
+    Both directions of a network read each frame, and an exporter writes what both need of it once (its code, say),
+    where the first of them reads it. In front, these operations become a loop whose results are parts for both.
+    """
+    part = _parts_alone(graph)
+    readers = Counter(name for node in graph.nodes if not isinstance(node.op, Rearrange) for name in node.inputs)
+    alike: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        if node.output in part and readers[node.output] > 1 and not isinstance(node.op, Rearrange):
+            alike.setdefault(node_print(graph, node), []).append(node)
+    owned = {node.output: node for node in graph.nodes if node.output in part}
+    front: dict[str, Node] = {}
+    for nodes in alike.values():
+        for node in sorted(nodes, key=lambda n: part[n.output]) if len(nodes) >= MIN_STEPS else ():
+            _with_sources(node, owned, front)
+    rest = (node for node in graph.nodes if node.output not in front)
+    return replace(graph, nodes=(*front.values(), *rest))
+
+
+def _parts_alone(graph: Graph) -> dict[str, tuple[str, int]]:
+    """Values that one part of one input alone determines -> that input and the part's last element."""
+    found: dict[str, tuple[str, int]] = {}
+    given = {port.value for port in graph.inputs}
+    for node in graph.nodes:
+        read = {found.get(name) for name in node.inputs}
+        part = next(iter(read)) if len(read) == 1 else None
+        if isinstance(node.op, Rearrange) and node.inputs[0] in given:
+            part = (node.inputs[0], int(node.op.index.max()))
+        if part:
+            found[node.output] = part
+    return found
+
+
+def _with_sources(node: Node, owned: Mapping[str, Node], front: dict[str, Node]) -> None:
+    """Add an operation behind all that it reads; chains are as long as what one step computes."""
+    for name in node.inputs:
+        if name in owned and name not in front:
+            _with_sources(owned[name], owned, front)
+    front[node.output] = node

@@ -30,7 +30,14 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.passes.cleanup import drop_dead
 from bnn2c.passes.join_parts import join_parts
 from bnn2c.passes.narrow_copies import narrow_copies
-from bnn2c.passes.reorder import copied_from, copies_at_readers, deepest_first, equal_copies_once, maps_at_once
+from bnn2c.passes.reorder import (
+    copied_from,
+    copies_at_readers,
+    deepest_first,
+    equal_copies_once,
+    maps_at_once,
+    shared_first,
+)
 from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.passes.whole_first_steps import with_whole_first_step
 from bnn2c.passes.whole_last_steps import with_whole_last_step
@@ -65,7 +72,9 @@ def alike_values(graph: Graph) -> list[set[str]]:
 
 
 def _best(graph: Graph) -> tuple[Graph, list[Wiring]]:
-    found = [_rolled(order(graph)) for order in (lambda g: g, maps_at_once, deepest_first)]
+    front = shared_first(graph)
+    orders = [graph, maps_at_once(graph), deepest_first(graph), *[front, maps_at_once(front)] * (front != graph)]
+    found = [_rolled(order) for order in orders]
     return min(found, key=lambda rolled: _size(rolled[0]))
 
 
