@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from bnn2c import memory
 from bnn2c.ir import Graph
 from bnn2c.memory import Plan
 from bnn2c.targets import load_target
@@ -77,6 +80,12 @@ def sanitized(folder: Path, flags: Sequence[str] = ()) -> list[str]:
     done = subprocess.run([str(folder / "run")], capture_output=True, text=True, timeout=300, check=False)
     said = [line for line in done.stderr.splitlines() if "rror" in line or "#0" in line]
     return [] if done.returncode == 0 else said[:2] or ["it crashed"]
+
+
+def keep_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plan memory so that no buffer is another one's neighbour."""
+    pack = memory._pack
+    monkeypatch.setattr(memory, "_pack", lambda wanted: pack([replace(one, size=one.size + 16) for one in wanted]))
 
 
 HOOKS = """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +18,6 @@ import pytest
 import test_ops
 from models import Array, Net, cnn, compiled, ort_session, random_layer
 
-from bnn2c import memory
 from bnn2c.data import data_folder
 from bnn2c.expr import Arg, apply
 from bnn2c.ir import Graph, Port, TensorType
@@ -134,8 +132,7 @@ def test_the_arena_holds_everything_and_no_more(name: str, optimize: str, tmp_pa
 
 def test_operations_stay_within_their_constants_and_operands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All cases in one program; AddressSanitizer guards every constant, every operand and the arena."""
-    pack = memory._pack  # no buffer is another one's neighbour
-    monkeypatch.setattr(memory, "_pack", lambda wanted: pack([replace(one, size=one.size + 16) for one in wanted]))
+    promises.keep_apart(monkeypatch)
     graph = test_ops.graph_of([case for found in test_ops.OPS.values() for case in found])
     files, manifest = test_ops.generate(graph)
     assert promises.within_operands(files, manifest, graph, plan_memory(graph), tmp_path) == []

@@ -17,7 +17,7 @@ from bnn2c.importer.tensors import Array, View
 
 __all__ = ["advise", "note_diverged"]
 
-_LARGEST = 1e30
+_LARGEST = np.float64(1e30)  # compared in its precision, which float16 does not have
 _NAN, _INFINITY = "NaN", "infinity"
 _WEIGHTED = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"))
 _SCALED = _WEIGHTED | frozenset((
