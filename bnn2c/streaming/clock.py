@@ -22,6 +22,7 @@ class Clock:
         stride: steps of the stream from one frame to the next.
         delay: steps before the first frame.
         end: number of the C variable that counts the frames which are still to come, once a stream ends.
+        padded: frames at the start of a window for which constants may differ, since padding in front reaches them.
     """
 
     axis: int
@@ -29,6 +30,7 @@ class Clock:
     stride: int = 1
     delay: int = 0
     end: int = 0
+    padded: int = 0
 
     @property
     def beat(self) -> tuple[int, int]:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 
 from bnn2c.errors import CompileError
 from bnn2c.importer.tensors import shape3
-from bnn2c.ir import Graph, Node, Port, TensorType
+from bnn2c.ir import Graph, Node, Op, Port, TensorType
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.embedding import Embedding
 from bnn2c.ops.frame_classes import FrameClasses
 from bnn2c.ops.level_sum import LevelSum
 from bnn2c.ops.loop import Loop
 from bnn2c.ops.onset import Onset
+from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.sliding_sum import SlidingSum
 from bnn2c.streaming.apart import thresholds_apart
@@ -181,7 +182,8 @@ class _Streamer(Moves):
             self._rows(node, clock)
             return
         entered = [self.physical(name) for name in node.inputs]
-        clock, axis, kind = entered[0], entered[0].axis, self.whole[node.output]
+        clock = replace(entered[0], padded=max(c.padded for c in entered))
+        axis, kind = clock.axis, self.whole[node.output]
         if any(c.axis != axis for c in entered):
             raise NotUniform("its inputs have time on different axes")
         reduced = isinstance(node.op, REDUCTIONS) and not isinstance(node.op, LevelSum)
@@ -200,13 +202,17 @@ class _Streamer(Moves):
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
         early = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
-        op = at_frames(node.op, Place(axis, clock.frames, early, self.several(clock), self.step > 1))
+        op = at_frames(node.op, Place(axis, clock.frames, early, clock.padded, self.several(clock), self.step > 1))
         if isinstance(op, Variants):
             node, op = self._told_apart(node, op, clock), Onset(op.ops, axis)
-        self.add(replace(node, op=op), self._completed(clock))
+        self.add(replace(node, op=op), self._completed(node.op, clock))
 
-    def _completed(self, clock: Clock) -> Clock:
-        """The clock of a result of the whole window; in steps of several frames there are several of them."""
+    def _completed(self, op: Op, clock: Clock) -> Clock:
+        """The clock of a result of the whole window; in steps of several frames there are several of them.
+
+        What follows codes has constants of its own: it is not reached by the padding in front of them.
+        """
+        clock = replace(clock, padded=0) if isinstance(op, Quantize) else clock
         return clock if clock.frames > 1 or self.step > 1 else replace(clock, axis=WHOLE)
 
     def _told_apart(self, node: Node, found: Variants, clock: Clock) -> Node:

@@ -40,7 +40,7 @@ AVERAGES = (AveragePool, FixedAveragePool)
 WINDOWED = (*CONVOLUTIONS, MaxPool, *AVERAGES)
 REDUCTIONS = (Reduce, LevelSum, FixedReduce)
 LOCAL = (ByteTable, LevelValues, Softmax, FixedSoftmax, ToFixed, ArgMax, *REDUCTIONS, SlidingSum)
-MOST_VARIANTS = 16
+MOST_VARIANTS = 64
 
 
 class NotUniform(Exception):
@@ -73,6 +73,9 @@ def reach_along(op: Op, axis: int, kind: TensorType) -> Reach:
     lead, tail = window.pads[axis], window.pads[axis + 2]
     if max(lead, tail) and not _zeros_around(op, max(lead, tail), span):
         raise NotUniform("it pads along time with other numbers than zero")
+    shown = -lead % window.stride[axis] + span
+    if isinstance(op, BinaryConv2d) and lead + tail and shown > kind.shape[axis]:
+        raise NotUniform(f"the window is too short to show a frame without padding; {shown} frames are enough")
     return Reach(span, window.stride[axis], lead, tail)
 
 
@@ -104,6 +107,7 @@ class Place:
 
     Attributes:
         frames: positions over the window, of which `early` come before the window ends.
+        padded: as many of the first ones may differ, since padding in front of the window reaches them.
         count: positions in a step.
         strided: whether a step has more frames than those of one window.
     """
@@ -111,6 +115,7 @@ class Place:
     axis: int
     frames: int
     early: int
+    padded: int = 0
     count: int = 1
     strided: bool = False
 
@@ -160,12 +165,13 @@ def _settled(op: Quantize | Map | FixedMap, place: Place) -> Op | Variants:
     before, behind = kinds[: place.early], kinds[place.early :]
     late = np.flatnonzero(before != before[-1])
     order = before[: late[-1] + 2 if len(late) else 1]
-    if (behind == before[-1]).all():
-        behind = behind[:0]
+    behind = behind[:0] if (behind == before[-1]).all() else behind
     numbers, first = np.unique(kinds, return_index=True)
     used = np.isin(numbers, np.concatenate([order, behind]))
-    if len(order) > (frames + 1) // 2 or used.sum() > MOST_VARIANTS:
+    if used.sum() > MOST_VARIANTS or len(order) > max((frames + 1) // 2, place.padded + 1):
         raise NotUniform("its constants differ from frame to frame")
+    if used.sum() > 1 and place.padded >= place.early:
+        raise NotUniform(f"padding reaches all frames; {place.padded - place.early + 1} more in the window are enough")
     if used.sum() == 1:
         return _at(op, place, int(first[used][0]))
     variants = tuple(_at(op, replace(place, count=1), int(frame)) for frame in first[used])

@@ -106,7 +106,9 @@ class Values:
         """The clock of what reads several frames."""
         frames = (clock.frames + reach.lead + reach.tail - reach.span) // reach.stride + 1
         delay = clock.delay + clock.stride * (reach.span - 1 - reach.lead)
-        return replace(clock, frames=frames, stride=clock.stride * reach.stride, delay=delay, end=end)
+        padded = -(-max(0, clock.padded + reach.lead) // reach.stride)
+        stride = clock.stride * reach.stride
+        return replace(clock, frames=frames, stride=stride, delay=delay, end=end, padded=padded)
 
     def frames(self, name: str, clock: Clock) -> Frames:
         """How the frames of a value lie in it over the window."""
