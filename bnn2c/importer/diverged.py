@@ -48,6 +48,7 @@ def _held(op: str, numbers: Array) -> str:
     """What is wrong with a constant operand, in words; empty when nothing is."""
     if np.isnan(numbers).any():
         return _NAN
+    numbers = numbers.astype(np.float64)
     strange = numbers[np.abs(numbers) > _LARGEST]
     if op in ("Add", "Sub", "Sum"):
         strange = strange[(strange > 0) != (op == "Sub")]

@@ -35,12 +35,12 @@ class Even:
 
 
 def comparable(values: Array) -> bool:
-    """Whether all numbers but 0 have similar sizes.
+    """Whether all numbers are finite, and those that are not 0 have similar sizes.
 
     If not, as 1e30 and -1, the small one is lost in multiples of a unit, even in sums that have no large one.
     """
     sizes = np.abs(values[values != 0])
-    return not sizes.size or bool(sizes.min() >= LEAST * sizes.max())
+    return not sizes.size or bool(np.isfinite(sizes).all() and sizes.min() >= LEAST * sizes.max())
 
 
 def nearly_whole(numbers: Array) -> Array:
@@ -69,9 +69,11 @@ class Levels:
         They are float32 numbers, so 0.3, 0.2, 0.1 are multiples of 0.1 up to rounding only. Taken as exact multiples, a
         sum of products that is 0 in real arithmetic is exactly 0 here.
         """
+        if not comparable(self.values):
+            return None
         gaps = -np.diff(self.values, axis=1)
         spacing = float(gaps.mean())
-        if not comparable(self.values) or not 0 < spacing < np.inf or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
+        if not 0 < spacing < np.inf or not np.allclose(gaps, spacing, rtol=1e-5, atol=0):
             return None
         for step in (1, 2):
             tops = nearly_whole(self.values[:, 0] * step / spacing)
@@ -240,14 +242,19 @@ def pooled_steps(state: State, pool: Pool, lazy: Lazy) -> Steps | None:
 
 
 def _same_way(steps: Steps) -> bool:
-    rising = np.asarray((np.diff(steps.values, axis=-1) >= 0).all(axis=-1))
-    falling = np.asarray((np.diff(steps.values, axis=-1) <= 0).all(axis=-1))
+    rising, falling = _ways(steps.values)
     return bool((rising.all(axis=(0, 1)) | falling.all(axis=(0, 1))).all())
 
 
 def _monotone(values: Array) -> Array:
-    change = np.diff(values, axis=-1)
-    return np.asarray((change >= 0).all(axis=-1) | (change <= 0).all(axis=-1))
+    rising, falling = _ways(values)
+    return rising | falling
+
+
+def _ways(values: Array) -> tuple[Array, Array]:
+    """Whether numbers never fall, and whether they never rise, along the last axis; infinite ones are numbers."""
+    before, after = values[..., :-1], values[..., 1:]
+    return np.asarray((after >= before).all(axis=-1)), np.asarray((after <= before).all(axis=-1))
 
 
 def directions(state: State, lazy: Lazy) -> Array | None:
@@ -272,8 +279,7 @@ def monotone_directions(lazy: Lazy, domain: Array) -> Array | None:
     lifted = remap_consts(small, lambda v: v[..., None])
     table = np.asarray(evaluate(lifted, [domain.astype(np.float32)[None, None, None]]))
     table = np.broadcast_to(table, (*np.broadcast_shapes(table.shape[:3], (1, 1, lazy.shape[2])), len(domain)))
-    change = np.diff(table, axis=-1)
-    rising, falling = (change >= 0).all(axis=(0, 1, 3)), (change <= 0).all(axis=(0, 1, 3))
+    rising, falling = (way.all(axis=(0, 1)) for way in _ways(table))
     return np.where(rising, 1, -1) if bool((rising | falling).all()) else None
 
 

@@ -56,7 +56,7 @@ class Step:
             possible: Sequence[float] = np.nonzero(self.able.reshape(self.value.size, -1)[position])[0].tolist()
         else:
             low, high = float(self.low.flat[position]), float(self.high.flat[position])
-            possible = np.arange(low, high + 1).tolist() if high - low <= _NEAR else (low, high)
+            possible = [low + k for k in range(int(high - low) + 1)] if high - low <= _NEAR else (low, high)
         return [float(other) for other in possible if other != now]
 
 
@@ -105,6 +105,8 @@ class Flips:
         if step.site in self.wanted:
             self._follow(step, value, own)
         for position in map(int, np.nonzero(undecided.ravel())[0]):
+            if len(self.ties) >= _MOST_TIES:
+                break
             if position not in own:
                 others = step.others(position, float(value.flat[position]))
                 ties = [Flip(step.site, position, other) for other in others]

@@ -27,7 +27,12 @@ Values = dict[str, Bounded]
 
 
 def evaluate(
-    graph: Graph, feeds: Sequence[Array], decide: Decider, half: bool = False, real: type = np.float32
+    graph: Graph,
+    feeds: Sequence[Array],
+    decide: Decider,
+    half: bool = False,
+    real: type = np.float32,
+    known: Values | None = None,
 ) -> Values:
     """All values of the graph on one sample; the numbers of `ir.execute` when nothing is decided differently.
 
@@ -37,14 +42,16 @@ def evaluate(
         decide: takes the decisions.
         half: another execution may round every real result to float16.
         real: numpy type of elementwise arithmetic; in float64 it is exact for most purposes.
+        known: values that need not be computed again.
     """
-    values: Values = {}
+    values: Values = dict(known or {})
     for port, feed in zip(graph.inputs, feeds, strict=True):
         kind = graph.types[port.value]
         value = np.asarray(feed).reshape(kind.shape).astype(NUMPY_TYPES[kind.storage])
         values[port.value] = Bounded(value, half_rounding(value) if half and value.dtype.kind == "f" else ZERO)
     for node in graph.nodes:
-        values[node.output] = _node(node, [values[name] for name in node.inputs], decide, half, real)
+        if node.output not in values:
+            values[node.output] = _node(node, [values[name] for name in node.inputs], decide, half, real)
     return values
 
 

@@ -98,6 +98,7 @@ class Judge:
         self._expected = expected
         self._allowed = list(allowed)
         self._upstream: dict[int, list[Finding]] = {}
+        self._beyond: dict[int, Finding | None] = {}
 
     def unexamined(self, sample: int, got: Sequence[Array]) -> Finding:
         """A mismatch without a look at its cause."""
@@ -105,16 +106,21 @@ class Judge:
 
     def judge(self, sample: int, got: Sequence[Array]) -> Finding:
         """Classify the sample whose C outputs are `got`."""
+        if sample not in self._beyond:
+            self._beyond[sample] = self._beyond_reals(sample)
+        beyond = self._beyond[sample]
+        if beyond is not None:
+            return beyond
         if sample not in self._upstream:
             self._upstream[sample] = [self._lowering_link(sample), self._reference_link(sample)]
         links = [self._c_link(sample, got), *self._upstream[sample]]
         broken = next((link for link in links if not link.rounding), None)
         if broken is not None:
-            return self._beyond(sample) or broken
+            return broken
         decided = next((link for link in links if link.elements or link.stage == "precision"), None)
         return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
 
-    def _beyond(self, sample: int) -> Finding | None:
+    def _beyond_reals(self, sample: int) -> Finding | None:
         """Whether the reference leaves the real numbers, and where."""
         seen = self._seen(sample)
         if seen is None:

@@ -11,12 +11,12 @@ from bnn2c.ir import Graph
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import Target
 from bnn2c.verify.decisions import Flip, Flips, Record
-from bnn2c.verify.evaluate import evaluate, results
+from bnn2c.verify.evaluate import Values, evaluate, results
 
 __all__ = ["search"]
 
 _RUNS = (256, 1024)
-_MOST_ELEMENTS = 1 << 26
+_MOST_ELEMENTS = 1 << 25
 _MOST_PAIRS = 64
 
 
@@ -40,18 +40,15 @@ def search(
         wanted: decisions that are known (`visible`): taken in every set wherever they are possible.
         half: see `evaluate`.
     """
-
-    def run(decide: Flips) -> Array:
-        return target.apart(results(graph, evaluate(graph, feeds, decide, half)))
-
     known = dict(wanted or {})
-    own = Flips(wanted=known)
-    if not run(own).any():
-        return tuple(own.followed)
+    own = _Executor(graph, feeds, Flips(wanted=known), half)
+    if not target.apart(results(graph, own.values)).any():
+        return tuple(own.start.followed)
     exact = Record()
     evaluate(graph, feeds, exact, half, np.float64)
-    starts = (Flips(wanted=known), Flips(level=True, wanted=known), Flips(wanted=_both(known, exact.decided)))
-    return _Search(run, starts, _runs(graph)).found()
+    others = (Flips(level=True, wanted=known), Flips(wanted=_both(known, exact.decided)))
+    starts = (own, *(_Executor(graph, feeds, start, half) for start in others))
+    return _Search(lambda values: target.apart(results(graph, values)), starts, _runs(graph)).found()
 
 
 def _runs(graph: Graph) -> int:
@@ -96,6 +93,35 @@ class _State:
         return float(_size(self.apart)), len(self.flips)
 
 
+class _Executor:
+    """Executes a graph with flips, from the first node that they change on.
+
+    Attributes:
+        start: the decisions without flips, and what they left open.
+        values: what they led to.
+    """
+
+    def __init__(self, graph: Graph, feeds: Sequence[Array], start: Flips, half: bool) -> None:
+        """Execute without flips; see `evaluate`."""
+        self._graph, self._feeds, self._half = graph, feeds, half
+        self._place = {node.output: place for place, node in enumerate(graph.nodes)}
+        self.start = start
+        self.values = evaluate(graph, feeds, start, half)
+
+    def __call__(self, flips: frozenset[Flip]) -> tuple[Values, Flips]:
+        """All values, and what the decisions left open."""
+        first = min((self._of(flip) for flip in flips), default=0)
+        before = {node.output: self.values[node.output] for node in self._graph.nodes[:first]}
+        decide = Flips(tuple(flips), self.start.level, self.start.wanted)
+        decide.ties = [tie for tie in self.start.ties if self._of(tie) < first]
+        decide.followed = [flip for flip in self.start.followed if self._of(flip) < first]
+        return evaluate(self._graph, self._feeds, decide, self._half, known=before), decide
+
+    def _of(self, flip: Flip) -> int:
+        """The number of the node that decides."""
+        return self._place[flip.site.partition("#")[0]]
+
+
 class _Search:
     """Takes the effects of flips on the outputs for additive, and measures them again where that leads nowhere.
 
@@ -103,15 +129,15 @@ class _Search:
     come nearest to the target if effects add up, and carried out together.
     """
 
-    def __init__(self, run: Callable[[Flips], Array], starts: Sequence[Flips], runs: int) -> None:
+    def __init__(self, apart: Callable[[Values], Array], starts: Sequence[_Executor], runs: int) -> None:
         """Execute the starts.
 
         Args:
-            run: executes with these decisions and says by how much each output element misses the target.
-            starts: decisions before any is flipped.
+            apart: says by how much each output element misses the target.
+            starts: execute with flips.
             runs: how many executions are allowed.
         """
-        self._run = run
+        self._apart = apart
         self._starts = starts
         self._left = runs
         self._tried: set[tuple[int, frozenset[Flip]]] = set()
@@ -154,8 +180,8 @@ class _Search:
             return None
         self._left -= 1
         self._tried.add((start, flips))
-        decide = Flips(tuple(flips), self._starts[start].level, self._starts[start].wanted)
-        apart = self._run(decide)
+        values, decide = self._starts[start](flips)
+        apart = self._apart(values)
         if decide.void:
             return None
         if not apart.any():
