@@ -138,7 +138,8 @@ class Options:
         if self.sign_zero not in (None, 1, -1):
             yield Diagnostic("BNN019", f"--sign-zero {self.sign_zero} is neither +1 nor -1")
         if self.states and self.stream is not None:
-            yield Diagnostic("BNN019", "--state and --stream exclude each other", hint="a stream keeps its own state")
+            hint = "compile what is over time with --stream, and one step of what has the state, with --state"
+            yield Diagnostic("BNN019", "--state and --stream exclude each other", hint=hint)
         if self.stream_frames != 1 and self.stream is None:
             yield Diagnostic("BNN019", "--stream-frames has no meaning without --stream", hint="name the axis of time")
         for option in ("max_tensor_bytes", "max_nodes", "stream_frames"):

@@ -169,5 +169,6 @@ def test_a_network_of_states_only_is_refused() -> None:
     g("Neg", "a", name="next_a")
     with pytest.raises(CompileError, match="no input or no output"):
         compile_model(g.model({"a": [1, 3]}, {"next_a": [1, 3]}), Options(name="net", states=(("a", "next_a"),)))
-    with pytest.raises(CompileError, match="exclude each other"):
+    with pytest.raises(CompileError, match="exclude each other") as caught:
         Options(name="net", stream=1, states=(("a", "b"),))
+    assert "one step of what has the state" in caught.value.diagnostics[0].hint

@@ -79,11 +79,22 @@ def test_the_last_step_is_in_the_loop(kind: str, tmp_path: Path) -> None:
     assert_whole(compiled)
 
 
-def test_a_network_from_zeros(tmp_path: Path) -> None:
-    """The first step, whose product with the state is in the thresholds, is another; all later ones are alike."""
-    compiled = check(binary_cells("rnn", STEPS, zeros=True), tmp_path)
-    loops = [layer["kernel"] for layer in compiled.manifest["layers"] if layer["op"] == "loop"]
-    assert f"loop of {STEPS - 1} steps" in loops
+@pytest.mark.parametrize("kind", list(GATES))
+def test_a_network_from_zeros(kind: str, tmp_path: Path) -> None:
+    """The first step, whose product with the state is in constants and thresholds, computes what the others do."""
+    assert_whole(check(binary_cells(kind, STEPS, zeros=True), tmp_path))
+
+
+def test_a_first_step_with_other_thresholds_stays_apart(tmp_path: Path) -> None:
+    model = binary_cells("rnn", STEPS, zeros=True)
+    arrays = {t.name: t for t in model.graph.initializer}
+    add = next(n for n in model.graph.node if n.op_type == "Add" and n.input[1] in arrays)
+    other = onnx.numpy_helper.to_array(arrays[add.input[1]]) + np.float32(0.4)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(other, "other"))
+    add.input[1] = "other"
+    compiled = check(model, tmp_path)
+    loops = {layer["kernel"] for layer in compiled.manifest["layers"] if layer["op"] == "loop"}
+    assert loops == {f"loop of {STEPS - 1} steps"}
 
 
 @pytest.mark.parametrize("real", ["int16", "int8"])

@@ -3,6 +3,7 @@
 Every element of a value gets a number; equal numbers mean equal results for every input. Elementwise functions are
 taken apart, copies are followed, other operations are equal when they are the same and read equal elements. What
 depends on constants alone is computed; constants are equal within float32 rounding of the tensor that they are part of.
+What depends on one binary sum is computed for all its numbers; its codes are equal where no number is near a threshold.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import Apply, Arg, Const, Expr, evaluate, fold
 from bnn2c.ir import Graph, Node
 from bnn2c.ir.graph import NUMPY_TYPES
+from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.concat import Concat
 from bnn2c.ops.map import Map
+from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 
 Ids: TypeAlias = npt.NDArray[np.int64]
+Reals: TypeAlias = npt.NDArray[np.float64]
 COMMUTATIVE = frozenset(["add", "mul", "max", "min"])
 ROUNDING = 1e-5
 """Relative to the largest constant of a tensor: what float32 sums of some hundred terms in other orders differ by."""
@@ -39,6 +43,8 @@ class Symbols:
         self._known: dict[int, tuple[float, float]] = {}
         self._made: list[object] = []
         self._equal: dict[tuple[int, int], bool] = {}
+        self._largest: dict[int, int] = {}
+        self._sums: dict[int, tuple[int, Reals] | None] = {}
 
     def of(self, name: str) -> Ids:
         """Numbers of a value's elements, in its physical shape."""
@@ -68,7 +74,45 @@ class Symbols:
             kinds = [NUMPY_TYPES[kind.storage] for kind in self._graph.input_types(node)]
             stored = [self._numbers(ids).astype(kind) for ids, kind in zip(given, kinds, strict=True)]
             return self._constants(node.op.reference(*stored))
-        return self._opaque(node.output, fingerprint(node.op), given)
+        codes = self._codes(node.op, given[0]) if isinstance(node.op, Quantize) else None
+        if codes is not None:
+            return codes
+        found = self._opaque(node.output, fingerprint(node.op), given)
+        if isinstance(node.op, BinaryConv2d):
+            self._largest |= dict.fromkeys(found.ravel().tolist(), node.op.largest)
+        return found
+
+    def _codes(self, op: Quantize, ids: Ids) -> Ids | None:
+        """Codes of elements that a binary sum determines: functions are equal when the codes of all sums are."""
+        rows = (a[op.row_class][:, op.col_class].reshape(ids.size, -1) for a in (op.breaks, op.codes))
+        found = []
+        for number, breaks, codes in zip(ids.ravel().tolist(), *rows, strict=True):
+            base, values = self._over_sums(number) or (-1, np.zeros(0))
+            near = np.abs(values[:, None] - breaks) <= ROUNDING * np.abs(values).max(initial=1.0)
+            if base < 0 or (number != base and near.any()):
+                return None
+            table = codes[(values[:, None] >= breaks).sum(axis=1)]
+            found.append(self._term(((b"codes", base, table.tobytes()), 0)))
+        return np.array(found, np.int64).reshape(ids.shape)
+
+    def _over_sums(self, number: int) -> tuple[int, Reals] | None:
+        """The only unknown of an element, where it is a binary sum, and the element's numbers for sums 0, 1, ..."""
+        if number not in self._sums:
+            self._sums[number] = self._evaluated(number)
+        return self._sums[number]
+
+    def _evaluated(self, number: int) -> tuple[int, Reals] | None:
+        if number in self._largest:
+            return number, np.arange(self._largest[number] + 1.0)
+        made = self._made[number]
+        if not (isinstance(made, tuple) and isinstance(made[0], str) and len(made) > 2):
+            return None
+        parts = {i: self._over_sums(i) or (-1, np.zeros(1)) for i in made[2:] if i not in self._known}
+        bases = {base for base, _ in parts.values()}
+        if len(bases) != 1 or -1 in bases:
+            return None
+        values = [parts[i][1] if i in parts else np.asarray(self._known[i][0]) for i in made[2:]]
+        return bases.pop(), np.asarray(FUNCTIONS[made[0]].numpy(*values, *made[1]), np.float64)
 
     def _opaque(self, name: str, kind: bytes, given: list[Ids]) -> Ids:
         """Elements of an operation that is not looked into; those of a graph input by its name."""
@@ -153,7 +197,14 @@ class Symbols:
             found = left[:2] == right[:2] and any(
                 all(self._alike(c, d) for c, d in zip(left[2:], order, strict=True)) for order in orders
             )
+            found = found or self._alike_over_sums(a, b)
         else:
-            found = False
+            found = self._alike_over_sums(a, b)
         self._equal[a, b] = found
         return found
+
+    def _alike_over_sums(self, a: int, b: int) -> bool:
+        """Two functions of one binary sum, however they are spelled, equal but for rounding for all its numbers."""
+        (base, left), (other, right) = (self._over_sums(k) or (-1, np.zeros(1)) for k in (a, b))
+        size = max(np.abs(left).max(), np.abs(right).max())
+        return base == other >= 0 and bool((np.abs(left - right) <= ROUNDING * size).all())

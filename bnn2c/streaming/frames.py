@@ -128,7 +128,8 @@ class _Streamer(Moves):
         axis = self.axis + len(port.shape) if self.axis < 0 else self.axis
         if not 0 <= axis < len(port.shape) or port.shape[axis] < 2:
             message = f"input {port.name} of shape {list(port.shape)} has no axis {self.axis} of several frames"
-            raise CompileError.single("BNN028", message)
+            hint = "every input has time; leave out a first state, which is zeros at the reset and stays in the stream"
+            raise CompileError.single("BNN028", message, hint=hint)
         frames = frames_of(port.shape, axis)
         shape = tuple(self.step if k == axis else n for k, n in enumerate(port.shape))
         self.types[port.value] = TensorType(shape3(shape), self.graph.types[port.value].storage)
