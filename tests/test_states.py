@@ -83,6 +83,7 @@ def steps(compiled: Compiled, frames: Sequence[Sequence[Array]], folder: Path) -
         assert library.net_step(pointers[0], state, pointers[1]) == 0
         found.append(out.copy())
     assert (library.net_reset(None), library.net_step(None, state, pointers[1])) == (1, 1)
+    assert library.net_reset(ctypes.byref(state, 4)) == 2
     return found
 
 

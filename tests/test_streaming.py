@@ -232,6 +232,36 @@ def test_results_come_one_by_one_and_reset_starts_again(tmp_path: Path) -> None:
     assert library.net_reset(None) == 1
 
 
+def test_two_streams_keep_apart_and_what_is_no_state_is_refused(tmp_path: Path) -> None:
+    """States side by side, of the size that the header states; each gets frames of its own in turn."""
+    compiled = compile_model(conv_stack(40, "mean"), Options(name="net", stream=2))
+    assert "#define NET_STATE_BYTES NET_ARENA_BYTES\n" in compiled.files["net.h"]
+    library = ctypes.CDLL(str(build_shared(compiled.files, compiled.manifest, tmp_path).path))
+    words = -(-compiled.manifest["arena_bytes"] // 8)
+    memory = np.full(3 * words, 0xA5A5A5A5A5A5A5A5, np.uint64)
+    places = [memory.ctypes.data + 8 * words * number for number in range(3)]
+    frames = np.random.default_rng(2).normal(size=(2, 60, 6)).astype(np.float32)
+    alone, together = np.zeros((2, 60, 7), np.float32), np.zeros((2, 60, 7), np.float32)
+
+    def step(frame: np.ndarray, state: int, out: np.ndarray) -> int:
+        given = [ctypes.c_void_p(place) for place in (frame.ctypes.data, state, out.ctypes.data)]
+        return int(library.net_step(*given))
+
+    for number in range(2):
+        assert library.net_reset(ctypes.c_void_p(places[0])) == 0
+        for frame, out in zip(frames[number], alone[number], strict=True):
+            assert step(frame, places[0], out) in (0, 3)
+    assert [library.net_reset(ctypes.c_void_p(place)) for place in places[:2]] == [0, 0]
+    for t in range(60):
+        assert {step(frames[number, t], places[number], together[number, t]) for number in range(2)} <= {0, 3}
+    assert np.array_equal(alone, together) and alone[0].any() and not np.array_equal(alone[0], alone[1])
+    before = memory.copy()
+    for shift in (1, 2, 4):
+        assert library.net_reset(ctypes.c_void_p(places[1] + shift)) == 2
+        assert step(frames[0, 0], places[1] + shift, together[0, 0]) == 2
+    assert np.array_equal(memory, before) and (memory[2 * words :] == 0xA5A5A5A5A5A5A5A5).all()
+
+
 @pytest.mark.parametrize(
     ("model", "step"),
     [
