@@ -410,15 +410,21 @@ def test_several_ties_at_once_are_found() -> None:
     assert max(counts) > 1
 
 
-def test_a_gate_that_the_reference_rounds_to_zero(tmp_path: Path) -> None:
-    """onnxruntime's Sigmoid is 0 from -18 on, where the function is not; a sign after it is a matter of rounding."""
+@pytest.mark.parametrize(
+    ("gate", "steep", "inputs"),
+    [("Sigmoid", -20, [[1, 2], [0.5, 0.25]]), ("Tanh", 1, [[1e-45, -1e-45], [0.5, 1e-30]])],
+)
+def test_a_gate_that_the_reference_rounds_to_zero(
+    gate: str, steep: float, inputs: list[list[float]], tmp_path: Path
+) -> None:
+    """onnxruntime's Sigmoid is 0 from -18 on, its Tanh below 1e-43; a sign after it is a matter of rounding."""
     nodes = [
         helper.make_node("Mul", ["x", "steep"], ["m"]),
-        helper.make_node("Sigmoid", ["m"], ["gate"]),
+        helper.make_node(gate, ["m"], ["gate"]),
         helper.make_node("Sign", ["gate"], ["y"]),
     ]
-    bench = Bench(tmp_path, model_of(nodes, {"steep": np.float32(-20)}, [2], ["y"]))
-    found = bench.verify(input=np.array([[1, 2], [0.5, 0.25]], np.float32))
+    bench = Bench(tmp_path, model_of(nodes, {"steep": np.float32(steep)}, [2], ["y"]))
+    found = bench.verify(input=np.array(inputs, np.float32))
     assert (found["mismatches"], found["rounding"]) == (0, 1)
 
 
