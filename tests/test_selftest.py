@@ -62,8 +62,10 @@ def test_header_compiles_as_cpp(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     main = "int main() { return kws_selftest(nullptr, nullptr) == 8u; }"
     (tmp_path / "use.cpp").write_text(f'#include "kws_selftest.h"\n{main}\n')
-    command = ["g++", "-fsyntax-only", str(tmp_path / "use.cpp")]
+    command = ["g++", "-c", str(tmp_path / "use.cpp"), "-o", str(tmp_path / "use.o")]
     try:
         subprocess.run(command, check=True)
     except FileNotFoundError:
         pytest.skip("no g++")
+    wanted = subprocess.run(["nm", "-u", str(tmp_path / "use.o")], capture_output=True, text=True, check=True).stdout
+    assert "kws_selftest" in wanted.split()  # the name of C, that C++ did not change
