@@ -318,8 +318,29 @@ def test_a_stream_of_several_frames_may_end_after_any_number_of_frames(step: int
             assert status == (0 if out.count else 3)
             rows = np.array(out.y).reshape(5, results).T
             found += list(rows[out.first : out.first + out.count])
+        before = bytes(state)
+        for frames_left, past in ((length % step, stream.manifest["stream"]["flush_steps"]), (step, 0)):
+            asked = [ctypes.c_uint32(number) for number in (frames_left, past)]
+            assert library.net_flush(given, *asked, state, ctypes.byref(out)) == 3
+        assert bytes(state) == before, "nothing to flush any more, or more frames than a flush takes"
         window = compile_model(same_stack(length, "frames"), Options(name="net"))
         np.testing.assert_allclose(np.array(found), window.reference([frames.T[None]])[0][0].T, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_a_stream_may_run_for_ever(step: int, tmp_path: Path) -> None:
+    """No counter goes on: of frames that are all the same the state comes to rest."""
+    stream = compile_model(causal_stack(41, "frames"), Options(name="net", stream=2, stream_frames=step))
+    library = ctypes.CDLL(str(build_shared(stream.files, stream.manifest, tmp_path).path))
+    state = (ctypes.c_uint64 * (stream.manifest["arena_bytes"] // 8 + 1))()
+    frames, out = np.ones(6 * step, np.float32), np.zeros(5 * step + 2, np.float32)
+    pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in (frames, out)]
+    assert library.net_reset(state) == 0
+    seen = []
+    for _ in range(80):
+        assert library.net_step(pointers[0], state, pointers[1]) in (0, 3)
+        seen.append(bytes(state))
+    assert seen[-1] == seen[-3] != seen[0]  # a result every second frame
 
 
 @pytest.mark.cross
