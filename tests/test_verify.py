@@ -428,6 +428,24 @@ def test_a_gate_that_the_reference_rounds_to_zero(
     assert (found["mismatches"], found["rounding"]) == (0, 1)
 
 
+def test_sums_that_cancel_are_judged_by_the_network_in_float64(tmp_path: Path) -> None:
+    """100 products near 1e6 and their opposites: float32 sums are off by much of what is left."""
+    rng = np.random.default_rng(2)
+    half, x = rng.standard_normal((100, 3)), rng.uniform(1e6, 2e6, 100).astype(np.float32)
+    rest = rng.integers(-8, 9, 100)
+    weights = np.tile(half, (2, 1)).astype(np.float32)
+    data = model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": weights}, [200], ["y"])
+    bench = Bench(tmp_path, data)
+    x = np.concatenate([x, rest - x]).astype(np.float32)
+    near = bench.compiled.reference([x])[0]
+    stored = {"input": x[None], "output": near[None] + np.float32(0.5)}
+    found = bench.verify(**stored)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    assert found["rounding_samples"][0]["stage"] == "precision"
+    assert bench.verify(lambda i, y: [y[0] - 1], **stored)["mismatches"] == 1, "further than the reference"
+    assert bench.verify(lambda i, y: [y[0] * 1e4], input=x[None], output=near[None] * 1e5)["mismatches"] == 1, "too far"
+
+
 def test_small_probabilities_are_compared_with_the_range_of_probabilities(tmp_path: Path) -> None:
     """Sigmoid(-15) is 3.1e-7, onnxruntime's 2.7e-7."""
     nodes = [helper.make_node("Sub", ["x", "far"], ["m"]), helper.make_node("Sigmoid", ["m"], ["y"])]

@@ -15,6 +15,11 @@ from bnn2c.ir.types import TensorType
 Array = npt.NDArray[Any]
 
 
+def rounded(found: Array, *inputs: Array) -> Array:
+    """A result that was computed in float64: as float32, unless an input is float64."""
+    return np.asarray(found, np.float64 if any(x.dtype == np.float64 for x in inputs) else np.float32)
+
+
 @dataclass(frozen=True)
 class Cost:
     """Work and constants of one operation: multiply-accumulates by kind and bytes of flash for its constants."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.op import Array, Cost, Op, rounded
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
 
@@ -33,7 +33,7 @@ class AveragePool(Op):
     def reference(self, *inputs: Array) -> Array:
         """Sum every window in float64, divide, round."""
         sums = self.window.patches(inputs[0].astype(np.float64), 0.0).sum(axis=(2, 3))
-        return np.asarray(sums / self.divisors[:, :, None], np.float32)
+        return rounded(sums / self.divisors[:, :, None], inputs[0])
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Divisors per output row and column, only where they differ."""

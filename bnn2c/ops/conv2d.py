@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnn2c.errors import plural
-from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.op import Array, Cost, Op, rounded
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
 
@@ -41,7 +41,8 @@ class Conv2d(Op):
 
     def reference(self, *inputs: Array) -> Array:
         """Sum in float64, rounded once: the closest float32 to real arithmetic."""
-        return linear(self.window.patches(inputs[0].astype(np.float64), self.pad_value), self.weights, self.groups)
+        patches = self.window.patches(inputs[0].astype(np.float64), self.pad_value)
+        return rounded(linear(patches, self.weights, self.groups), inputs[0])
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Weights (depthwise: channels last), and the pixel outside the input unless it is zero or never read."""
@@ -80,13 +81,13 @@ class Conv2d(Op):
 
 
 def linear(patches: Array, weights: Array, groups: int) -> Array:
-    """Grouped dot products of patches [OH, OW, KH, KW, I] with weights [O, KH, KW, I/groups]: float64, then float32."""
+    """Grouped dot products of patches [OH, OW, KH, KW, I] with weights [O, KH, KW, I/groups], in float64."""
     out_h, out_w, kernel_h, kernel_w, channels = patches.shape
     per_group = patches.reshape(out_h * out_w, kernel_h, kernel_w, groups, channels // groups)
     kernels = weights.astype(np.float64).reshape(groups, weights.shape[0] // groups, -1)
     columns = per_group.transpose(3, 0, 1, 2, 4).reshape(groups, out_h * out_w, -1)
     sums = columns @ kernels.transpose(0, 2, 1)
-    return np.asarray(sums.transpose(1, 0, 2).reshape(out_h, out_w, -1), np.float32)
+    return np.asarray(sums.transpose(1, 0, 2).reshape(out_h, out_w, -1))
 
 
 _rng = np.random.default_rng(0)

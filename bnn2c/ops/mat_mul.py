@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.op import Array, Cost, Op, rounded
 from bnn2c.ir.types import TensorType
 
 
@@ -28,7 +28,7 @@ class MatMul(Op):
     def reference(self, *inputs: Array) -> Array:
         """Sum in float64, rounded once."""
         left, right = (x.astype(np.float64) for x in inputs)
-        return np.asarray(left @ right.transpose(0, 2, 1), np.float32)
+        return rounded(left @ right.transpose(0, 2, 1), *inputs)
 
     def cost(self, inputs: Sequence[TensorType]) -> Cost:
         """B*M*N*K real multiply-accumulates."""

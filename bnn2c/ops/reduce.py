@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2c.ir.op import Array, Op
+from bnn2c.ir.op import Array, Op, rounded
 from bnn2c.ir.types import TensorType
 
 
@@ -24,7 +24,7 @@ class Reduce(Op):
     def reference(self, *inputs: Array) -> Array:
         """The numpy reduction in float64."""
         found = getattr(np, self.function)(inputs[0].astype(np.float64), axis=1, keepdims=True)
-        return np.asarray(found, np.float32)
+        return rounded(found, inputs[0])
 
 
 Reduce.CASES = tuple((Reduce(name), (TensorType((2, 5, 3)),)) for name in ("sum", "mean", "max", "min", "prod"))

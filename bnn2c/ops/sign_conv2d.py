@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2c.ir.op import Array, Cost, Op
+from bnn2c.ir.op import Array, Cost, Op, rounded
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
 from bnn2c.ops.conv2d import linear
@@ -41,7 +41,7 @@ class SignConv2d(Op):
         """Sum in float64, scale, round once."""
         patches = self.window.patches(inputs[0].astype(np.float64), self.pad_value)
         weights = (1.0 - 2.0 * self.weights) * self.scale.astype(np.float64)[:, None, None, None]
-        return linear(patches, weights, self.groups)
+        return rounded(linear(patches, weights, self.groups), inputs[0])
 
     def of_channels(self, which: Array) -> SignConv2d:
         """The layer for these output channels; it has no groups."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2c.ir.op import Array, Op
+from bnn2c.ir.op import Array, Op, rounded
 from bnn2c.ir.types import TensorType
 
 
@@ -25,7 +25,7 @@ class Softmax(Op):
         """Computed in float64, rounded once."""
         shifted = inputs[0].astype(np.float64) - inputs[0].max(axis=2, keepdims=True)
         total = np.exp(shifted).sum(axis=2, keepdims=True)
-        return np.asarray(shifted - np.log(total) if self.logarithm else np.exp(shifted) / total, np.float32)
+        return rounded(shifted - np.log(total) if self.logarithm else np.exp(shifted) / total, inputs[0])
 
 
 Softmax.CASES = tuple((Softmax(logarithm), (TensorType((2, 1, 7)),)) for logarithm in (False, True))

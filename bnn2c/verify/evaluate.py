@@ -41,13 +41,13 @@ def evaluate(
         feeds: its inputs.
         decide: takes the decisions.
         half: another execution may round every real result to float16.
-        real: numpy type of elementwise arithmetic; in float64 it is exact for most purposes.
+        real: numpy type of real numbers; float64 is exact for most purposes.
         known: values that need not be computed again.
     """
     values: Values = dict(known or {})
     for port, feed in zip(graph.inputs, feeds, strict=True):
         kind = graph.types[port.value]
-        value = np.asarray(feed).reshape(kind.shape).astype(NUMPY_TYPES[kind.storage])
+        value: Array = np.asarray(feed).reshape(kind.shape).astype(_type(kind.storage, real))
         values[port.value] = Bounded(value, half_rounding(value) if half and value.dtype.kind == "f" else ZERO)
     for node in graph.nodes:
         if node.output not in values:
@@ -60,12 +60,15 @@ def results(graph: Graph, values: Values) -> list[Array]:
     return [values[port.value].value for port in graph.outputs]
 
 
+def _type(storage: str, real: type) -> type:
+    return real if storage == "f32" else NUMPY_TYPES[storage]
+
+
 def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool, real: type) -> Bounded:
     op = node.op
     if isinstance(op, Map):
         found = evaluate_bounded(op.expr, inputs, node.output, decide, half, real)
-        kind = real if op.storage == "f32" else NUMPY_TYPES[op.storage]
-        value: Array = np.broadcast_to(found.value, op.shape).astype(kind)
+        value: Array = np.broadcast_to(found.value, op.shape).astype(_type(op.storage, real))
         unsure = None if found.unsure is None else np.broadcast_to(found.unsure, op.shape)
         return Bounded(value, np.broadcast_to(found.error, op.shape), unsure)
     if isinstance(op, MappedConv2d):
@@ -83,6 +86,7 @@ def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool, re
     if isinstance(op, (Quantize, ArgMax)):
         return _decided(node.output, op, inputs[0], decide)
     value = op.reference(*(x.value for x in inputs))
+    value = value.astype(real) if value.dtype == np.float32 else value
     error = _error(op, inputs, value)
     return Bounded(value, error + half_rounding(value) if half and value.dtype.kind == "f" else error)
 

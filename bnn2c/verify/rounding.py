@@ -49,7 +49,8 @@ class Finding:
     Attributes:
         rounding: only decisions within the rounding error differ; otherwise it is a mismatch.
         stage: the link that breaks: `c`, `lowering` or `reference`; or `precision`: no decision differs, and float32
-            rounding alone takes the outputs further apart than the tolerance allows (a mismatch, but for float16);
+            rounding alone takes the outputs further apart than the tolerance allows (a mismatch, unless the C is as
+            near to float64 arithmetic as the reference, or the reference rounds to float16);
             or `not finite`: the reference computes NaN, or an infinity from finite numbers.
         tensor: the ONNX tensor (or node) of the first difference; empty when a link holds exactly.
         reference: value there in the reference (of that link), `got`: value there on the other side.
@@ -114,11 +115,19 @@ class Judge:
         if sample not in self._upstream:
             self._upstream[sample] = [self._lowering_link(sample), self._reference_link(sample)]
         links = [self._c_link(sample, got), *self._upstream[sample]]
-        broken = next((link for link in links if not link.rounding), None)
-        if broken is not None:
-            return broken
+        broken = sorted((link for link in links if not link.rounding), key=lambda link: link.stage == "precision")
+        if broken:
+            return replace(broken[0], rounding=broken[0].stage == "precision" and self._as_near(sample, got))
         decided = next((link for link in links if link.elements or link.stage == "precision"), None)
         return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
+
+    def _as_near(self, sample: int, got: Sequence[Array]) -> bool:
+        """Whether the C is at least as near to float64 arithmetic as the reference: large numbers may cancel."""
+        graph = self._traced[0]
+        exact = results(graph, evaluate(graph, self._vectors.inputs[sample], Flips(), real=np.float64))
+        target = Target(exact, self._allowed)
+        ours, theirs = (np.abs(target.apart(found)).max() for found in (got, self._expected[sample]))
+        return bool(ours <= theirs)
 
     def _beyond_reals(self, sample: int) -> Finding | None:
         """Whether the reference leaves the real numbers, and where."""

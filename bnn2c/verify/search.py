@@ -30,7 +30,7 @@ def search(
     """Flips with which the graph's outputs are the target; () when none is needed, None when none was found.
 
     It begins with three executions: the oracle's own decisions; those in which numbers next to a tie are on it; and,
-    where they are possible, those of elementwise arithmetic in float64. The other execution may be one in exact
+    where they are possible, those of arithmetic in float64. The other execution may be one in exact
     arithmetic, which the last two come near to.
 
     Args:
