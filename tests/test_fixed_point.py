@@ -140,6 +140,25 @@ def test_constants_that_rounding_makes_equal_are_not_looked_up(tmp_path: Path) -
     assert found.manifest["weights_bytes"] == 0
 
 
+@pytest.mark.parametrize("copy", ["Reshape", "MaxPool"])
+def test_a_copy_of_an_input_that_is_only_compared_stays_float(copy: str, tmp_path: Path) -> None:
+    """The input itself is also computed with: its copy was made of the integers, and compared with real thresholds."""
+    n, rng = models.Net(), np.random.default_rng(5)
+    x = n.input([1, 2, 4, 6])
+    moved = n.reshape(x, 1, 48) if copy == "Reshape" else n.reshape(n.add("MaxPool", x, kernel_shape=[1, 1]), 1, 48)
+    signs = n.add("Where", n.add("Greater", moved, rng.uniform(-1, 1, (1, 48))), 1.0, -1.0)
+    scores = n.add("MatMul", signs, rng.choice([-1.0, 1.0], (48, 5)))
+    model = n.model(scores, n.add("ReduceMean", n.add("Mul", x, x), axes=[1, 2, 3], keepdims=0))
+    compiled = compile_model(model, Options(name="net", real="int16"))
+    library = build_shared(compiled.files, compiled.manifest, tmp_path)
+    for _ in range(4):
+        feed = rng.uniform(-2, 2, (1, 2, 4, 6)).astype(np.float32)
+        wanted = models.ort_session(model)([feed])[0].ravel()
+        found, _ = library.run([feed])
+        np.testing.assert_array_equal(found, compiled.reference([feed])[0])
+        np.testing.assert_allclose(found.ravel() * compiled.manifest["outputs"][0]["scale"], wanted, atol=0.01 * 48)
+
+
 def test_wrong_vectors_are_refused(tmp_path: Path) -> None:
     wrong = vectors(tmp_path, pixels(3, 1, (1, 2, 12, 12)))
     with pytest.raises(CompileError, match="BNN022"):

@@ -17,6 +17,8 @@ from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.sums import SMALL_ERROR
 from bnn2c.ir import Graph, Node, Op, TensorType
 from bnn2c.ops.map import Map
+from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.to_fixed import ToFixed
 
 DTYPES = {"i16": "int16", "i8": "int8", "u8": "uint8"}
@@ -144,8 +146,8 @@ def _sharing(formats: dict[str, Format]) -> dict[str, int]:
 def _real(work: Rewriter, node: Node) -> bool:
     """Whether a float value that becomes an integer takes part, or a float expression of integers."""
     names = (*node.inputs, node.output)
-    if isinstance(node.op, Map) and node.output not in work.formats:
-        return work.source.types[node.output].storage != "f32"
+    if isinstance(node.op, (Map, MaxPool, Rearrange)) and node.output not in work.formats:
+        return work.source.types[node.output].storage != "f32"  # a copy that stays float reads the float input
     return any(name in work.formats or name in work.alias for name in names)
 
 
