@@ -96,7 +96,7 @@ def test_representative_node_tests() -> None:
 
 @pytest.mark.slow
 def test_all_claimed_node_tests_pass_and_the_others_are_refused() -> None:
-    """Refused, or warned of (integers that float32 does not hold); the page and README.md say what the run says."""
+    """The page and README.md say what the run says."""
     import node_tests
 
     names = [name for name, case in node_tests.cases().items() if node_tests.imported(case)]

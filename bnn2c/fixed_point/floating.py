@@ -7,13 +7,15 @@ from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 
+COPIES = (MaxPool, Rearrange)
+
 
 def stays_float(graph: Graph) -> set[str]:
     """Float graph inputs, and copies of them, that nothing but thresholds reads."""
     readers = graph.consumers()
     reached = {p.value for p in graph.inputs if graph.types[p.value].storage == "f32"}
     for node in graph.nodes:
-        if isinstance(node.op, (Rearrange, MaxPool)) and node.inputs[0] in reached:
+        if isinstance(node.op, COPIES) and node.inputs[0] in reached:
             reached.add(node.output)
     ends = {p.value for p in graph.outputs}
     found: set[str] = set()

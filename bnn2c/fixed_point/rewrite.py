@@ -13,12 +13,11 @@ from bnn2c.fixed_point.bounds import bounds_of
 from bnn2c.fixed_point.calibrate import Calibration
 from bnn2c.fixed_point.choose_formats import decisive
 from bnn2c.fixed_point.clamped import Clamped, fusable
+from bnn2c.fixed_point.floating import COPIES
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.sums import SMALL_ERROR
 from bnn2c.ir import Graph, Node, Op, TensorType
 from bnn2c.ops.map import Map
-from bnn2c.ops.max_pool import MaxPool
-from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.to_fixed import ToFixed
 
 DTYPES = {"i16": "int16", "i8": "int8", "u8": "uint8"}
@@ -146,7 +145,7 @@ def _sharing(formats: dict[str, Format]) -> dict[str, int]:
 def _real(work: Rewriter, node: Node) -> bool:
     """Whether a float value that becomes an integer takes part, or a float expression of integers."""
     names = (*node.inputs, node.output)
-    if isinstance(node.op, (Map, MaxPool, Rearrange)) and node.output not in work.formats:
+    if isinstance(node.op, (Map, *COPIES)) and node.output not in work.formats:
         return work.source.types[node.output].storage != "f32"  # a copy that stays float reads the float input
     return any(name in work.formats or name in work.alias for name in names)
 

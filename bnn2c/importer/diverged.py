@@ -48,8 +48,7 @@ def _held(op: str, numbers: Array) -> str:
     """What is wrong with a constant operand, in words; empty when nothing is."""
     if np.isnan(numbers).any():
         return _NAN
-    numbers = numbers.astype(np.float64)
-    strange = numbers[np.abs(numbers) > _LARGEST]
+    strange = numbers[np.abs(numbers) > min(_LARGEST, float(np.finfo(numbers.dtype).max))]
     if op in ("Add", "Sub", "Sum"):
         strange = strange[(strange > 0) != (op == "Sub")]
     elif op == "Mul" and numbers.size == 1:

@@ -86,7 +86,7 @@ def _node(node: Node, inputs: Sequence[Bounded], decide: Decider, half: bool, re
     if isinstance(op, (Quantize, ArgMax)):
         return _decided(node.output, op, inputs[0], decide)
     value = op.reference(*(x.value for x in inputs))
-    value = value.astype(real) if value.dtype == np.float32 else value
+    value = np.asarray(value, real) if value.dtype == np.float32 else value
     error = _error(op, inputs, value)
     return Bounded(value, error + half_rounding(value) if half and value.dtype.kind == "f" else error)
 

@@ -192,7 +192,6 @@ PROPAGATE: dict[str, Callable[[Numbers, Numbers], Array]] = {
     "div": _quotient,
     "min": _increasing(np.minimum),
     "max": _increasing(np.maximum),
-    "relu": _increasing(lambda x: np.maximum(x, 0.0)),
     "neg": _same,
     "abs": _same,
     "dequant": _same,

@@ -110,7 +110,7 @@ class _Executor:
 
     def __call__(self, flips: frozenset[Flip]) -> tuple[Values, Flips]:
         """All values, and what the decisions left open."""
-        first = min((self._of(flip) for flip in flips), default=0)
+        first = min((self._of(flip) for flip in flips), default=len(self._place))
         before = {node.output: self.values[node.output] for node in self._graph.nodes[:first]}
         decide = Flips(tuple(flips), self.start.level, self.start.wanted)
         decide.ties = [tie for tie in self.start.ties if self._of(tie) < first]
@@ -152,7 +152,7 @@ class _Search:
         while self._solution is None and self._left > 0 and self._open:
             state = min(self._open, key=lambda one: one.rank)
             self._measure(state, [tie for tie in state.ties if (state.start, tie) not in self._effects])
-            flips = nearest(state.apart, state.flips, self._of(state))
+            flips = _nearest(state.apart, state.flips, self._of(state))
             if (state.start, flips) not in self._tried:
                 self._try(state.start, flips)
             elif not state.measured:
@@ -190,7 +190,7 @@ class _Search:
         return self._open[-1]
 
 
-def nearest(apart: Array, flips: frozenset[Flip], effects: Mapping[Flip, Array]) -> frozenset[Flip]:
+def _nearest(apart: Array, flips: frozenset[Flip], effects: Mapping[Flip, Array]) -> frozenset[Flip]:
     """The flips that come nearest if effects add up: one or two are added or taken back for as long as that helps.
 
     Args:
@@ -209,7 +209,7 @@ def nearest(apart: Array, flips: frozenset[Flip], effects: Mapping[Flip, Array])
     place = np.array([names.setdefault((flip.site, flip.position), len(names)) for flip in every])
     while True:
         kept = (place[:, None] == place) & on  # of two results of one element one holds
-        change = np.where(on, 0.0, 1.0)[:, None] * table - kept @ table
+        change = ~on[:, None] * table - kept @ table
         moved = _best_move(now, change, place)
         if not moved:
             return frozenset(flip for flip in flips if flip not in effects) | {every[k] for k in np.flatnonzero(on)}
