@@ -46,15 +46,22 @@ BNN2C_KERNEL void bnn2c_sign_conv2d_table(const float *four, float *table) {
   }
 }
 
+/* The sum that 16 weights select from four tables. */
+BNN2C_INLINE float bnn2c_sign_conv2d_half(float (*table)[16], uint32_t word) {
+  return (table[0][word & 15u] + table[1][(word >> 4) & 15u]) +
+         (table[2][(word >> 8) & 15u] + table[3][(word >> 12) & 15u]);
+}
+
 /* The sums that the words of `outputs` channels select from the first `fours` tables. */
 BNN2C_KERNEL void bnn2c_sign_conv2d_few(float (*table)[16], uint32_t fours, const uint32_t *weights, uint32_t words,
                                         uint32_t outputs, float *sums) {
+  const uint32_t whole = fours & 4u;
   for (uint32_t o = 0u; o < outputs; o++) {
-    uint32_t word = *weights;
-    for (uint32_t i = 0u; i < fours; i++) {
-      sums[o] += table[i][word & 15u];
-      word >>= 4;
+    float sum = (whole != 0u) ? bnn2c_sign_conv2d_half(table, *weights) : 0.0f;
+    for (uint32_t i = whole; i < fours; i++) {
+      sum += table[i][(*weights >> (4u * i)) & 15u];
     }
+    sums[o] += sum;
     weights += words;
   }
 }
@@ -63,12 +70,7 @@ BNN2C_KERNEL void bnn2c_sign_conv2d_few(float (*table)[16], uint32_t fours, cons
 BNN2C_KERNEL void bnn2c_sign_conv2d_all(float (*table)[16], const uint32_t *weights, uint32_t words, uint32_t outputs,
                                         float *sums) {
   for (uint32_t o = 0u; o < outputs; o++) {
-    const uint32_t word = *weights;
-    const float first = (table[0][word & 15u] + table[1][(word >> 4) & 15u]) +
-                        (table[2][(word >> 8) & 15u] + table[3][(word >> 12) & 15u]);
-    const float second = (table[4][(word >> 16) & 15u] + table[5][(word >> 20) & 15u]) +
-                         (table[6][(word >> 24) & 15u] + table[7][word >> 28]);
-    sums[o] += first + second;
+    sums[o] += bnn2c_sign_conv2d_half(table, *weights) + bnn2c_sign_conv2d_half(&table[4], *weights >> 16);
     weights += words;
   }
 }

@@ -130,6 +130,12 @@ def test_recurrent_operators_become_loops(op: str, way: str, tmp_path: Path) -> 
     assert "sign_conv2d" in compiled.files["net.c"]
 
 
+@pytest.mark.parametrize(("op", "sigmoids", "tangents"), [("GRU", 2, 1), ("LSTM", 3, 2)])
+def test_a_gate_with_two_readers_is_computed_once(op: str, sigmoids: int, tangents: int) -> None:
+    code = compile_model(sequence_models.recurrent_operator(op, 7, "forward"), Options(name="net")).files["net.c"]
+    assert (code.count("sigmoidf("), code.count("tanhf(")) == (sigmoids, tangents)
+
+
 @pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
 def test_a_batch_of_sequences(op: str, tmp_path: Path) -> None:
     """Sentences of a text, or sensors with the same network, that a Reshape made a batch; shorter than the input."""

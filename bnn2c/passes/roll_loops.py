@@ -135,7 +135,7 @@ def _replaced(graph: Graph, found: Repetition, wiring: Wiring) -> Graph | None:
     )
     body = replace(graph, inputs=tuple(i.port for i in wiring.inputs), outputs=ports, nodes=tuple(wiring.body))
     types = dict(graph.types) | {i.port.value: i.kind for i in wiring.inputs}
-    loop = Loop(drop_dead(replace(body, types=types)), found.steps, feeds, results)
+    loop = Loop(drop_dead(equal_copies_once(replace(body, types=types))), found.steps, feeds, results)
     return _inserted(graph, found, wiring, loop, used)
 
 

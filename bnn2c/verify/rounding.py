@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "Judge"]
 
+_BEYOND = "not finite"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -98,8 +100,7 @@ class Judge:
         self._vectors = vectors
         self._expected = expected
         self._allowed = list(allowed)
-        self._upstream: dict[int, list[Finding]] = {}
-        self._beyond: dict[int, Finding | None] = {}
+        self._known: dict[int, list[Finding]] = {}
 
     def unexamined(self, sample: int, got: Sequence[Array]) -> Finding:
         """A mismatch without a look at its cause."""
@@ -107,19 +108,22 @@ class Judge:
 
     def judge(self, sample: int, got: Sequence[Array]) -> Finding:
         """Classify the sample whose C outputs are `got`."""
-        if sample not in self._beyond:
-            self._beyond[sample] = self._beyond_reals(sample)
-        beyond = self._beyond[sample]
-        if beyond is not None:
-            return beyond
-        if sample not in self._upstream:
-            self._upstream[sample] = [self._lowering_link(sample), self._reference_link(sample)]
-        links = [self._c_link(sample, got), *self._upstream[sample]]
+        if sample not in self._known:
+            self._known[sample] = self._upstream(sample)
+        known = self._known[sample]
+        if known[0].stage == _BEYOND:
+            return known[0]
+        links = [self._c_link(sample, got), *known]
         broken = sorted((link for link in links if not link.rounding), key=lambda link: link.stage == "precision")
         if broken:
             return replace(broken[0], rounding=broken[0].stage == "precision" and self._as_near(sample, got))
         decided = next((link for link in links if link.elements or link.stage == "precision"), None)
         return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
+
+    def _upstream(self, sample: int) -> list[Finding]:
+        """What does not depend on the C: that the reference leaves the real numbers, or else two links."""
+        beyond = self._beyond_reals(sample)
+        return [beyond] if beyond is not None else [self._lowering_link(sample), self._reference_link(sample)]
 
     def _as_near(self, sample: int, got: Sequence[Array]) -> bool:
         """Whether the C is at least as near to float64 arithmetic as the reference: large numbers may cancel."""
@@ -136,7 +140,7 @@ class Judge:
             return None
         graph = self._traced[0]
         tensor = beyond_reals(seen, graph, evaluate(graph, self._vectors.inputs[sample], Flips(), self._half))
-        return Finding(True, "not finite", tensor) if tensor is not None else None
+        return Finding(True, _BEYOND, tensor) if tensor is not None else None
 
     def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
         inputs = self._vectors.inputs[sample]
