@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import test_ops
 import test_states
 import test_streaming
 from elftools.elf.elffile import ELFFile
@@ -100,3 +101,18 @@ def test_all_functions_are_in_the_code_section(kind: str, tmp_path: Path) -> Non
         code = [s for s in elf.get_section_by_name(".symtab").iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
         sections = {elf.get_section(s["st_shndx"]).name for s in code if s["st_shndx"] != "SHN_UNDEF"}
     assert sections == {".itcm"}
+
+
+@pytest.mark.cross
+def test_no_caller_on_thumb_1_relies_on_registers_that_a_function_pops(tmp_path: Path) -> None:
+    """-fipa-ra tells a caller which registers stay; GCC 12 forgets r1 to r3, into which -Os pops its stack frame."""
+    cases = [case for found in test_ops.OPS.values() for case in found]
+    files, _ = test_ops.generate(test_ops.graph_of(cases), "cortex-m0")
+    (source,) = [path for path in write_files(files, tmp_path) if "weights" not in path.name]
+    code = []
+    for flag in ("-fipa-ra", "-fno-ipa-ra"):
+        command = ["arm-none-eabi-gcc", *load_target("cortex-m0").flags, "-std=c99", "-Os", flag, "-c", source.name]
+        subprocess.run([*command, "-o", "net.o"], cwd=tmp_path, check=True, timeout=300)
+        with (tmp_path / "net.o").open("rb") as file:
+            code.append(ELFFile(file).get_section_by_name(".text").data())
+    assert code[0] == code[1]

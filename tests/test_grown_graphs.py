@@ -309,6 +309,14 @@ def test_an_input_with_hundreds_of_axes_is_refused() -> None:
         compiled(n.model(n.add("Neg", n.input([1] * 304)), shape=[1]))
 
 
+@pytest.mark.parametrize("op", ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"])
+def test_a_reduction_over_no_axes_does_the_rest_of_its_work(op: str, agree: Callable[..., Compiled]) -> None:
+    n = Net(18)
+    y = n.add(f"Reduce{op}", n.input([2, 6]), noop_with_empty_axes=1)
+    samples = [np.ones((2, 6), np.float32)] if op == "LogSum" else []  # other logarithms differ in the last digit
+    agree(n.model(y), *samples)
+
+
 def test_too_many_winners_are_refused() -> None:
     n = Net()
     model = n.model(n.add("TopK", n.input([1, 100]), np.array([50]), count=2), shape=[1, 50])

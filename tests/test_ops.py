@@ -219,7 +219,8 @@ def decides(op: Op, types: Sequence[TensorType]) -> bool:
 @pytest.mark.parametrize(
     ("target", "opt"),
     [(name, None) for name in ("cortex-m0", "cortex-m4", "cortex-m55", "aarch64", "rv32imc", "powerpc")]
-    + [(name, "-O3") for name in ("aarch64", "cortex-a7", "cortex-m55", "cortex-m4")],
+    + [(name, "-O3") for name in ("aarch64", "cortex-a7", "cortex-m55", "cortex-m4")]
+    + [(name, "-Os") for name in ("cortex-m0", "cortex-m4")],
 )
 def test_c_is_the_reference_on_targets(target: str, opt: str | None, tmp_path: Path) -> None:
     """All cases of all operations in one program."""
@@ -236,7 +237,8 @@ def test_c_is_the_reference_on_targets(target: str, opt: str | None, tmp_path: P
     assert run.guards_intact
     assert opt is not None or run.stack_bytes <= manifest["stack_bytes"]  # inlined, these cases share one frame
     assert run.sizes.static_ram_bytes == 0
-    assert set(run.sizes.undefined) <= {"expf", "logf"} or target in SOFT_FLOAT
+    helpers = {"memset"} if opt == "-Os" else set()  # for four sums of reals that begin with 0
+    assert set(run.sizes.undefined) <= {"expf", "logf"} | helpers or target in SOFT_FLOAT
     for found, given in zip(run.outputs, feeds, strict=True):
         assert_equal(found, outputs(graph, given), cases)
     steady = {f"out{number}" for number, case in enumerate(cases) if not decides(*case)}

@@ -28,13 +28,10 @@ FRACTIONS = ("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
 
 @handles(*FUNCTIONS, *NORMS, "ReduceLogSumExp")
 def reduction(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Axes as attribute or operand; none means all (unless noop_with_empty_axes)."""
+    """Axes as attribute or operand; none means all, or with noop_with_empty_axes each element by itself."""
     x = call.tensor(0)
-    axes = call.numbers("axes", 1)
-    if not axes:
-        if call.attrs.get("noop_with_empty_axes"):
-            return [x]
-        axes = list(range(len(x.shape)))
+    every = [] if call.attrs.get("noop_with_empty_axes") else list(range(len(x.shape)))
+    axes = call.numbers("axes", 1) or every
     found = _reduced(ctx, call.op, x, axes, bool(call.attrs.get("keepdims", 1)))
     whole = x.dtype.kind in "iu" and call.op in FRACTIONS
     return [ctx.elementwise("trunc", found, dtype=x.dtype) if whole else found]
