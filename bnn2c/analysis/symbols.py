@@ -173,13 +173,13 @@ class Symbols:
         return left.shape == right.shape and all(self._alike(a, b) for a, b in pairs)
 
     def _without_zero(self, number: int) -> int:
-        """The other term of a sum with a constant that is zero but for rounding."""
+        """The other term of a sum or difference with a constant that is zero but for rounding."""
         made = self._made[number]
-        while isinstance(made, tuple) and made[0] == "add":
+        while isinstance(made, tuple) and made[0] in ("add", "sub"):
             zeros = [i in self._known and abs(self._known[i][0]) <= ROUNDING * self._known[i][1] for i in made[2:]]
-            if not any(zeros):
+            if not zeros[1] and not (made[0] == "add" and zeros[0]):
                 break
-            number = made[2 + 1 - zeros.index(True)]
+            number = made[2 if zeros[1] else 3]
             made = self._made[number]
         return number
 

@@ -22,12 +22,20 @@ def loop_lines(loop: Loop, inputs: Sequence[TensorType]) -> dict[str, list[str]]
         first = _once(loop.layout[2], first)
     arena = "unsigned char *const arena_bytes = (unsigned char *)scratch;"
     used = loop.layout[2] > 0 or loop.streamed
-    carried = [(k, loop.feeds[k].carried) for k in states]
+    places = [*homes, *(_place(*item) for item in scratch), *_shared(loop)]
+    carried = [(k, loop.feeds[k].carried) for k in states if k not in loop.kept_in_place]
+    copies = [_copy(f"y{output}", f"x{k}", loop.windows[k]) for k, output in carried]
     return {
-        "before": [arena if used else "(void)scratch;", *homes, *(_place(*item) for item in scratch), *first],
+        "before": [arena if used else "(void)scratch;", *places, *first],
         "windows": [*_windows(loop, inputs), *_results(loop)],
-        "after": [_copy(f"y{output}", f"x{k}", loop.windows[k]) for k, output in carried],
+        "after": [*(f"x{k} = y{output};" for k, output in loop.followed.items()), *copies],
     }
+
+
+def _shared(loop: Loop) -> list[str]:
+    """Pointers to states that begin in their operand and follow the results; next values that replace the last ones."""
+    followed = [f"const {loop.windows[k].c_type} *x{k} = in{k};" for k in loop.followed]
+    return followed + [f"{loop.windows[k].c_type} *const y{output} = x{k};" for k, output in loop.kept_in_place.items()]
 
 
 def _once(offset: int, lines: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from bnn2c.analysis.repetition import fingerprint
 from bnn2c.analysis.steps import Array, Steps, of_integers
 from bnn2c.analysis.tabulate import tabulate
 from bnn2c.errors import Diagnostic
-from bnn2c.expr import Apply, Arg, Expr, compress, remap_consts, substitute
+from bnn2c.expr import Apply, Arg, Const, Expr, compress, remap_consts, substitute
 from bnn2c.expr.functions import BOOLEAN
 from bnn2c.ir import Graph, Node
 from bnn2c.ir.builder import Builder
@@ -157,6 +157,9 @@ class State:
         """An elementwise expression of lazy tensors: lazy on one root, emitted on several; a condition as a byte."""
         roots = list(dict.fromkeys(lazy.root for lazy in lazies))
         origin = tuple(dict.fromkeys([name for lazy in lazies for name in lazy.origin] + list(node.origin)))
+        kept = _kept(op.expr)
+        if kept is not None and lazies[kept].shape == op.shape and op.storage == "f32":
+            return replace(lazies[kept], origin=origin)
         if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
             depth = 1 + max(self.depths.get(id(lazy.expr), 0) for lazy in lazies)
             if depth <= MAX_CHAIN:
@@ -190,6 +193,18 @@ class State:
         """Record a warning about a layer."""
         name = node.origin[-1] if node.origin else node.output
         self.warnings.append(Diagnostic(code, message, node=name, why=why, hint=hint, severity="warning"))
+
+
+def _kept(expr: Expr) -> int | None:
+    """The argument that a sum or difference with zeros leaves as it is (but for the sign of a zero).
+
+    A first state of zeros leaves such sums: the cells of later steps must read the result like each other's.
+    """
+    if not isinstance(expr, Apply) or expr.fn not in ("add", "sub"):
+        return None
+    zero = [isinstance(a, Const) and not a.value.any() for a in expr.args]
+    left = expr.args[0] if zero[1] else expr.args[1] if zero[0] and expr.fn == "add" else None
+    return left.index if isinstance(left, Arg) else None
 
 
 def integer_domain(storage: str) -> Array | None:

@@ -146,6 +146,24 @@ class Loop(Op):
             if self._made_in_place(carried.index(result.output), result.output)
         }
 
+    @cached_property
+    def followed(self) -> dict[int, int]:
+        """States that lie among the results: a step reads the row that the last one wrote. Output by input."""
+        stacked = {result.output for result in self.results if result.stacked and not self.streamed}
+        return {k: feed.carried for k, feed in enumerate(self.feeds) if feed.carried in stacked}
+
+    @cached_property
+    def kept_in_place(self) -> dict[int, int]:
+        """States that are no results, and whose next value takes the place of the last. Output by input."""
+        carried = [feed.carried for feed in self.feeds]
+        kept = {result.output for result in self.results}
+        return {
+            k: output
+            for k, output in enumerate(carried)
+            if output is not None and output not in kept and carried.count(output) == 1
+            if self._made_in_place(k, output)
+        }
+
     def _made_in_place(self, state: int, output: int) -> bool:
         """Whether the body makes the next state element by element from the last one, which is not read again."""
         body, place = self.body, ("input", state)
@@ -160,20 +178,20 @@ class Loop(Op):
 
     @cached_property
     def layout(self) -> tuple[dict[int, int], dict[int, int], int]:
-        """Scratch after the body's arena: offset of each state by input, of each output that is no result, end."""
+        """Scratch after the body's arena: offset of each state by input, of outputs that have no other place, end."""
         end = -(-self.plan.size // 8) * 8
         states: dict[int, int] = {}
         others: dict[int, int] = {}
         for number, (feed, kind) in enumerate(zip(self.feeds, self.windows, strict=True)):
-            if feed.carried is not None and number not in self.homes:
+            if feed.carried is not None and number not in {**self.homes, **self.followed}:
                 states[number], end = end, end + -(-kind.nbytes // 8) * 8
         for number, kind in enumerate(self.produced):
-            if number not in {r.output for r in self.results}:
+            if number not in {*(r.output for r in self.results), *self.kept_in_place.values()}:
                 others[number], end = end, end + -(-kind.nbytes // 8) * 8
         return states, others, end
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
-        """The body's arena, states that are not in the output, outputs that are only carried, the start of a stream."""
+        """The body's arena, states that are not in the output, their next values, the start of a stream."""
         return self.layout[2] + (8 if self.streamed else 0)
 
     @property

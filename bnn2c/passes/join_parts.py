@@ -2,6 +2,9 @@
 
 `concat(rearrange_1(x), rearrange_2(x), …) = rearrange(x)` with the concatenated positions; exact. Applied where x is a
 loop, so that the states of all steps need one copy at most, not one per step.
+
+A row per step that joins parts of several loops, as bidirectional cells do, is turned round before: along other axes,
+`concat_a(concat_b(x_1, y_1), concat_b(x_2, y_2), …) = concat_b(concat_a(x_1, x_2, …), concat_a(y_1, y_2, …))`; exact.
 """
 
 from __future__ import annotations
@@ -23,8 +26,29 @@ def join_parts(graph: Graph) -> Graph:
     types = dict(graph.types)
     nodes: list[Node] = []
     for node in graph.nodes:
-        nodes += _joined(node, node.op, producers, types) if isinstance(node.op, Concat) else [node]
+        for part in _turned(node, producers, types):
+            nodes += _joined(part, part.op, producers, types) if isinstance(part.op, Concat) else [part]
     return replace(graph, nodes=tuple(nodes), types=types)
+
+
+def _turned(node: Node, producers: dict[str, Node], types: dict[str, TensorType]) -> list[Node]:
+    """A concatenation of rows as that of its sides, each of which comes from one loop; anything else as it is."""
+    rows = [producers.get(name, node) for name in node.inputs]
+    axes = {row.op.axis if isinstance(row.op, Concat) else -1 for row in rows}
+    if not isinstance(node.op, Concat) or len(axes) != 1 or not axes.isdisjoint({-1, node.op.axis}):
+        return [node]
+    sides = list(zip(*(row.inputs for row in rows), strict=False))
+    plain = all(len(row.inputs) == len(sides) for row in rows)
+    if not plain or not all(_from_one_loop(side, producers, types) for side in sides):
+        return [node]
+    made = [Node(f"{node.output}/side{k}", node.op, side, node.origin) for k, side in enumerate(sides)]
+    types.update({side.output: side.op.infer([types[name] for name in side.inputs]) for side in made})
+    return [*made, replace(node, op=Concat(axes.pop()), inputs=tuple(side.output for side in made))]
+
+
+def _from_one_loop(names: tuple[str, ...], producers: dict[str, Node], types: dict[str, TensorType]) -> bool:
+    loops = {_loop_of(name, producers) for name in names}
+    return len(loops) == 1 and "" not in loops and len({types[name].shape for name in names}) == 1
 
 
 def _joined(node: Node, op: Concat, producers: dict[str, Node], types: dict[str, TensorType]) -> list[Node]:

@@ -80,15 +80,19 @@ def _copied(name: str, fresh: str, copies: dict[str, Node], types: dict[str, Ten
 
 
 def equal_copies_once(graph: Graph) -> Graph:
-    """The inverse: rearrangements of one value with equal positions become one, where the first of them stands."""
+    """The inverse: rearrangements of one value with equal positions become one, where the first of them stands.
+
+    Equal constants, such as initial states of zeros, too.
+    """
     outputs = {port.value for port in graph.outputs}
-    known: dict[tuple[str, bytes], str] = {}
+    known: dict[tuple[tuple[str, ...], TensorType, bytes], str] = {}
     same: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(same.get(name, name) for name in node.inputs))
-        if isinstance(node.op, Rearrange) and node.output not in outputs:
-            key = (node.inputs[0], fingerprint(node.op))
+        constant = isinstance(node.op, Map) and not node.inputs
+        if (constant or isinstance(node.op, Rearrange)) and node.output not in outputs:
+            key = (node.inputs, graph.types[node.output], fingerprint(node.op))
             same[node.output] = known.setdefault(key, node.output)
             if known[key] != node.output:
                 continue
