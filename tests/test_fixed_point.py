@@ -140,6 +140,25 @@ def test_constants_that_rounding_makes_equal_are_not_looked_up(tmp_path: Path) -
     assert found.manifest["weights_bytes"] == 0
 
 
+@pytest.mark.parametrize("nothing", ["product", "difference"])
+def test_operands_that_count_for_nothing_are_not_read(nothing: str, tmp_path: Path) -> None:
+    """0 x > 0 and x - x > 0 compare no number."""
+    n = models.Net()
+    x, y = n.input([1, 2, 3, 4], "x"), n.input([1, 2, 3, 4], "y")
+    folded = n.add("Relu", x)
+    none = n.add("Mul", folded, 0.0) if nothing == "product" else n.add("Sub", folded, folded)
+    found = compile_model(
+        n.model(n.add("Add", n.cast(n.add("Greater", none, 0.0)), n.add("Mul", y, 0.5))),
+        Options(name="net", real="int16"),
+    )
+    library = build_shared(found.files, found.manifest, tmp_path, cflags=WARNINGS)
+    rng = np.random.default_rng(6)
+    feeds = [rng.uniform(-1, 1, (1, 2, 3, 4)).astype(np.float32) for _ in "xy"]
+    (real,) = library.run(feeds)
+    np.testing.assert_array_equal(real, found.reference(feeds)[0])
+    np.testing.assert_allclose(real * found.manifest["outputs"][0]["scale"], 0.5 * feeds[1], atol=1e-3)
+
+
 @pytest.mark.parametrize("copy", ["Reshape", "MaxPool"])
 def test_a_copy_of_an_input_that_is_only_compared_stays_float(copy: str, tmp_path: Path) -> None:
     """The input itself is also computed with: its copy was made of the integers, and compared with real thresholds."""

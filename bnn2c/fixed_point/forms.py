@@ -56,11 +56,17 @@ class Form:
         terms = dict(self.terms)
         for base, factor in other.terms.items():
             terms[base] = terms.get(base, np.zeros((1, 1, 1))) + sign * factor
-        return Form(terms, self.shift + sign * other.shift, source)
+        return Form(_counting(terms), self.shift + sign * other.shift, source)
 
     def times(self, factor: Array, source: Expr) -> Form:
         """Product with a constant."""
-        return Form({base: old * factor for base, old in self.terms.items()}, self.shift * factor, source)
+        terms = {base: old * factor for base, old in self.terms.items()}
+        return Form(_counting(terms), self.shift * factor, source)
+
+
+def _counting(terms: Mapping[Base, Array]) -> dict[Base, Array]:
+    """The terms that are not multiplied by 0 everywhere."""
+    return {base: factor for base, factor in terms.items() if factor.any()}
 
 
 def form_of(expr: Expr, classes: Classes) -> Form:

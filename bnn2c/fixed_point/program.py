@@ -81,6 +81,15 @@ def smallest(program: Program) -> Program:
     return Program(steps, classes)
 
 
+def of_loaded(program: Program) -> tuple[Program, tuple[int, ...]]:
+    """The program with only the operands that it loads, and the numbers that these had."""
+    loaded = tuple(sorted({step.numbers[0] for step in program.steps if step.fn == "load"}))
+    steps = tuple(
+        replace(step, numbers=(loaded.index(step.numbers[0]),)) if step.fn == "load" else step for step in program.steps
+    )
+    return Program(steps, program.classes), loaded
+
+
 Values = Sequence[Array]
 Scalars = Sequence[int]
 TABLES = ("table", "lookup")

@@ -13,6 +13,7 @@ from bnn2c.fixed_point.expressions import compile_expression
 from bnn2c.fixed_point.formats import INTEGER_LIMITS, Format, NotFixed
 from bnn2c.fixed_point.forms import form_of
 from bnn2c.fixed_point.lookup import as_lookup
+from bnn2c.fixed_point.program import of_loaded
 from bnn2c.fixed_point.rewrite import Rewriter
 from bnn2c.fixed_point.sums import SMALL_ERROR
 from bnn2c.fixed_point.weights import IntegerWeights, integer_weights, rescaling, sign_weights
@@ -55,7 +56,8 @@ def _map(work: Rewriter, node: Node, op: Map) -> None:
     numbers = [n for _, n in operands]
     program = compile_expression(op.expr, op.shape, numbers, work.calibration.ranges, out, ALLOWED[work.real])
     program = as_lookup(program, op, [work.types[name] for name, _ in operands], numbers, out) or program
-    work.emit(node.output, FixedMap(program, op.shape, out.storage), tuple(name for name, _ in operands), node)
+    program, loaded = of_loaded(program)
+    work.emit(node.output, FixedMap(program, op.shape, out.storage), tuple(operands[k][0] for k in loaded), node)
 
 
 def _is_alias(work: Rewriter, node: Node, op: Map) -> bool:
