@@ -52,14 +52,25 @@ BNN2C_INLINE float bnn2c_sign_conv2d_half(float (*table)[16], uint32_t word) {
          (table[2][(word >> 8) & 15u] + table[3][(word >> 12) & 15u]);
 }
 
-/* The sums that the words of `outputs` channels select from the first `fours` tables. */
+/* The sums that the words of `outputs` channels select from the first `fours` < 8 tables. */
 BNN2C_KERNEL void bnn2c_sign_conv2d_few(float (*table)[16], uint32_t fours, const uint32_t *weights, uint32_t words,
                                         uint32_t outputs, float *sums) {
-  const uint32_t whole = fours & 4u;
   for (uint32_t o = 0u; o < outputs; o++) {
-    float sum = (whole != 0u) ? bnn2c_sign_conv2d_half(table, *weights) : 0.0f;
-    for (uint32_t i = whole; i < fours; i++) {
-      sum += table[i][(*weights >> (4u * i)) & 15u];
+    uint32_t word = *weights;
+    float(*next)[16] = table;
+    float sum = 0.0f;
+    if ((fours & 4u) != 0u) {
+      sum = bnn2c_sign_conv2d_half(next, word);
+      next = &next[4];
+      word >>= 16;
+    }
+    if ((fours & 2u) != 0u) {
+      sum += next[0][word & 15u] + next[1][(word >> 4) & 15u];
+      next = &next[2];
+      word >>= 8;
+    }
+    if ((fours & 1u) != 0u) {
+      sum += next[0][word & 15u];
     }
     sums[o] += sum;
     weights += words;

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "bnn2c.h"
+#include "bnn2c_exp.h"
 #include "bnn2c_math.h"
 
 typedef struct {
@@ -29,7 +30,7 @@ BNN2C_KERNEL void bnn2c_softmax(const bnn2c_softmax_t *p, const float *in, float
     const float largest = bnn2c_softmax_largest(in, p->channels);
     float sum = 0.0f;
     for (uint32_t c = 0u; c < p->channels; c++) {
-      out[c] = expf(in[c] - largest);
+      out[c] = bnn2c_expf(in[c] - largest);
       sum += out[c];
     }
     for (uint32_t c = 0u; c < p->channels; c++) {
@@ -45,7 +46,7 @@ BNN2C_KERNEL void bnn2c_softmax_log(const bnn2c_softmax_t *p, const float *in, f
     const float largest = bnn2c_softmax_largest(in, p->channels);
     float sum = 0.0f;
     for (uint32_t c = 0u; c < p->channels; c++) {
-      sum += expf(in[c] - largest);
+      sum += bnn2c_expf(in[c] - largest);
     }
     sum = logf(sum);
     for (uint32_t c = 0u; c < p->channels; c++) {

@@ -309,6 +309,13 @@ def test_an_input_with_hundreds_of_axes_is_refused() -> None:
         compiled(n.model(n.add("Neg", n.input([1] * 304)), shape=[1]))
 
 
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+def test_transposed_convolutions_that_pad_themselves(mode: str, kernel: int, agree: Callable[..., Compiled]) -> None:
+    n = Net()
+    agree(n.model(n.add("ConvTranspose", n.input([1, 2, 4, 3]), signs(2, 3, kernel, 2), strides=[2, 2], auto_pad=mode)))
+
+
 @pytest.mark.parametrize("op", ["Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"])
 def test_a_reduction_over_no_axes_does_the_rest_of_its_work(op: str, agree: Callable[..., Compiled]) -> None:
     n = Net(18)

@@ -12,8 +12,6 @@ from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import Apply, Arg, Const, Expr, Real, fold
 from bnn2c.ir.types import TensorType
 
-LIBM = {name for name, function in FUNCTIONS.items() if function.libm}
-
 
 def c_float(value: float) -> str:
     """A float literal that reads back as the same float32."""
@@ -50,9 +48,9 @@ class Printed:
         return self.classes.shape[:2] != (1, 1)
 
     @property
-    def libm(self) -> bool:
-        """True when the C mathematical library is needed."""
-        return bool(self.functions & LIBM)
+    def headers(self) -> tuple[str, ...]:
+        """Runtime headers of the functions."""
+        return tuple(sorted({f"bnn2c_{header}.h" for fn in self.functions if (header := FUNCTIONS[fn].header)}))
 
 
 def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType]) -> Printed:

@@ -25,14 +25,19 @@ class Function:
         c: C99 spelling with `{0}`, `{1}`, … for the (parenthesised) float operands.
         cost: instructions per element on a core with an FPU, for the cost model.
         monotone: +1 / -1 where the unary function never decreases / never increases, else 0.
-        libm: True when the C spelling needs the C mathematical library.
+        header: runtime header of the C spelling, bnn2c_<header>.h; only math_libm needs the C mathematical library.
     """
 
     numpy: Callable[..., Array]
     c: str
     cost: int = 1
     monotone: int = 0
-    libm: bool = False
+    header: str = ""
+
+    @property
+    def approximate(self) -> bool:
+        """True when results are not the float32 next to the real one, as those of arithmetic are."""
+        return self.header in ("exp", "math_libm")
 
 
 def _bool(test: Callable[..., npt.NDArray[np.bool_]]) -> Callable[..., Array]:
@@ -81,32 +86,32 @@ FUNCTIONS: dict[str, Function] = {
     "mul": Function(_quiet(np.multiply), "{0} * {1}"),
     "div": Function(_quiet(np.divide), "{0} / {1}", 14),
     "neg": Function(np.negative, "-{0}", 1, -1),
-    "abs": Function(np.abs, "bnn2c_absf({0})"),
-    "min": Function(np.minimum, "bnn2c_minf({0}, {1})", 3),
-    "max": Function(np.maximum, "bnn2c_maxf({0}, {1})", 3),
-    "relu": Function(lambda x: np.maximum(x, x.dtype.type(0)), "bnn2c_maxf({0}, 0.0f)", 3, 1),
-    "sign": Function(np.sign, "bnn2c_signf({0})", 5, 1),
-    "round": Function(np.rint, "bnn2c_roundf({0})", 6, 1),
-    "floor": Function(np.floor, "bnn2c_floorf({0})", 6, 1),
-    "ceil": Function(np.ceil, "-bnn2c_floorf(-({0}))", 8, 1),
-    "trunc": Function(np.trunc, "bnn2c_truncf({0})", 3, 1),
-    "sqrt": Function(_quiet(np.sqrt), "sqrtf({0})", 14, 1, libm=True),
-    "exp": Function(_quiet(np.exp), "expf({0})", 60, 1, libm=True),
-    "log": Function(_quiet(np.log), "logf({0})", 60, 1, libm=True),
-    "tanh": Function(np.tanh, "tanhf({0})", 70, 1, libm=True),
-    "sigmoid": Function(_sigmoid, "bnn2c_sigmoidf({0})", 80, 1, libm=True),
-    "softplus": Function(_softplus, "bnn2c_softplusf({0})", 130, 1, libm=True),
-    "erf": Function(_erf, "erff({0})", 80, 1, libm=True),
-    "sin": Function(np.sin, "sinf({0})", 70, libm=True),
-    "cos": Function(np.cos, "cosf({0})", 70, libm=True),
-    "atan": Function(np.arctan, "atanf({0})", 70, 1, libm=True),
-    "pow": Function(_quiet(np.power), "powf({0}, {1})", 120, libm=True),
-    "idiv": Function(_quiet(lambda a, b: np.trunc(a / b)), "bnn2c_truncf({0} / {1})", 16),
-    "mod": Function(_quiet(np.mod), "bnn2c_modf({0}, {1})", 30),
-    "fmod": Function(_quiet(np.fmod), "fmodf({0}, {1})", 30, libm=True),
-    "bit_and": Function(_bitwise(np.bitwise_and), "bnn2c_bit_andf({0}, {1})", 14),
-    "bit_or": Function(_bitwise(np.bitwise_or), "bnn2c_bit_orf({0}, {1})", 14),
-    "bit_xor": Function(_bitwise(np.bitwise_xor), "bnn2c_bit_xorf({0}, {1})", 14),
+    "abs": Function(np.abs, "bnn2c_absf({0})", header="math"),
+    "min": Function(np.minimum, "bnn2c_minf({0}, {1})", 3, header="math"),
+    "max": Function(np.maximum, "bnn2c_maxf({0}, {1})", 3, header="math"),
+    "relu": Function(lambda x: np.maximum(x, x.dtype.type(0)), "bnn2c_maxf({0}, 0.0f)", 3, 1, header="math"),
+    "sign": Function(np.sign, "bnn2c_signf({0})", 5, 1, header="math"),
+    "round": Function(np.rint, "bnn2c_roundf({0})", 6, 1, header="math"),
+    "floor": Function(np.floor, "bnn2c_floorf({0})", 6, 1, header="math"),
+    "ceil": Function(np.ceil, "-bnn2c_floorf(-({0}))", 8, 1, header="math"),
+    "trunc": Function(np.trunc, "bnn2c_truncf({0})", 3, 1, header="math"),
+    "sqrt": Function(_quiet(np.sqrt), "sqrtf({0})", 14, 1, header="math_libm"),
+    "exp": Function(_quiet(np.exp), "bnn2c_expf({0})", 40, 1, header="exp"),
+    "log": Function(_quiet(np.log), "logf({0})", 60, 1, header="math_libm"),
+    "tanh": Function(np.tanh, "bnn2c_tanhf({0})", 55, 1, header="exp"),
+    "sigmoid": Function(_sigmoid, "bnn2c_sigmoidf({0})", 55, 1, header="exp"),
+    "softplus": Function(_softplus, "bnn2c_softplusf({0})", 100, 1, header="math_libm"),
+    "erf": Function(_erf, "erff({0})", 80, 1, header="math_libm"),
+    "sin": Function(np.sin, "sinf({0})", 70, header="math_libm"),
+    "cos": Function(np.cos, "cosf({0})", 70, header="math_libm"),
+    "atan": Function(np.arctan, "atanf({0})", 70, 1, header="math_libm"),
+    "pow": Function(_quiet(np.power), "powf({0}, {1})", 120, header="math_libm"),
+    "idiv": Function(_quiet(lambda a, b: np.trunc(a / b)), "bnn2c_truncf({0} / {1})", 16, header="math"),
+    "mod": Function(_quiet(np.mod), "bnn2c_modf({0}, {1})", 30, header="math"),
+    "fmod": Function(_quiet(np.fmod), "fmodf({0}, {1})", 30, header="math_libm"),
+    "bit_and": Function(_bitwise(np.bitwise_and), "bnn2c_bit_andf({0}, {1})", 14, header="math"),
+    "bit_or": Function(_bitwise(np.bitwise_or), "bnn2c_bit_orf({0}, {1})", 14, header="math"),
+    "bit_xor": Function(_bitwise(np.bitwise_xor), "bnn2c_bit_xorf({0}, {1})", 14, header="math"),
     "ge": Function(_bool(np.greater_equal), "({0} >= {1}) ? 1.0f : 0.0f", 3),
     "gt": Function(_bool(np.greater), "({0} > {1}) ? 1.0f : 0.0f", 3),
     "le": Function(_bool(np.less_equal), "({0} <= {1}) ? 1.0f : 0.0f", 3),

@@ -74,9 +74,7 @@ class Map(Op):
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """Mathematical helpers; those that need the C library only where they are used."""
-        printed = self.printed(inputs)
-        needed = ["bnn2c_math.h"] if "bnn2c_" in " ".join(printed.statements).replace("bnn2c_code", "") else []
-        return ("bnn2c_map.h", *needed, *(["bnn2c_math_libm.h"] if printed.libm else []))
+        return ("bnn2c_map.h", *self.printed(inputs).headers)
 
     def describe(self) -> str:
         """The expression as C statements."""
@@ -96,4 +94,5 @@ Map.CASES = (
         (TensorType((2, 2, 33), "bits", 2), TensorType((2, 2, 33), "i8")),
     ),
     (Map(apply("round", apply("div", Arg(0), const(3.0))), (1, 2, 6), "i32"), (TensorType((1, 2, 6), "i32"),)),
+    (Map(apply("mul", apply("tanh", Arg(0)), apply("sigmoid", Arg(0))), (1, 2, 6)), (TensorType((1, 2, 6)),)),
 )

@@ -1,4 +1,4 @@
-"""Every runtime header compiles alone and with all others, has no variables and needs no library but for exp, log."""
+"""Every runtime header compiles alone and with all others, has no variables and needs no library but for logarithms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILDS = {
     "mve": "arm-none-eabi-gcc -mcpu=cortex-m55 -mfloat-abi=hard -DBNN2C_LANE_WORDS=4",
     "neon": "aarch64-linux-gnu-gcc -DBNN2C_LANE_WORDS=4",
 }
-LIBM = {"expf", "logf", "log1pf"}
+LIBM = {"logf", "log1pf"}
 GCC_ITSELF = {"__popcountsi2", "__popcountdi2", "memcpy"}  # bits without an instruction, and copies of structs at -O0
 
 

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harness import RUNTIME, SANITIZE
+from models import Net, compiled
 from strict import WARNINGS
+
+from bnn2c.targets import load_target
+from bnn2c.toolchain import build_shared, run_on_target
 
 SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.49, 8388607.5, 8388609.0, 2.0**31, -(2.0**40), 1e30, 1e-40]
 SPECIAL += [np.inf, -np.inf, np.nan, 7.0, -7.0, 3.0, -3.0, 0.1, 4194304.5, 0.49999997]
@@ -62,7 +66,43 @@ def test_without_library(pairs: np.ndarray, tmp_path: Path) -> None:
             np.testing.assert_array_equal(got[:, column], function(pairs[:, 0], pairs[:, 1]), err_msg=calls[column])
 
 
-def test_sigmoid(pairs: np.ndarray, tmp_path: Path) -> None:
-    got = evaluate(["bnn2c_sigmoidf(x[0])"], pairs, tmp_path, "math_libm")
+EXPONENTIALS = {
+    "expf": (np.exp, 1.01),
+    "sigmoidf": (lambda x: 1 / (1 + np.exp(-x)), 2.6),
+    "tanhf": (np.tanh, 2.6),
+}
+
+
+def units(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """Distance in units in the last place of the wanted number; 0 where both are the same infinity or NaN."""
+    nearest = want.astype(np.float32)
+    same = (got == nearest) | (np.isnan(got) & np.isnan(want))
+    return np.where(same, 0.0, np.abs(got - want) / np.spacing(np.abs(np.where(np.isfinite(nearest), nearest, 1.0))))
+
+
+@pytest.mark.parametrize("name", EXPONENTIALS)
+def test_exponentials_in_units_in_the_last_place(name: str, tmp_path: Path) -> None:
+    """Every 9,973rd float32: both signs, all exponents, infinities and NaN; the least sigmoids may be 0."""
+    x = np.arange(0, 2**32, 9973, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    x = np.concatenate([x, np.array(SPECIAL, np.float32), np.linspace(-104, 89, 20001, dtype=np.float32)])
+    got = evaluate([f"bnn2c_{name}(x[0])"], np.stack([x, x], axis=1), tmp_path, "exp")[:, 0].astype(np.float64)
+    function, allowed = EXPONENTIALS[name]
     with np.errstate(all="ignore"):
-        np.testing.assert_allclose(got[:, 0], 1 / (1 + np.exp(-pairs[:, 0].astype(np.float64))), rtol=1e-6, atol=1e-37)
+        want = function(x.astype(np.float64))
+        apart = np.where((name == "sigmoidf") & (x < -87), np.abs(got - want) / 2.0**-125, units(got, want))
+    assert apart.max() <= allowed
+    assert np.median(apart) < 0.5
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4", "aarch64", "rv32imc", "powerpc"])
+def test_exponentials_have_the_same_bits_on_every_target(target: str, tmp_path: Path) -> None:
+    n = Net()
+    x = n.input([1, 500])
+    found = compiled(n.model(*(n.add(op, x) for op in ("Exp", "Sigmoid", "Tanh"))), target=target, real="float32")
+    feed = [np.linspace(-12, 12, 500, dtype=np.float32).reshape(1, 500)]
+    run = run_on_target(found.files, found.manifest, load_target(target), [feed], tmp_path / "target", count=False)
+    host = build_shared(found.files, found.manifest, tmp_path / "host").run(feed)
+    for one, other in zip(run.outputs[0], host, strict=True):
+        np.testing.assert_array_equal(one.view(np.uint32), other.view(np.uint32))
+    assert not set(run.sizes.undefined) & {"expf", "tanhf", "expm1f"}

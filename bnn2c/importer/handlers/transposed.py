@@ -68,7 +68,7 @@ def _geometry(
         total = pads[axis] + pads[axis + 2]
         if wanted or mode.startswith("SAME"):
             target = ([1] * (2 - rank) + list(wanted[-rank:]))[axis] if wanted else size[axis] * stride[axis]
-            total = full - target
+            total = full - target if wanted else max(0, full - target)  # without a shape nothing is added behind
             before.append(max(0, total // 2 if mode == "SAME_UPPER" else total - total // 2))
         else:
             before.append(pads[axis])
