@@ -256,6 +256,17 @@ def test_equal_operations_of_a_map_are_computed_once(tmp_path: Path) -> None:
     assert compiled.files["net.c"].count("bnn2c_sigmoidf(") == 1
 
 
+def test_what_all_channels_share_is_computed_once_per_pixel(tmp_path: Path) -> None:
+    """The square root of a layer normalisation, as an exporter writes it out."""
+    g = sequence_models.Onnx(7)
+    centred = g("Sub", "x", g("ReduceMean", "x", axes=[-1]))
+    variance = g("ReduceMean", g("Mul", centred, centred), axes=[-1])
+    g("Div", centred, g("Sqrt", g("Add", variance, g.constant(np.float32(1e-5)))), name="y")
+    compiled = check(g.model({"x": [1, 6, 8]}, {"y": [1, 6, 8]}), tmp_path)
+    *_, last = compiled.files["net.c"].partition("sqrtf(")[0].rpartition("static void")
+    assert last.count("for (") == 2, "rows and columns, not channels"
+
+
 def test_reshaped_results_are_made_where_they_lie(tmp_path: Path) -> None:
     """A reshape of a whole value is no copy; a second one, a part, and a reshape of an input are."""
     g = sequence_models.Onnx(7)

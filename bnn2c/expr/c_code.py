@@ -29,7 +29,9 @@ class Printed:
     """C statements for one element.
 
     Attributes:
-        statements: `const float tN = …;` lines that use h, w, c, r, q as indices and `@kN@` for constant arrays.
+        pixel: `const float tN = …;` lines that use h, w, r, q as indices and `@kN@` for constant arrays: what is the
+            same for all channels.
+        statements: the other ones, which may use c too.
         result: name or literal of the result.
         arrays: the constant arrays by placeholder name, restricted to class representatives.
         functions: functions that were used.
@@ -37,6 +39,7 @@ class Printed:
     """
 
     classes: Classes
+    pixel: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
     result: str = ""
     arrays: dict[str, Real] = field(default_factory=dict)
@@ -59,22 +62,29 @@ def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType
     out = Printed(classes)
     loaded: dict[int, str] = {}
     known: dict[str, str] = {}
+    varying: set[str] = set()  # texts of values that differ between channels
+
+    def state(name: str, value: str, differs: bool) -> None:
+        (out.statements if differs else out.pixel).append(f"const float {name} = {value};")
+        varying.update({name} if differs else ())
 
     def leaf(e: Expr) -> object:
         if isinstance(e, Const):
-            return _constant(out, e.value)
+            text = _constant(out, e.value)
+            varying.update({text} if e.value.shape[-1:] > (1,) else ())
+            return text
         assert isinstance(e, Arg)
         if e.index not in loaded:
             loaded[e.index] = f"x{e.index}"
-            out.statements.append(f"const float x{e.index} = {load(e.index, inputs[e.index])};")
+            state(f"x{e.index}", load(e.index, inputs[e.index]), inputs[e.index].shape[2] > 1)
         return loaded[e.index]
 
     def node(e: Apply, args: list[object]) -> object:
         operands = [str(a) for a in args] + [c_float(p) for p in e.params]
         value = FUNCTIONS[e.fn].c.format(*operands)
         if value not in known:
-            known[value] = f"t{len(out.statements)}"
-            out.statements.append(f"const float {known[value]} = {value};")
+            known[value] = f"t{len(out.pixel) + len(out.statements)}"
+            state(known[value], value, not varying.isdisjoint(operands))
             out.functions.add(e.fn)
         return known[value]
 
@@ -99,12 +109,14 @@ def class_maps(classes: Classes) -> dict[str, Array]:
     return {name: numbers.astype(np.uint16) for name, count, numbers in numbered if count > 1}
 
 
-def element_lines(classes: Classes, statements: Sequence[str], result: str, kind: TensorType) -> list[str]:
-    """C statements that compute and store one element at (h, w, c); r and q are its row and column class."""
+def element_lines(
+    classes: Classes, pixel: Sequence[str], statements: Sequence[str], result: str, kind: TensorType
+) -> dict[str, list[str]]:
+    """C lines of a pixel (h, w), whose row and column class are r and q, and those that store its element c."""
     lookups = ("const uint32_t r = @rows@[h];", "const uint32_t q = @cols@[w];")
     used = [line for line, count in zip(lookups, classes.shape[:2], strict=True) if count > 1]
     cast = "" if kind.storage == "f32" else f"({kind.c_type})"
-    return [*used, *statements, f"*out = {cast}{result};"]
+    return {"pixel": [*used, *pixel], "lines": [*statements, f"*out = {cast}{result};"]}
 
 
 def c_index(shape: tuple[int, ...], names: tuple[str, str, str]) -> str:

@@ -56,9 +56,9 @@ class FixedMap(Op):
         return {**printed.arrays, **class_maps(self.program.classes)}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """The C statements of one element: class lookups, the program, the store."""
+        """The C statements of a pixel and of one element: class lookups, the program, the store."""
         body = self.printed(inputs)
-        return {"lines": element_lines(self.program.classes, body.statements, body.result, self.infer(inputs))}
+        return element_lines(self.program.classes, (), body.statements, body.result, self.infer(inputs))
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """Rounding helpers; level codes need their reader."""

@@ -68,9 +68,9 @@ class Map(Op):
         return {**printed.arrays, **class_maps(printed.classes)}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """The C statements of one element: class lookups, the expression, the store."""
+        """The C statements of a pixel and of one element: class lookups, the expression, the store."""
         body = self.printed(inputs)
-        return {"lines": element_lines(body.classes, body.statements, body.result, self.infer(inputs))}
+        return element_lines(body.classes, body.pixel, body.statements, body.result, self.infer(inputs))
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:
         """Mathematical helpers; those that need the C library only where they are used."""

@@ -60,13 +60,14 @@ class MappedConv2d(Op):
         return found | {f"map_{k}": a for k, a in self.map.constants(self._map_types(inputs)).items()}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """C names of the sums and of the other operands, the statements of one element, where the scratch begins."""
-        lines = self.map.params(self._map_types(inputs))["lines"]
+        """C names of the sums and of the other operands, the map's statements, where the scratch begins."""
+        printed = self.map.params(self._map_types(inputs))
+        lines = {key: [re.sub(r"@(\w+)@", r"@map_\1@", line) for line in found] for key, found in printed.items()}
         return {
             "sums": f"in{self.slot}",
             "names": [f"in{k + (k >= self.slot)}" for k in range(len(inputs) - 1)],
-            "lines": [re.sub(r"@(\w+)@", r"@map_\1@", line) for line in lines],
             "pixel_words": self._pixel_bytes(inputs) // 4,
+            **lines,
         }
 
     def _pixel_bytes(self, inputs: Sequence[TensorType]) -> int:

@@ -132,7 +132,8 @@ class RankedConv2d(Op):
         def placed(found: re.Match[str]) -> str:
             return f"@map_{found[1]}@[{'first + ' if found[1] in per_channel else ''}"
 
-        lines = [re.sub(r"@(\w+)@\[", placed, line) for line in self.map.params([self._pixel(inputs)])["lines"]]
+        printed = self.map.params([self._pixel(inputs)])
+        lines = [re.sub(r"@(\w+)@\[", placed, line) for line in (*printed["pixel"], *printed["lines"])]
         named = [re.sub(r"@(?!map_)(\w+)@", r"@map_\1@", line) for line in lines]
         return [line.replace("*out = ", f"const {values.c_type} value = ") for line in named]
 
