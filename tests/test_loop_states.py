@@ -54,6 +54,26 @@ def joined_rows(kind: str, steps: int) -> onnx.ModelProto:
     return g.model({"x": [1, steps, FEATURES]}, {"y": [1, steps, 5]})
 
 
+def stacked_codes(kind: str, steps: int, layers: int) -> onnx.ModelProto:
+    """Layers of both directions from zeros; what is handed on of a frame are the signs of its two states."""
+    g, width = Onnx(16), GATES[kind] * HIDDEN
+    frames = [g.sign_of(g("Gather", "x", g.constant(t), axis=1)) for t in range(steps)]
+    for layer in range(layers):
+        ways = []
+        for order in (range(steps), range(steps - 1, -1, -1)):
+            wx, wh = g.constant(g.signs(2 * HIDDEN if layer else FEATURES, width)), g.constant(g.signs(HIDDEN, width))
+            bias, state, found = g.constant(g.normal(width)), dict.fromkeys("hc", g.constant(ZEROS)), {}
+            for t in order:
+                kept = g("MatMul", g.sign_of(state["h"]), wh)
+                state = state | cell(g, kind, g("Add", g("MatMul", frames[t], wx), bias), kept, state)
+                found[t] = g.sign_of(state["h"])
+            ways.append(found)
+        frames = [g("Concat", *(way[t] for way in ways), axis=1) for t in range(steps)]
+    rows = [g("Unsqueeze", frame, g.constant([1])) for frame in frames]
+    g("MatMul", g("Concat", *rows, axis=1), g.constant(g.signs(2 * HIDDEN, 5)), name="y")
+    return g.model({"x": [1, steps, FEATURES]}, {"y": [1, steps, 5]})
+
+
 def test_states_among_the_results_are_not_copied(tmp_path: Path) -> None:
     """The next step reads the row that a step wrote, the first one the operand."""
     compiled = check(recurrent_operator("RNN", STEPS, "forward"), tmp_path, 3)
@@ -83,6 +103,16 @@ def test_rows_of_both_directions_are_joined_once(kind: str, tmp_path: Path) -> N
     compiled = check(joined_rows(kind, STEPS), tmp_path, 3)
     assert kinds(compiled).count("loop") == 2
     assert kinds(compiled).count("map") == kinds(compiled).count("concat") == 1
+
+
+@pytest.mark.parametrize("kind", list(GATES))
+def test_layers_that_hand_on_codes_are_loops(kind: str, tmp_path: Path) -> None:
+    """Whatever the number of steps; all initial states are the same zeros."""
+    found = kinds(check(stacked_codes(kind, STEPS, 2), tmp_path, 3))
+    assert found == kinds(compile_model(stacked_codes(kind, STEPS + 2, 2), Options(name="net")))
+    assert 5 <= found.count("loop") <= 7
+    assert found.count("map") == 1
+    assert "binary_conv2d" not in found
 
 
 @pytest.mark.cross

@@ -74,7 +74,8 @@ class Symbols:
             kinds = [NUMPY_TYPES[kind.storage] for kind in self._graph.input_types(node)]
             stored = [self._numbers(ids).astype(kind) for ids, kind in zip(given, kinds, strict=True)]
             return self._constants(node.op.reference(*stored))
-        codes = self._codes(node.op, given[0]) if isinstance(node.op, Quantize) else None
+        real = bool(node.inputs) and self._graph.types[node.inputs[0]].storage == "f32"
+        codes = self._codes(node.op, given[0], real) if isinstance(node.op, Quantize) else None
         if codes is not None:
             return codes
         found = self._opaque(node.output, fingerprint(node.op), given)
@@ -82,12 +83,18 @@ class Symbols:
             self._largest |= dict.fromkeys(found.ravel().tolist(), node.op.largest)
         return found
 
-    def _codes(self, op: Quantize, ids: Ids) -> Ids | None:
-        """Codes of elements that a binary sum determines: functions are equal when the codes of all sums are."""
+    def _codes(self, op: Quantize, ids: Ids, real: bool) -> Ids | None:
+        """Codes of elements that a binary sum determines: functions are equal when the codes of all sums are.
+
+        Those of other real numbers are equal when the numbers are, but for rounding.
+        """
         rows = (a[op.row_class][:, op.col_class].reshape(ids.size, -1) for a in (op.breaks, op.codes))
         found = []
         for number, breaks, codes in zip(ids.ravel().tolist(), *rows, strict=True):
             base, values = self._over_sums(number) or (-1, np.zeros(0))
+            if base < 0 and real:
+                found.append(self._term(("codes", (breaks.tobytes(), codes.tobytes()), number)))
+                continue
             near = np.abs(values[:, None] - breaks) <= ROUNDING * np.abs(values).max(initial=1.0)
             if base < 0 or (number != base and near.any()):
                 return None
@@ -105,7 +112,7 @@ class Symbols:
         if number in self._largest:
             return number, np.arange(self._largest[number] + 1.0)
         made = self._made[number]
-        if not (isinstance(made, tuple) and isinstance(made[0], str) and len(made) > 2):
+        if not (isinstance(made, tuple) and made[0] in FUNCTIONS and len(made) > 2):
             return None
         parts = {i: self._over_sums(i) or (-1, np.zeros(1)) for i in made[2:] if i not in self._known}
         bases = {base for base, _ in parts.values()}

@@ -82,16 +82,18 @@ def _copied(name: str, fresh: str, copies: dict[str, Node], types: dict[str, Ten
 def equal_copies_once(graph: Graph) -> Graph:
     """The inverse: rearrangements of one value with equal positions become one, where the first of them stands.
 
-    Equal constants, such as initial states of zeros, too.
+    Equal constants, such as initial states of zeros and their codes, too.
     """
     outputs = {port.value for port in graph.outputs}
     known: dict[tuple[tuple[str, ...], TensorType, bytes], str] = {}
     same: dict[str, str] = {}
+    constants: set[str] = set()
     nodes: list[Node] = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(same.get(name, name) for name in node.inputs))
-        constant = isinstance(node.op, Map) and not node.inputs
-        if (constant or isinstance(node.op, Rearrange)) and node.output not in outputs:
+        if isinstance(node.op, (Map, Quantize)) and constants.issuperset(node.inputs):
+            constants.add(node.output)
+        if (node.output in constants or isinstance(node.op, Rearrange)) and node.output not in outputs:
             key = (node.inputs, graph.types[node.output], fingerprint(node.op))
             same[node.output] = known.setdefault(key, node.output)
             if known[key] != node.output:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 
 import numpy as np
 
@@ -105,7 +105,10 @@ def _rolled_once(graph: Graph) -> tuple[Graph, Wiring] | None:
 
 
 def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
-    """Alignments of groups that are connected alike, fewest carried states first; one with a step more leads."""
+    """Alignments of groups that are connected alike, fewest carried states first; one with a step more leads.
+
+    Those with few states may leave results of two types, a real state and its code; so some others are tried, too.
+    """
     found = []
     for repetition in alignments:
         group = graph.nodes[repetition.start : repetition.start + repetition.length]
@@ -113,7 +116,13 @@ def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
         if not all(isinstance(node.op, (*COPIES, Loop)) for node in group) and wiring.connect():
             found.append(wiring.forward())
     found.sort(key=lambda wiring: len(wiring.states))
-    return [*islice(filter(None, map(_grown, found[:WHOLE_TRIED])), 1), *found]
+    others = filter(_replaceable, found[WHOLE_TRIED:])
+    grown = filter(None, map(_grown, chain(found[:WHOLE_TRIED], islice(others, WHOLE_TRIED))))
+    return [*islice(filter(_replaceable, grown), 1), *found]
+
+
+def _replaceable(wiring: Wiring) -> bool:
+    return _replaced(wiring.graph, wiring.found, wiring) is not None
 
 
 def _grown(wiring: Wiring) -> Wiring | None:
