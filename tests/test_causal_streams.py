@@ -71,6 +71,46 @@ def test_a_thousand_frames(window: int, dilations: tuple[int, ...], stride: int,
     assert np.array_equal(found, expected[0].T)
 
 
+def in_blocks(model: onnx.ModelProto, frames: np.ndarray, step: int, folder: Path) -> np.ndarray:
+    """The results [n, 5] of steps of several frames; frames that are left are flushed, with others behind."""
+    compiled = compile_model(model, Options(name="net", stream=2, stream_frames=step))
+    library = ctypes.CDLL(str(build_shared(compiled.files, compiled.manifest, folder).path))
+    state, stream = (ctypes.c_uint64 * (compiled.manifest["arena_bytes"] // 8 + 1))(), compiled.manifest["stream"]
+    results, steps, left = stream["step_results"], len(frames) // step, ctypes.c_uint32(len(frames) % step)
+
+    class Result(ctypes.Structure):
+        _fields_ = (("first", ctypes.c_uint32), ("count", ctypes.c_uint32), ("y", ctypes.c_float * (5 * results)))
+
+    assert library.net_reset(state) == 0
+    found, out, padded = [], Result(), np.concatenate([frames, np.full((step, 6), 99, np.float32)])
+    for k in range(steps + stream["flush_steps"]):
+        first = min(k, steps) * step
+        given = np.ascontiguousarray(padded[first : first + step].T).ctypes.data_as(ctypes.c_void_p)
+        if k < steps:
+            status = library.net_step(given, state, ctypes.byref(out))
+        else:
+            status = library.net_flush(given, left, ctypes.c_uint32(k - steps), state, ctypes.byref(out))
+        assert status in (0, 3)
+        found += list(np.array(out.y).reshape(5, results).T[out.first : out.first + out.count]) if status == 0 else []
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("step", "window", "dilations", "stride", "gated"),
+    [(2, 64, (2, 8), 2, False), (4, 17, (8,), 1, False), (8, 20, (1, 2, 4, 8), 1, True), (32, 33, (16,), 1, False)],
+)
+def test_steps_of_several_frames(
+    step: int, window: int, dilations: tuple[int, ...], stride: int, gated: bool, tmp_path: Path
+) -> None:
+    """Full steps and a part of one: all results of the network over that many frames."""
+    frames = np.random.default_rng(6).integers(-8, 9, size=(8 * step + step // 2 + 101, 6)).astype(np.float32)
+    whole = dilated(len(frames), dilations, stride, gated)
+    session = onnxruntime.InferenceSession(whole.SerializeToString())
+    (expected,) = session.run(None, {"x": np.ascontiguousarray(frames.T[None])})
+    found = in_blocks(dilated(window, dilations, stride, gated), frames, step, tmp_path)
+    assert np.array_equal(found, expected[0].T)
+
+
 @pytest.mark.parametrize("window", [16, 24, 32])
 def test_a_window_in_which_all_frames_are_padded(window: int) -> None:
     """Its thresholds hold for the first frames of a stream only."""
