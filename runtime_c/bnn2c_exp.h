@@ -8,11 +8,7 @@
 #define BNN2C_EXP_H
 
 #include "bnn2c.h"
-
-typedef union {
-  float value;
-  uint32_t bits;
-} bnn2c_float_bits_t;
+#include "bnn2c_math.h"
 
 /* 2^n for -126 <= n <= 127. */
 BNN2C_KERNEL float bnn2c_power_of_two(int32_t n) {
@@ -21,15 +17,12 @@ BNN2C_KERNEL float bnn2c_power_of_two(int32_t n) {
   return power.value;
 }
 
-/* q(r), and n: the integer nearest to x / ln2, for |x| < 2^21; the last bits of x / ln2 + 1.5 * 2^23 are n. */
+/* q(r), and n: the integer nearest to x / ln2, for |x| < 2^21. */
 BNN2C_KERNEL float bnn2c_exp_parts(float x, int32_t *n) {
-  bnn2c_float_bits_t shifted;
   float r = x;
-  shifted.value = x * 1.44269504f + 12582912.0f;
-  *n = (int32_t)(shifted.bits - 0x4B400000u);
-  shifted.value -= 12582912.0f;
-  r -= shifted.value * 0.693359375f;
-  r -= shifted.value * -2.12194440e-4f;
+  *n = bnn2c_nearest(x * 1.44269504f);
+  r -= (float)*n * 0.693359375f;
+  r -= (float)*n * -2.12194440e-4f;
   return r + r * r * (0.5f + r * (0.16666546f + r * (0.041666403f + r * (0.008366291f + r * 0.0013940679f))));
 }
 

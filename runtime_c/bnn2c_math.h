@@ -38,18 +38,23 @@ BNN2C_KERNEL float bnn2c_floorf(float x) {
   return (whole > x) ? (whole - 1.0f) : whole;
 }
 
-/* The nearest integer, ties to the even one. */
+/* The nearest integer, ties to the even one: sums with 2^23 have no digits behind the point. */
 BNN2C_KERNEL float bnn2c_roundf(float x) {
-  float rounded = x;
-  if ((x > -8388608.0f) && (x < 8388608.0f)) {
-    const int32_t whole = (int32_t)x;
-    const float odd_half = ((whole % 2) != 0) ? 1.0f : 0.0f;
-    const float part = x - (float)whole; /* exact */
-    const float up = ((part > 0.5f) || ((part == 0.5f) && (odd_half > 0.0f))) ? 1.0f : 0.0f;
-    const float down = ((part < -0.5f) || ((part == -0.5f) && (odd_half > 0.0f))) ? 1.0f : 0.0f;
-    rounded = (float)whole + up - down;
-  }
-  return rounded;
+  const float away = (x < 0.0f) ? -8388608.0f : 8388608.0f;
+  const float shifted = x + away; /* a variable is rounded to float */
+  return ((x > -8388608.0f) && (x < 8388608.0f)) ? (shifted - away) : x;
+}
+
+typedef union {
+  float value;
+  uint32_t bits;
+} bnn2c_float_bits_t;
+
+/* The same as an integer, for |x| < 2^22: the last bits of x + 1.5 * 2^23. */
+BNN2C_KERNEL int32_t bnn2c_nearest(float x) {
+  bnn2c_float_bits_t shifted;
+  shifted.value = x + 12582912.0f;
+  return (int32_t)(shifted.bits - 0x4B400000u);
 }
 
 /* a - b*floor(a/b), exact, with the sign of b; NaN when b is 0 or a infinite.  Long division: at most 277 rounds. */

@@ -10,7 +10,7 @@
     for (uint32_t i = 0u; i < count; i++) {                                                                   \
       const float x = in[i] * inverse;                                                                        \
       const float raised = (x > (float)(low)) ? x : (float)(low);                                             \
-      out[i] = (type)bnn2c_roundf((raised < (float)(high)) ? raised : (float)(high));                         \
+      out[i] = (type)bnn2c_nearest((raised < (float)(high)) ? raised : (float)(high));                        \
     }                                                                                                         \
   }
 

@@ -66,6 +66,14 @@ def test_without_library(pairs: np.ndarray, tmp_path: Path) -> None:
             np.testing.assert_array_equal(got[:, column], function(pairs[:, 0], pairs[:, 1]), err_msg=calls[column])
 
 
+def test_the_nearest_integer(pairs: np.ndarray, tmp_path: Path) -> None:
+    near = np.abs(pairs[:, 0]) < 2**22
+    halves = np.arange(-64, 65, dtype=np.float32) / 2
+    x = np.concatenate([pairs[near, 0], halves, [4194303.5, -4194303.5]]).astype(np.float32)
+    got = evaluate(["(float)bnn2c_nearest(x[0])"], np.stack([x, x], axis=1), tmp_path, "math")
+    np.testing.assert_array_equal(got[:, 0], np.rint(x))
+
+
 EXPONENTIALS = {
     "expf": (np.exp, 1.01),
     "sigmoidf": (lambda x: 1 / (1 + np.exp(-x)), 2.6),
