@@ -41,20 +41,21 @@ BNN2C_INLINE int32_t bnn2c_fixed_signs_half(int32_t (*table)[16], uint32_t word)
          table[3][(word >> 12) & 15u];
 }
 
-/* Adds the waiting elements, filled up to a multiple of 16 with zeros, to the sums of a group's outputs. */
+/* Adds the waiting elements, filled up to 16 or 32 with zeros, to the sums of a group's outputs. */
 BNN2C_KERNEL void bnn2c_fixed_signs_add(const bnn2c_fixed_conv2d_t *p, bnn2c_fixed_signs_t *patch, int32_t *sums) {
   int32_t table[8][16];
+  const uint32_t fours = (patch->filled > 16u) ? 8u : 4u;
   const uint32_t *weights = patch->weights;
-  while (patch->filled % 16u != 0u) {
+  while (patch->filled < 4u * fours) {
     patch->values[patch->filled] = 0;
     patch->filled++;
   }
-  for (uint32_t i = 0u; i < patch->filled; i += 4u) {
-    bnn2c_fixed_signs_table(&patch->values[i], table[i / 4u]);
+  for (uint32_t i = 0u; i < fours; i++) {
+    bnn2c_fixed_signs_table(&patch->values[4u * i], table[i]);
   }
   for (uint32_t o = 0u; o < p->group_out; o++) {
     int32_t sum = bnn2c_fixed_signs_half(table, *weights);
-    if (patch->filled == 32u) {
+    if (fours == 8u) {
       sum += bnn2c_fixed_signs_half(&table[4], *weights >> 16);
     }
     sums[o] += sum;

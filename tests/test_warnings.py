@@ -58,12 +58,22 @@ def frames() -> onnx.ModelProto:
     return n.model(n.add("Conv", n.add("Sign", x), signs(rng, 10, 64, 1)))
 
 
+def added() -> onnx.ModelProto:
+    """Reals with two-valued weights, of numbers of taps that fill a word, half of one, or neither."""
+    rng, n = np.random.default_rng(6), Net()
+    x = n.add("Conv", n.input([1, 3, 6, 6]), 0.3 * signs(rng, 16, 3, 3, 3))
+    x = n.add("Conv", n.add("Tanh", x), 0.2 * signs(rng, 5, 16, 2, 2))
+    return n.model(n.add("Gemm", n.reshape(n.add("Sigmoid", x), 1, 45), 0.1 * signs(rng, 45, 7)))
+
+
 MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], tuple[int, ...], dict[str, Any]]] = {
     "cnn": (lambda: cnn(channels=(3, 32, 40), decide=True), (), {}),
     "two_bits": (two_bits, (), {}),
     "separable": (separable, (), {}),
     "frames_int16": (frames, (1, 28, 28), {"real": "int16"}),
     "frames_int8": (frames, (1, 28, 28), {"real": "int8"}),
+    "added": (added, (), {"real": "float32"}),
+    "added_int16": (added, (1, 3, 6, 6), {"real": "int16"}),
     "real_head_int16": (real_head, (1, 1, 12, 12), {"real": "int16"}),
 }
 
