@@ -23,6 +23,7 @@ from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
 from bnn2c.fixed_point.expressions import compile_expression
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.weights import integer_weights, rescaling
+from bnn2c.ops.fixed_softmax import FixedSoftmax
 from bnn2c.options import Options
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.targets import load_target
@@ -176,6 +177,63 @@ def test_a_copy_of_an_input_that_is_only_compared_stays_float(copy: str, tmp_pat
         found, _ = library.run([feed])
         np.testing.assert_array_equal(found, compiled.reference([feed])[0])
         np.testing.assert_allclose(found.ravel() * compiled.manifest["outputs"][0]["scale"], wanted, atol=0.01 * 48)
+
+
+@pytest.mark.parametrize("real", ["int16", "int8"])
+@pytest.mark.parametrize("levels", [False, True], ids=["real", "binary"])
+def test_padding_beyond_the_range_of_the_operand(levels: bool, real: str, tmp_path: Path) -> None:
+    """Around numbers within 0.1 lie ones: they were saturated to the largest number of the operand, silently."""
+    n, rng = models.Net(), np.random.default_rng(6)
+    weights = rng.standard_normal((3, 2, 3, 3))
+    x = n.pad(n.input([1, 2, 5, 6]), [0, 0, 1, 1, 0, 0, 1, 1], 1.0)
+    model = n.model(n.add("Conv", x, np.sign(weights) if levels else weights))
+    samples = rng.uniform(-0.1, 0.1, (20, 1, 2, 5, 6)).astype(np.float32)
+    compiled = compile_model(model, Options(name="net", real=real, calibrate=vectors(tmp_path, samples)))
+    (port,), run = compiled.manifest["outputs"], models.ort_session(model)
+    assert port["dtype"] == "int16"
+    for feed in samples[:4]:
+        (wanted,) = run([feed])
+        (found,) = compiled.reference([feed])
+        np.testing.assert_allclose(found * port["scale"], wanted, atol=0.1 if real == "int8" else 0.002)
+
+
+def test_padding_that_bytes_do_not_hold_stays_real(tmp_path: Path) -> None:
+    """Pixels are used as they are, 0 … 255: around them lies -1 only in float32, and a warning says so."""
+    n, rng = models.Net(), np.random.default_rng(6)
+    x = n.pad(n.input([1, 1, 5, 6]), [0, 0, 1, 1, 0, 0, 1, 1], 2.0)
+    model = n.model(n.add("Conv", x, rng.standard_normal((3, 1, 3, 3))))
+    images = pixels(20, 3, (1, 1, 5, 6))
+    options = Options(name="net", real="int16", calibrate=vectors(tmp_path, images), input_scale=1 / 255)
+    compiled = compile_model(model, options)
+    (port,) = compiled.manifest["outputs"]
+    (found,), (wanted,) = compiled.reference([images[0]]), models.ort_run(model, [models.real(images[0])])
+    np.testing.assert_allclose(found * port["scale"], wanted, atol=0.002)
+
+
+def test_a_comparison_is_as_exact_as_its_finest_operand(tmp_path: Path) -> None:
+    """Whole numbers times factors by channel, next to a number of 16 bits: it was compared to within 0.05."""
+    n, rng = models.Net(), np.random.default_rng(8)
+    x, z = n.input([1, 32, 8]), n.input([1, 32, 8], "z")
+    gap = n.add("Sub", n.add("Mul", n.add("Round", n.add("Mul", x, 3.0)), rng.uniform(0.2, 0.4, (32, 1))), z)
+    y = n.add("Where", n.add("Greater", n.add("Mul", gap, rng.uniform(0.5, 2.0, (32, 1))), 0.1), x, z)
+    samples = [rng.uniform(-6, 6, (40, 1, 32, 8)).astype(np.float32) for _ in range(2)]
+    np.savez(tmp_path / "two.npz", input=samples[0], input1=samples[1])
+    found = compile_model(n.model(y), Options(name="net", real="int16", calibrate=tmp_path / "two.npz"))
+    (port,), run = found.manifest["outputs"], models.ort_session(n.model(y))
+    other = 0
+    for feeds in zip(*samples, strict=True):
+        off = np.abs(found.reference(feeds)[0] * port["scale"] - run(feeds)[0])
+        other += int((off > 0.002).sum())
+    assert other <= 0.001 * samples[0].size
+
+
+def test_masked_numbers_have_no_share_of_a_softmax() -> None:
+    """Each counted as exp(-11), and many of them took 0.2 % of the rest."""
+    op = FixedSoftmax(step=65536, storage="i16")
+    given = np.full((1, 1, 100), -32767, np.int16)
+    given[0, 0, 7] = 32767
+    found = op.reference(given).ravel()
+    assert found[7] == 32767 and found.sum() == 32767
 
 
 def test_wrong_vectors_are_refused(tmp_path: Path) -> None:

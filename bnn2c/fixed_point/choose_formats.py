@@ -22,10 +22,12 @@ from bnn2c.ir import Graph, Node
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.average_pool import AveragePool
 from bnn2c.ops.concat import Concat
+from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.reduce import Reduce
+from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.ops.softmax import Softmax
 
 HEADROOM = {"i16": 1.25, "i8": 1.0, "u8": 1.0}
@@ -39,25 +41,38 @@ def choose_formats(
     members: dict[str, list[str]] = {}
     for name, root in group.items():
         members.setdefault(root, []).append(name)
-    exact = _long(graph)
+    exact, padding = _long(graph), _padding(graph)
     soft = {node.output for node in graph.nodes if isinstance(node.op, Softmax)}
     formats: dict[str, Format] = {}
     for names in members.values():
         long = real == "int16" or bool(exact & set(names))
-        spread = _joined([calibration.spreads.get(n, Spread(0.0, 0.0)) for n in names])
+        around = [padding[n] for n in names if n in padding]
+        spread = _joined([*(calibration.spreads.get(n, Spread(0.0, 0.0)) for n in names), *around])
         storage = "i16" if long else "u8" if spread.low == 0.0 < spread.high else "i8"
-        found = _format(spread, storage, method, whole=bool(soft & set(names)))
+        least = max((max(-pad.low, pad.high) for pad in around), default=0.0)
+        found = _format(spread, storage, method, whole=bool(soft & set(names)), least=least)
         formats |= dict.fromkeys(names, found)
     return formats
 
 
-def _format(spread: Spread, storage: str, method: str, whole: bool) -> Format:
-    """Scale from the calibrated range; the range of a softmax is 0 … 1."""
+def _format(spread: Spread, storage: str, method: str, whole: bool, least: float) -> Format:
+    """Scale from the calibrated range, which is at least that magnitude; the range of a softmax is 0 … 1."""
     steps = INTEGER_LIMITS[storage][1]
     if whole:
         return Format(storage, max(1.0, spread.high) / steps)
-    largest = limit(spread, steps, method) * HEADROOM[storage]
+    largest = max(limit(spread, steps, method) * HEADROOM[storage], least)
     return Format(storage, (largest or 1.0) / steps)
+
+
+def _padding(graph: Graph) -> dict[str, Spread]:
+    """What stands around the operands of padded convolutions: it is in the format of the operand."""
+    found: dict[str, Spread] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, (Conv2d, SignConv2d)) and np.any(node.op.pad_value):
+            pads = np.asarray(node.op.pad_value, np.float64)
+            spread = Spread(float(pads.min()), float(pads.max()))
+            found[node.inputs[0]] = _joined([found.get(node.inputs[0], spread), spread])
+    return found
 
 
 def _joined(spreads: list[Spread]) -> Spread:

@@ -87,7 +87,8 @@ class Compiler:
             if direct is not None:
                 return direct
         numbers, ratios = self.operands(form, scale)
-        sums = scaled_sum(numbers, ratios, form.shift / scale, rounding, self.allowed)
+        allowed = self.allowed if rounding == HALF else _decided_within(ratios)
+        sums = scaled_sum(numbers, ratios, form.shift / scale, rounding, allowed)
         return self.narrowed(self.add(sums.step), sums.bound, scale, low, high, sums.shift, sums.step.wide)
 
     def operands(self, form: Form, scale: float) -> tuple[list[Number], list[Array]]:
@@ -129,12 +130,17 @@ class Compiler:
         """Whether the form is >= 0, > 0 or = 0, decided before any rounding but that of the constants."""
         scale = max([float(np.abs(f).max()) * natural(self, b).scale for b, f in form.terms.items()], default=1.0)
         numbers, ratios = self.operands(form, scale)
-        sums = scaled_sum(numbers, ratios, form.shift / scale, HALF if fn == "eq" else NONE)
+        sums = scaled_sum(numbers, ratios, form.shift / scale, HALF if fn == "eq" else NONE, _decided_within(ratios))
         step = self.add(sums.step)
         if fn == "eq" or sums.step.wide:
             shift = sums.shift if fn == "eq" else 0
             step = self.add(Step("narrow", (step,), (shift, -INT32, INT32, 0), (), sums.step.wide))
         return Number(self.add(Step(fn, (step,))), 1.0, 0, 1)
+
+
+def _decided_within(ratios: Sequence[Array]) -> float:
+    """The error of a sum that decides: a unit of its finest operand, however coarse the others are."""
+    return SMALL_ERROR * min([1.0, *(float(np.abs(r).max()) for r in ratios)])
 
 
 def natural(c: Compiler, base: Base) -> Number:
@@ -175,7 +181,7 @@ def _ones(value: int) -> Array:
 def _rounded(c: Compiler, base: Base) -> Number:
     form = base.args[0]
     numbers, ratios = c.operands(form, 1.0)
-    sums = scaled_sum(numbers, ratios, form.shift, HALF)
+    sums = scaled_sum(numbers, ratios, form.shift, HALF, _decided_within(ratios))
     return c.narrowed(c.add(sums.step), sums.bound, 1.0, -SIZE, SIZE, sums.shift, sums.step.wide)
 
 

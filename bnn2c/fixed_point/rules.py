@@ -130,10 +130,13 @@ def _mean_error(real: Array, found: IntegerWeights, mean: Array, groups: int) ->
 
 
 def _padding(op: Any, channels: int, given: Format) -> Array | None:  # noqa: ANN401 - Conv2d or SignConv2d
+    """The integers around the operand. Raises NotFixed: the operand is made of bytes, and has no such numbers."""
     if not np.any(op.pad_value):
         return None
-    real = np.broadcast_to(np.asarray(op.pad_value, np.float64), (channels,))
-    return np.clip(np.rint(real / given.scale), -given.reach, given.high).astype(np.int16)
+    whole = np.rint(np.broadcast_to(np.asarray(op.pad_value, np.float64), (channels,)) / given.scale)
+    if (whole < -given.reach).any() or (whole > given.high).any():
+        raise NotFixed("the padding lies outside of the range of the operand")
+    return whole.astype(np.int16)
 
 
 def _average_pool(work: Rewriter, node: Node, op: AveragePool) -> None:

@@ -21,7 +21,7 @@ class FixedSoftmax(Op):
     """`exp(x - max) / sum(exp(x - max))` over the last axis; 1.0 is the largest value of the storage.
 
     exp is a table of 512 linear pieces over 0 … 11 below the maximum (error below 7e-5 of the largest term); what is
-    farther below counts as exp(-11) = 1.7e-5.
+    farther below counts as 0, as masked numbers have to.
 
     Attributes:
         step: `round(65536 * s)`, where one unit of the input is s of the 65535 steps from 0 to 11.
@@ -49,8 +49,9 @@ class FixedSoftmax(Op):
 
     @property
     def table(self) -> Array:
-        """513 values of exp, 32767 for 1.0."""
-        return np.asarray(np.rint(32767 * np.exp(-REACH * np.arange(513) / 511.992)), np.int16)
+        """513 values of exp, 32767 for 1.0; 0 at both ends of the last piece."""
+        found = np.rint(32767 * np.exp(-REACH * np.arange(513) / 511.992))
+        return np.asarray(np.where(np.arange(513) < 511, found, 0), np.int16)
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """The table."""

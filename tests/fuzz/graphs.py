@@ -4,6 +4,8 @@
 
     python tests/fuzz/graphs.py 1000 --first 0        # networks 0 … 999 of tests/random_graphs.py
 
+`fixed_differences` judges the networks of real numbers of tests/random_reals.py in fixed point (`make fuzz`).
+
 A network that differs is printed, stored below tests/fuzz/regressions as graph-NUMBER.onnx, and makes the exit status
 1; `test_stored_networks` runs the stored ones ever after.
 """
@@ -20,10 +22,13 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 sys.path.insert(0, str(HERE.parent))
 
+import fixed_point_oracle  # noqa: E402
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 from models import Array, compiled, ort_session  # noqa: E402
 from random_graphs import network  # noqa: E402
+from random_reals import Vectors  # noqa: E402
+from strict import WARNINGS  # noqa: E402
 
 from bnn2c.errors import CompileError  # noqa: E402
 from bnn2c.ir.graph import outputs  # noqa: E402
@@ -56,6 +61,47 @@ def differences(model: onnx.ModelProto, optimize: str) -> Iterator[str]:
             wanted = reference([x])
             stages = {"imported": outputs(found.imported, [x]), "final": found.reference([x]), "C": library.run([x])}
             yield from (f"{stage} differs" for stage, values in stages.items() if not same(values, wanted))
+
+
+def fixed_stages(model: onnx.ModelProto, vectors: Vectors, real: str, folder: Path) -> fixed_point_oracle.Stages | None:
+    """Compile in fixed point, calibrated with the vectors."""
+    path = folder / "calibration.npz"
+    np.savez(path, **{f"input{i or ''}": np.stack(x) for i, x in enumerate(zip(*vectors, strict=True))})
+    return fixed_point_oracle.stages(model, real=real, calibrate=path)
+
+
+def fixed_differences(model: onnx.ModelProto, vectors: Vectors, real: str, build: bool = True) -> Iterator[str]:
+    """Where fixed point is further from real arithmetic than it may be, and where the C is not the integer graph.
+
+    Args:
+        model: of real numbers.
+        vectors: samples, one array per input; the first ones are run, all of them calibrate.
+        real: int16 or int8.
+        build: run the C, too, also on numbers beyond those of the calibration.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            by = fixed_stages(model, vectors, real, Path(folder))
+        except CompileError as error:
+            yield f"refused: {error}"
+            return
+        if by is None:
+            return
+        reference = ort_session(model)
+        for feeds in vectors[:4]:
+            yield from fixed_point_oracle.differences(by, model, feeds, reference(feeds))
+        far = [[4 * x if x.dtype.kind == "f" else x for x in row] for row in vectors[:2]]
+        yield from _integers_differ(by, [*vectors[:3], *far], Path(folder)) if build else ()
+
+
+def _integers_differ(by: fixed_point_oracle.Stages, rows: Vectors, folder: Path) -> Iterator[str]:
+    """Where the C, or the graph that it executes, is not the integer graph of the conversion."""
+    library = build_shared(by.compiled.files, by.compiled.manifest, folder, opt="-O1", cflags=WARNINGS)
+    for feeds in rows:
+        stages = {"final": by.compiled.reference(feeds), "C": library.run(feeds)}
+        yield from (
+            f"{stage} differs" for stage, values in stages.items() if not same(values, outputs(by.fixed, feeds))
+        )
 
 
 def same(values: Sequence[Array], wanted: Sequence[Array]) -> bool:
