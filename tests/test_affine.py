@@ -68,3 +68,20 @@ def test_a_difference_is_not_divided_before_it_is_taken(tmp_path: Path) -> None:
     got = library.run([values])[0].reshape(1, 5)
     assert np.isfinite(got).all()
     np.testing.assert_array_equal(got, reference([values])[0])
+
+
+def test_sums_with_factors_too_large_to_be_merged_cancel_exactly(tmp_path: Path) -> None:
+    """Sums of 600 signs near 0, times 1e30: the sum is whole until it is scaled."""
+    rng, n = np.random.default_rng(8), Net()
+    signs = rng.choice(np.float32([-1, 1]), (600, 4))
+    x = n.add("Where", n.add("GreaterOrEqual", n.input([1, 600]), 0.0), 1.0, -1.0)
+    scale, bias = rng.uniform(0.01, 0.1, (1, 4)), rng.uniform(-1, 1, (1, 4))
+    model = n.model(n.add("Add", n.add("Mul", n.add("MatMul", x, 1e30 * signs), scale), bias))
+    found, reference = compiled(model), ort_session(model)
+    library = build_shared(found.files, found.manifest, tmp_path)
+    for channel in range(4):
+        values = signs[:, channel] * np.float32([1, -1] * 300)
+        values[:2] = signs[:2, channel]
+        (got,), (want,) = library.run([values.reshape(1, 600)]), reference([values.reshape(1, 600)])
+        assert 0 < abs(want[0, channel]) < 1e30
+        np.testing.assert_allclose(got, want, rtol=1e-6)

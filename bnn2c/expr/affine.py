@@ -7,6 +7,7 @@ stay the reference's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,7 +75,7 @@ def slope(expr: Expr) -> Real | None:
     return found.scale if isinstance(found, Affine) and isinstance(found.base, Arg) else None
 
 
-def _exact_at_ties(e: Apply, args: list[object]) -> object:
+def _exact_at_ties(e: Apply, args: Sequence[object]) -> Expr:
     """`base - step * acc` as `step * (M[c] - acc) + rest`: exactly 0 at a sum of 0, in float32 too."""
     if e.fn != "descend":
         return apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
@@ -110,7 +111,8 @@ def _node(e: Apply, args: list[object]) -> object:
         found = _merged(e, parts)
         if found is not None and all((np.abs(n) < _REACH).all() for n in (found.scale, found.whole_shift)):
             return found
-    return Affine(apply(e.fn, *map(_spell, parts), params=e.params), np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+    apart = _exact_at_ties(e, [_spell(part) for part in parts])
+    return Affine(apart, np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
 
 
 def _merged(e: Apply, parts: list[Affine]) -> Affine | None:
