@@ -33,7 +33,7 @@ class CompiledModel:
         report: what the compilation led to, with `.text()`, `.json()`, `.html()` and `.data`.
     """
 
-    compiled: Compiled
+    compiled: Compiled = field(repr=False)
     report: Report = field(repr=False)
 
     @property

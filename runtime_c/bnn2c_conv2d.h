@@ -60,7 +60,8 @@ BNN2C_KERNEL void bnn2c_conv2d_pixel(const bnn2c_conv2d_t *p, const float *in, b
   for (uint32_t g = 0u; g < p->groups; g++) {
     uint32_t count = 0u;
     for (uint32_t o = 0u; o < outputs; o += count) {
-      float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      float sums[4];
+      bnn2c_dot_clear(sums);
       count = (outputs - o >= 4u) ? 4u : 1u;
       bnn2c_conv2d_sums(p, in, rows, cols, g * p->group_in, weights, count, sums);
       for (uint32_t i = 0u; i < count; i++) {
@@ -156,7 +157,8 @@ BNN2C_KERNEL void bnn2c_conv2d_patch_at(const bnn2c_conv2d_t *p, const float *in
   uint32_t count = 0u;
   bnn2c_conv2d_gather(p, in, y, x, patch);
   for (uint32_t o = 0u; o < p->out_c; o += count) {
-    float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    float sums[4];
+    bnn2c_dot_clear(sums);
     count = (p->out_c - o >= 4u) ? 4u : 1u;
     bnn2c_dot(patch, &p->weights[(size_t)o * size], size, count, size, sums);
     for (uint32_t i = 0u; i < count; i++) {
@@ -178,7 +180,8 @@ BNN2C_KERNEL void bnn2c_conv2d_patch(const bnn2c_conv2d_t *p, const float *in, f
 BNN2C_KERNEL void bnn2c_conv2d_depthwise_sums(const bnn2c_conv2d_t *p, const float *in, bnn2c_span_t rows,
                                               bnn2c_span_t cols, uint32_t c, uint32_t count, float *out) {
   const bnn2c_window_t *w = &p->window;
-  float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  float sums[4];
+  bnn2c_dot_clear(sums);
   for (uint32_t ky = rows.first; ky < rows.end; ky++) {
     for (uint32_t kx = cols.first; kx < cols.end; kx++) {
       const float *tap = &bnn2c_conv2d_tap(p, in, rows.start + ky * w->dilation_h, cols.start + kx * w->dilation_w)[c];

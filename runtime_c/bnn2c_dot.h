@@ -19,6 +19,13 @@
 /* Rows are summed in pieces of this length, which keeps the rounding error of long sums small. */
 #define BNN2C_DOT_PIECE 64u
 
+/* Four sums of nothing; compilers make an initialiser a call of memset. */
+BNN2C_INLINE void bnn2c_dot_clear(float *sums) {
+  for (uint32_t i = 0u; i < 4u; i++) {
+    sums[i] = 0.0f;
+  }
+}
+
 BNN2C_KERNEL void bnn2c_dot1(const float *x, const float *row, uint32_t n, float *sums) {
   float sum = 0.0f;
   for (uint32_t k = 0u; k < n; k++) {

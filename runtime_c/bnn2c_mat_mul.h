@@ -22,7 +22,8 @@ typedef struct {
 BNN2C_KERNEL void bnn2c_mat_mul_row(const bnn2c_mat_mul_t *p, const float *left, const float *right, float *out) {
   uint32_t count = 0u;
   for (uint32_t n = 0u; n < p->n; n += count) {
-    float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    float sums[4];
+    bnn2c_dot_clear(sums);
     count = (p->n - n >= 4u) ? 4u : 1u;
     bnn2c_dot(left, &right[(size_t)n * p->k], p->k, count, p->k, sums);
     for (uint32_t i = 0u; i < count; i++) {

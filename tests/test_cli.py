@@ -45,6 +45,8 @@ class Cli:
         self.failure: BaseException | None = None
         self.missing: set[str] = set()
         self.mismatches = 0
+        self.finding = {"tensor": "scores", "reference": -2.0, "got": 1.5, "stage": "c", "elements": 0}
+        self.roundings: list[dict[str, Any]] = []
         self.options: list[Any] = []
         self.real_find_compiler = find_compiler
 
@@ -66,7 +68,9 @@ class Cli:
     def verify_model(self, _c: Any, _m: Path, targets: list[str], _v: Any, samples: int, _p: Any) -> dict[str, Any]:
         self._require(targets[0])
         result = {"target": targets[0], "samples": samples, "mismatches": self.mismatches, "max_abs_error": 0.0}
-        return {"schema": 1, "results": [{**result, "rounding": 0, "first_difference": None, "instructions": 123_456}]}
+        listed = {"rounding": len(self.roundings), "rounding_samples": self.roundings}
+        first = {**self.finding, "sample": 7} if self.mismatches else None
+        return {"schema": 1, "results": [{**result, **listed, "first_difference": first, "instructions": 123_456}]}
 
     def find_compiler(self, target: Any, compiler: str | None = None) -> list[str]:
         self._require(target.name)
@@ -386,6 +390,16 @@ def test_verify_mismatch(cli: Cli) -> None:
     run = cli("verify", "m.onnx")
     assert run.code == 1
     assert "FAIL" in run.out
+    assert "host: first difference: sample 7 at scores: 1.5 instead of -2 (c)\n" in run.out
+
+
+def test_verify_lists_what_rounding_decided(cli: Cli) -> None:
+    unseen = {"tensor": "", "reference": None, "got": None, "stage": "reference", "elements": 1}
+    cli.roundings = [{**unseen, "sample": k} for k in range(8)]
+    run = cli("verify", "m.onnx")
+    assert run.code == 0
+    assert run.out.count("host: decided by rounding: sample ") == 5
+    assert "sample 4 (reference)\nhost: and 3 more samples; --json lists all\n" in run.out
 
 
 def test_verify_with_a_missing_tool_still_runs_the_others(cli: Cli) -> None:

@@ -14,6 +14,7 @@ import test_states
 import test_streaming
 from elftools.elf.elffile import ELFFile
 from models import Array, Net, compiled, mlp, ort_session
+from sequence_models import recurrent_operator
 
 from bnn2c.pipeline import Compiled
 from bnn2c.targets import load_target
@@ -85,16 +86,17 @@ def test_fast_math_is_refused_where_it_would_change_numbers(tmp_path: Path) -> N
     assert built(bits, tmp_path / "bits", "-ffast-math").returncode == 0
 
 
-@pytest.mark.parametrize("kind", ["window", "stream", "frames", "states"])
+@pytest.mark.parametrize("kind", ["window", "loop", "stream", "frames", "states"])
 def test_all_functions_are_in_the_code_section(kind: str, tmp_path: Path) -> None:
     stack = test_streaming.same_stack(41, "frames", 2)
     found = {
         "window": lambda: compiled(stack, name="net"),
+        "loop": lambda: compiled(recurrent_operator("GRU", 5, "forward"), name="net"),
         "stream": lambda: compiled(stack, name="net", stream=2),
         "frames": lambda: compiled(stack, name="net", stream=2, stream_frames=4),
         "states": lambda: compiled(test_states.swapped(3), name="net", states=test_states.SWAPPED),
     }[kind]()
-    done = built(found, tmp_path, '-DBNN2C_CODE_SECTION=__attribute__((section(".itcm")))')
+    done = built(found, tmp_path, '-DBNN2C_CODE_SECTION=__attribute__((section(".itcm")))', "-fno-inline-functions")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "net.o").open("rb") as file:
         elf = ELFFile(file)

@@ -237,8 +237,7 @@ def test_c_is_the_reference_on_targets(target: str, opt: str | None, tmp_path: P
     assert run.guards_intact
     assert opt is not None or run.stack_bytes <= manifest["stack_bytes"]  # inlined, these cases share one frame
     assert run.sizes.static_ram_bytes == 0
-    helpers = {"memset"} if opt == "-Os" else set()  # for four sums of reals that begin with 0
-    assert set(run.sizes.undefined) <= {"logf"} | helpers or target in SOFT_FLOAT
+    assert set(run.sizes.undefined) <= {"logf"} or target in SOFT_FLOAT
     for found, given in zip(run.outputs, feeds, strict=True):
         assert_equal(found, outputs(graph, given), cases)
     steady = {f"out{number}" for number, case in enumerate(cases) if not decides(*case)}

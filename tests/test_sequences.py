@@ -12,6 +12,7 @@ import pytest
 import sequence_models
 from models import cnn
 
+import bnn2c
 from bnn2c.errors import CompileError
 from bnn2c.ir.graph import outputs
 from bnn2c.options import Options, Real
@@ -128,6 +129,13 @@ def test_recurrent_operators_become_loops(op: str, way: str, tmp_path: Path) -> 
     assert kinds(compiled).count("loop") == (2 if way == "bidirectional" else 1)
     assert {"sign_conv2d", "conv2d"}.isdisjoint(kinds(compiled)), "every step is in the loop"
     assert "sign_conv2d" in compiled.files["net.c"]
+
+
+def test_sums_of_reals_in_a_loop_are_reported(tmp_path: Path) -> None:
+    onnx.save(sequence_models.recurrent_operator("GRU", 7, "forward"), tmp_path / "gru.onnx")
+    compiled = bnn2c.compile(tmp_path / "gru.onnx")
+    (loop,) = [layer["name"] for layer in compiled.manifest["layers"] if layer["op"] == "loop"]
+    assert loop in compiled.report.data["exactness"]["real_layers"]
 
 
 @pytest.mark.parametrize(("op", "sigmoids", "tangents"), [("GRU", 2, 1), ("LSTM", 3, 2)])

@@ -12,6 +12,7 @@ from bnn2c.cli.exit_codes import MISMATCH, TOOL_MISSING
 from bnn2c.cli.guard import guard
 from bnn2c.cli.network_options import NetworkOptions, with_network_options
 from bnn2c.cli.parameters import Debug, Json, MinAgreement, Model, Quiet
+from bnn2c.errors import plural
 
 __all__ = ["verify"]
 
@@ -67,6 +68,7 @@ def _failed(result: dict[str, Any]) -> bool:
 
 
 _HEADER = ("target", "samples", "mismatches", "rounding", "max error", "instructions", "flash", "arena", "stack", "")
+_LISTED = 5
 _COUNTS = (
     "samples",
     "mismatches",
@@ -85,7 +87,18 @@ def _print(data: dict[str, Any]) -> None:
         if "agreement" in result:
             typer.echo(f"{result['target']}: fixed point agrees with the reference on {result['agreement']:.2%}")
         if result.get("first_difference"):
-            typer.echo(f"{result['target']}: first difference: {result['first_difference']}")
+            typer.echo(f"{result['target']}: first difference: {_finding(result['first_difference'])}")
+        for rounding in result.get("rounding_samples", ())[:_LISTED]:
+            typer.echo(f"{result['target']}: decided by rounding: {_finding(rounding)}")
+        if (more := len(result.get("rounding_samples", ())) - _LISTED) > 0:
+            typer.echo(f"{result['target']}: and {plural(more, 'more sample')}; --json lists all")
+
+
+def _finding(found: dict[str, Any]) -> str:
+    """What a sample that differs is said to be."""
+    where = f" at {found['tensor']}" if found["tensor"] else ""
+    numbers = "" if found["got"] is None else f": {found['got']:.9g} instead of {found['reference']:.9g}"
+    return f"sample {found['sample']}{where}{numbers} ({found['stage']})"
 
 
 def _row(result: dict[str, Any]) -> list[str]:

@@ -28,6 +28,8 @@ from bnn2c.targets import Target
 
 ABI_VERSION = 1
 
+_FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax"})
+
 
 def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:
     """Text facts that the templates print."""
@@ -136,7 +138,7 @@ def report_of(
         known = [o for o in layer.node.origin if o in rows]
         row = _together([rows.pop(o) for o in (known if layer.body else known[:1])])
         kernels = kernel_table(layer.op, layer.inputs[0].type, target, lanes) if layer.inputs else []
-        found.append({"why": list(layer.node.why), **row, "kernels": kernels})
+        found.append({"why": list(layer.node.why), **row, "kernels": kernels, "sums_reals": _sums_reals(layer)})
     names = {layer.node.output: layer.name for layer in layers}
     buffers = [
         {
@@ -150,6 +152,14 @@ def report_of(
         for last in [max(0, sum(running[: b.last + 1]) - 1)]
     ]
     return {"layers": found, "warnings": warnings, "memory": buffers}
+
+
+def _sums_reals(layer: Layer) -> bool:
+    """Whether the layer, or one that it repeats, adds up float32 numbers, in an order of its own."""
+    if layer.body:
+        return any(map(_sums_reals, layer.body))
+    counted = bool(layer.cost.real_macs) or not _FLOAT_SUMS.isdisjoint((layer.op.kind, layer.kernel))
+    return counted and not layer.op.kind.startswith("fixed_")
 
 
 def _together(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ _CODE_BYTES |= {"paired_conv2d": 1_300, "channel_steps": 3_200, "class_groups": 
 _CODE_BYTES_PER_KERNEL = 420
 _CODE_BYTES_PER_LAYER = 48
 
-_FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax"})
 _HEAD = ("prefix", "model_sha256", "target", "inputs", "outputs")
 _LAYER_COUNTS = ("binary_macs", "real_macs", "weight_bytes")
 
@@ -67,6 +66,7 @@ def _layer(layer: Mapping[str, Any], facts: Mapping[str, Any]) -> Json:
         "evaluated_pairs": int(facts.get("evaluated_pairs", 0)),
         "rounding_pairs": int(facts.get("rounding_pairs", len(lists["rounding"]))),
         "sign_zero": bool(facts.get("sign_zero", False)),
+        "sums_reals": bool(facts.get("sums_reals", counts["real_macs"])),
         **lists,
     }
 
@@ -123,15 +123,8 @@ def _exactness(layers: Sequence[Json]) -> Json:
         "rounding": [{"layer": layer["name"], **pair} for layer in layers for pair in layer["rounding"]],
         "dead_channels": sum(len(layer["dead_channels"]) for layer in layers),
         "sign_zero": [layer["name"] for layer in layers if layer["sign_zero"]],
-        "real_layers": [layer["name"] for layer in layers if _sums_reals(layer)],
+        "real_layers": [layer["name"] for layer in layers if layer["sums_reals"]],
     }
-
-
-def _sums_reals(layer: Json) -> bool:
-    """Whether the layer adds up float32 numbers, in an order of its own."""
-    if str(layer.get("op")).startswith("fixed_"):
-        return False
-    return bool(layer["real_macs"]) or not _FLOAT_SUMS.isdisjoint((layer.get("op"), layer.get("kernel")))
 
 
 def _warning(warning: Diagnostic | Mapping[str, str]) -> Json:

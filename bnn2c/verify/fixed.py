@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2c.fixed_point.answers import same_answers
+from bnn2c.verify.rounding import Finding
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
@@ -40,7 +41,7 @@ def compared_fixed(
     for sample, (feeds, found, real) in enumerate(zip(inputs, got, expected, strict=True)):
         whole = compiled.reference(feeds)
         wrong += [
-            {"sample": sample, "output": port["name"]}
+            Finding(False, "c", port["name"]).data(sample)
             for port, a, b in zip(ports, found, whole, strict=True)
             if not np.array_equal(np.asarray(a).ravel(), b.ravel())
         ]
