@@ -26,7 +26,7 @@ BNN2C_KERNEL float bnn2c_exp_parts(float x, int32_t *n) {
   return r + r * r * (0.5f + r * (0.16666546f + r * (0.041666403f + r * (0.008366291f + r * 0.0013940679f))));
 }
 
-/* e^x within 1 unit in the last place; NaN for NaN. */
+/* e^x within 1.01 units in the last place; NaN for NaN. */
 BNN2C_KERNEL float bnn2c_expf(float x) {
   const float below = (x > 89.0f) ? 89.0f : x;
   int32_t n = 0;

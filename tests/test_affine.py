@@ -85,3 +85,18 @@ def test_sums_with_factors_too_large_to_be_merged_cancel_exactly(tmp_path: Path)
         (got,), (want,) = library.run([values.reshape(1, 600)]), reference([values.reshape(1, 600)])
         assert 0 < abs(want[0, channel]) < 1e30
         np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scaled_sums_beyond_float32_are_infinite_without_a_warning() -> None:
+    """No line of numpy stands between those of the command; nothing is NaN where the sum is 0."""
+    n = Net()
+    x = n.add("Where", n.add("GreaterOrEqual", n.input([1, 40]), 0.0), 1.0, -1.0)
+    signs = np.random.default_rng(9).choice(np.float32([-1, 1]), (40, 3))
+    found = compiled(
+        n.model(n.add("Mul", n.add("MatMul", x, np.float32(3.4e38) * signs), np.float32([[1, 0.5, 1e-3]])))
+    )
+    (got,) = found.reference([signs[:, :1].reshape(1, 40)])
+    assert got.ravel()[0] == np.inf
+    (got,) = found.reference([(signs[:, 0] * np.float32([1, -1] * 20)).reshape(1, 40)])
+    assert got.ravel()[0] == 0

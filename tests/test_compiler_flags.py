@@ -118,3 +118,11 @@ def test_no_caller_on_thumb_1_relies_on_registers_that_a_function_pops(tmp_path:
         with (tmp_path / "net.o").open("rb") as file:
             code.append(ELFFile(file).get_section_by_name(".text").data())
     assert code[0] == code[1]
+
+
+def test_every_file_with_functions_keeps_its_registers_on_thumb_1(tmp_path: Path) -> None:
+    np.savez(tmp_path / "v.npz", input=np.zeros((2, 1, 100), np.float32))
+    found = compiled(mlp(decide=True), name="net", integrity=True, selftest=tmp_path / "v.npz", target="cortex-m0")
+    sources = {name: text for name, text in found.files.items() if name.endswith(".c")}
+    assert {"net.c", "net_check.c", "net_selftest.c"} <= sources.keys()
+    assert [name for name, text in sources.items() if "no-ipa-ra" not in text] == ["net_weights.c"]

@@ -86,11 +86,11 @@ def _print(data: dict[str, Any]) -> None:
     for result in data["results"]:
         if "agreement" in result:
             typer.echo(f"{result['target']}: fixed point agrees with the reference on {result['agreement']:.2%}")
-        if result.get("first_difference"):
+        if result["first_difference"]:
             typer.echo(f"{result['target']}: first difference: {_finding(result['first_difference'])}")
-        for rounding in result.get("rounding_samples", ())[:_LISTED]:
+        for rounding in result["rounding_samples"][:_LISTED]:
             typer.echo(f"{result['target']}: decided by rounding: {_finding(rounding)}")
-        if (more := len(result.get("rounding_samples", ())) - _LISTED) > 0:
+        if (more := result["rounding"] - _LISTED) > 0:
             typer.echo(f"{result['target']}: and {plural(more, 'more sample')}; --json lists all")
 
 

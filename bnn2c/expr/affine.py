@@ -111,7 +111,7 @@ def _node(e: Apply, args: list[object]) -> object:
         found = _merged(e, parts)
         if found is not None and all((np.abs(n) < _REACH).all() for n in (found.scale, found.whole_shift)):
             return found
-    apart = _exact_at_ties(e, [_spell(part) for part in parts])
+        apart = _exact_at_ties(e, [_spell(part) for part in parts])
     return Affine(apart, np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
 
 

@@ -66,12 +66,14 @@ def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType
 
     def state(name: str, value: str, differs: bool) -> None:
         (out.statements if differs else out.pixel).append(f"const float {name} = {value};")
-        varying.update({name} if differs else ())
+        if differs:
+            varying.add(name)
 
     def leaf(e: Expr) -> object:
         if isinstance(e, Const):
             text = _constant(out, e.value)
-            varying.update({text} if e.value.shape[-1:] > (1,) else ())
+            if e.value.shape[2] > 1:
+                varying.add(text)
             return text
         assert isinstance(e, Arg)
         if e.index not in loaded:

@@ -108,7 +108,8 @@ def evaluate(expr: Expr, roots: Sequence[Real], dtype: npt.DTypeLike = np.float3
     def node(e: Apply, args: list[object]) -> object:
         return np.asarray(FUNCTIONS[e.fn].numpy(*args, *e.params), dtype)
 
-    return _walk(expr, leaf, node)  # type: ignore[return-value]
+    with np.errstate(over="ignore"):  # what is beyond float32 is infinite
+        return _walk(expr, leaf, node)  # type: ignore[return-value]
 
 
 def substitute(expr: Expr, args: Sequence[Expr]) -> Expr:

@@ -104,7 +104,7 @@ def _rolled_once(graph: Graph) -> tuple[Graph, Wiring] | None:
     return None
 
 
-def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
+def _connected(graph: Graph, alignments: Iterable[Repetition]) -> Iterable[Wiring]:
     """Alignments of groups that are connected alike, fewest carried states first; one with a step more leads.
 
     Those with few states may leave results of two types, a real state and its code; so some others are tried, too.
@@ -117,8 +117,8 @@ def _connected(graph: Graph, alignments: Iterable[Repetition]) -> list[Wiring]:
             found.append(wiring.forward())
     found.sort(key=lambda wiring: len(wiring.states))
     others = filter(_replaceable, found[WHOLE_TRIED:])
-    grown = filter(None, map(_grown, chain(found[:WHOLE_TRIED], islice(others, WHOLE_TRIED))))
-    return [*islice(filter(_replaceable, grown), 1), *found]
+    grown = map(_grown, chain(found[:WHOLE_TRIED], islice(others, WHOLE_TRIED)))
+    return chain(filter(None, grown), found)
 
 
 def _replaceable(wiring: Wiring) -> bool:

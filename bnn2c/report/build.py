@@ -66,7 +66,7 @@ def _layer(layer: Mapping[str, Any], facts: Mapping[str, Any]) -> Json:
         "evaluated_pairs": int(facts.get("evaluated_pairs", 0)),
         "rounding_pairs": int(facts.get("rounding_pairs", len(lists["rounding"]))),
         "sign_zero": bool(facts.get("sign_zero", False)),
-        "sums_reals": bool(facts.get("sums_reals", counts["real_macs"])),
+        "sums_reals": bool(facts.get("sums_reals", False)),
         **lists,
     }
 
