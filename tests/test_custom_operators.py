@@ -116,7 +116,8 @@ def test_parameters_are_constants_in_every_spelling() -> None:
     """A Constant with another attribute than `value`, and what nodes compute of constants alone."""
     n = Net(opset=20)
     x, levels = n.input([1, 2, 3]), real(0.75, -1, 0.5, 0.25)
-    width = n.add("Identity", n.add("Constant", value_float=3.0))
+    three = onnx.helper.make_tensor("value", onnx.TensorProto.FLOAT, [1], [3.0])
+    width = n.add("Squeeze", n.add("ConstantOfShape", np.array([1]), value=three))
     level = n.add("Quant", x, 0.5, 0.0, width, domain=GENERAL, signed=1, narrow=0, rounding_mode="ROUND")
     steps = n.add("Reshape", n.add("Neg", n.add("Constant", value_floats=-np.sort(levels))), np.array([1, 4]))
     model = n.model(n.add("MultiThreshold", level, steps, domain=GENERAL), shape=(1, 2, 3))

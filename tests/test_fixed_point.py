@@ -18,6 +18,7 @@ from strict import WARNINGS
 from bnn2c.analysis.steps import classes_of
 from bnn2c.errors import CompileError
 from bnn2c.expr import Arg, Expr, apply, const, evaluate
+from bnn2c.fixed_point.alike import joined
 from bnn2c.fixed_point.answers import class_axis, same_answers
 from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
 from bnn2c.fixed_point.expressions import compile_expression
@@ -379,6 +380,27 @@ def test_answers_are_classes_wherever_they_lie(axis: int, tmp_path: Path) -> Non
     other[(0, 1, 4, 5) if axis == 1 else (0, 4, 5, 1)] = 1  # the class of one pixel
     assert same_answers(found.final, port, one, one.astype(np.int16)) == 1
     assert same_answers(found.final, port, one, other) == pytest.approx(1 - 1 / 144)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_rows_of_few_values_are_chosen_by_real_numbers(width: int, tmp_path: Path) -> None:
+    """The table is packed codes, and the places are computed in float32."""
+    rng, net = np.random.default_rng(4), models.Net()
+    ids = net.cast(net.clip(net.input([1, 6]), 0.0, 4.0), onnx.TensorProto.INT64)
+    rows = net.add("Gather", rng.choice([-1.0, 0.0, 1.0], (5, width)), ids)
+    model = net.model(net.add("MatMul", net.reshape(rows, 1, 6 * width), rng.choice([-1.0, 1], (6 * width, 4))))
+    samples = rng.uniform(-1, 5, (20, 1, 6)).astype(np.float32)
+    found = models.compiled(model, real="int16", calibrate=vectors(tmp_path, samples))
+    (output,) = found.manifest["outputs"]
+    for sample in samples:
+        (got,), (wanted,) = found.reference([sample]), models.ort_run(model, [sample])
+        np.testing.assert_allclose(got.ravel() * output.get("scale", 1.0), wanted.ravel(), atol=1e-3)
+
+
+def test_values_that_share_a_format_may_be_as_large_as_numbers_get() -> None:
+    """Their sum is not a number of the type."""
+    large = Spread(-1.0, 1e308, np.full(3, 1e308), 1)
+    np.testing.assert_array_equal(joined([large, large]).mean, large.mean)
 
 
 @pytest.mark.parametrize("real", ["int16", "int8"])

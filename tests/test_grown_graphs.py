@@ -284,6 +284,20 @@ def test_dynamically_quantised_layers(agree: Callable[..., Compiled]) -> None:
     agree(n.model(n.add("Mul", n.add("Mul", sums, f"{codes}_1"), 0.5)), given, np.zeros_like(given))
 
 
+def test_dynamically_quantised_numbers(agree: Callable[..., Compiled]) -> None:
+    """Scale and zero point are computed, for one operation and for the channels of another."""
+    n = Net(opset=19)
+    x = n.input([1, 12])
+    codes = n.add("DynamicQuantizeLinear", x, count=3)
+    real = n.add("DequantizeLinear", codes, f"{codes}_1", f"{codes}_2")
+    scales = n.add(
+        "Add", n.add("Abs", n.reshape(n.add("Slice", x, np.array([0]), np.array([3]), np.array([1])), 3)), 1.0
+    )
+    bytes_ = n.add("QuantizeLinear", n.reshape(real, 4, 3), scales, np.zeros(3, np.int8), axis=1)
+    given = np.tile(np.array([-63.75, 0, 191.25, 17.0], np.float32), 3)[None]
+    agree(n.model(real, n.cast(bytes_)), given)
+
+
 @pytest.mark.parametrize(("axis", "k", "largest"), [(1, 3, 1), (2, 2, 0), (-1, 5, 1), (1, 1, 0)])
 def test_the_best_of_several(axis: int, k: int, largest: int, agree: Callable[..., Compiled]) -> None:
     """Ties go to the lower index, as in onnxruntime."""

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from models import Net, compiled, ort_run
 from onnx import TensorProto, helper, numpy_helper
 
 from bnn2c.errors import CompileError
@@ -57,6 +58,7 @@ PLACES: dict[str, tuple[str, list[Operand], dict[str, Any]]] = {
     "rows": ("Gather", [([5, 4], REAL), ([3], ANY)], {}),
     "columns": ("Gather", [([2, 5, 4], REAL), ([3, 2], ANY)], {"axis": 1}),
     "one": ("Gather", [([2, 5, 4], REAL), ([], FIRST)], {"axis": 1}),
+    "a few numbers": ("Gather", [TABLE[:, 0], ([2, 3], (-4, 4))], {}),
     "columns of a table": ("Gather", [TABLE, ([3], FIRST)], {"axis": 1}),
     "elements": ("GatherElements", [([2, 5, 4], REAL), ([2, 3, 4], ANY)], {"axis": 1}),
     "some elements": ("GatherElements", [([3, 5, 4], REAL), ([2, 3, 2], ANY)], {"axis": -2}),
@@ -79,6 +81,20 @@ EQUATIONS = {
 def test_places(name: str) -> None:
     op, operands, attributes = PLACES[name]
     check(model(op, operands, attributes), operands)
+
+
+def test_a_comparison_that_chooses_between_two_numbers_binarises() -> None:
+    """Both layers are binary, and nothing is looked up."""
+    n, rng = Net(), np.random.default_rng(2)
+    x = n.input([1, 3, 6, 6])
+    for channels, kind in ((3, TensorProto.INT64), (8, TensorProto.INT32)):
+        side = n.add("Gather", np.array([-1.0, 1.0]), n.cast(n.add("GreaterOrEqual", x, 0.25), kind))
+        x = n.add("Conv", side, rng.choice([-1.0, 1.0], (8, channels, 3, 3)))
+    found = compiled(n.model(x))
+    kinds = [node.op.kind for node in found.final.nodes]
+    assert kinds.count("binary_conv2d") == 2 and not {"embedding", "conv2d", "sign_conv2d"} & set(kinds)
+    sample = rng.integers(-4, 5, (1, 3, 6, 6)).astype(np.float32) / 8
+    np.testing.assert_array_equal(found.reference([sample])[0], ort_run(n.model(x), [sample])[0])
 
 
 @pytest.mark.parametrize("equation", EQUATIONS)

@@ -236,6 +236,17 @@ def test_a_decision_inside_of_an_operator_is_not_its_output() -> None:
     assert sites["sign"] == next(node.output for node in graph.nodes if node.op.expr.fn == "sign")
 
 
+def test_a_decision_that_is_repeated_is_taken_once(tmp_path: Path) -> None:
+    """One comparison for all rows: what the output shows of it is one row."""
+    n = Net()
+    near = n.add("Greater", n.add("Mul", n.input([1, 3]), 0.1), 0.3)
+    x = n.add("Where", near, n.const(np.ones((4, 3), np.float32)), n.const(np.zeros((4, 3), np.float32)))
+    bench = Bench(tmp_path, n.model(n.add("Greater", x, 0.5), element=TensorProto.BOOL).SerializeToString())
+    inputs = np.array([[3, 3, 1]], np.float32)
+    found = bench.verify(lambda i, y: [np.array(y[0]) ^ np.array([True, True, False])], input=inputs)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+
+
 @pytest.mark.parametrize("rows", [[[1.0, -1.0]], [[1.0, -1.0], [0.5, 3.0], [7.0, 1.0]]])
 def test_decisions_are_read_off_a_table_of_values(rows: list[list[float]]) -> None:
     """One table for all channels, or one each; a number that is in none of them tells nothing."""

@@ -43,7 +43,8 @@ def joined(spreads: Sequence[Spread]) -> Spread:
     known = [s for s in spreads if s.count]
     if not known:
         return Spread(0.0, 0.0)
-    mean = np.mean([s.mean for s in known], axis=0) if len({s.mean.shape for s in known}) == 1 else np.zeros(1)
+    alike = len({s.mean.shape for s in known}) == 1
+    mean = np.sum([s.mean / len(known) for s in known], axis=0) if alike else np.zeros(1)  # a sum may be infinite
     kept = [k for s in known for k in s.kept]
     return Spread(min(s.low for s in known), max(s.high for s in known), np.asarray(mean), 1, kept)
 

@@ -207,12 +207,12 @@ def _quantize(work: Rewriter, node: Node, op: Quantize) -> None:
 
 
 def _embedding(work: Rewriter, node: Node, op: Embedding) -> None:
-    out = work.formats[node.output]
-    kind = {"i16": np.int16, "i8": np.int8, "u8": np.uint8}[out.storage]
-    table = np.clip(np.rint(op.table.astype(np.float64) / out.scale), out.low, out.high).astype(kind)
     ids = node.inputs[0]
     if work.source.types[ids].storage == "f32":
         raise NotFixed("the row numbers are real")
+    out = work.formats[node.output]
+    kind = {"i16": np.int16, "i8": np.int8, "u8": np.uint8}[out.storage]
+    table = np.clip(np.rint(op.table.astype(np.float64) / out.scale), out.low, out.high).astype(kind)
     work.emit(node.output, replace(op, table=table), (ids,), node)
 
 

@@ -13,7 +13,7 @@ import onnx
 
 from bnn2c.errors import CompileError, Diagnostic, reason
 from bnn2c.importer import finn, fused, quantisers
-from bnn2c.importer.folding import BOUNDED, fold
+from bnn2c.importer.folding import fold
 from bnn2c.importer.limits import array_of
 from bnn2c.importer.rewriter import Rewriter
 
@@ -89,7 +89,7 @@ def expand_custom(model: onnx.ModelProto) -> None:
 
 def _known(node: onnx.NodeProto, constants: Mapping[str, np.ndarray], opset: int) -> dict[str, np.ndarray]:
     """The results of a node that computes parameters: a Constant of any form, and what is made of constants alone."""
-    if node.domain or node.op_type not in BOUNDED or not all(name in constants for name in node.input):
+    if node.domain or not all(name in constants for name in node.input):
         return {}
     try:
         values = fold(node, [constants[name] for name in node.input], opset, SMALL)

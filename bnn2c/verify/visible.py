@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bnn2c.expr import Apply, Arg
-from bnn2c.expr.tree import count_nodes
+from bnn2c.expr.tree import count_nodes, evaluate
 from bnn2c.ir import Graph, Node
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.best_channel import BestChannel
@@ -25,7 +25,7 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.expressions import DECISIONS
 
-__all__ = ["decision_site", "visible"]
+__all__ = ["at_site", "decision_site", "visible"]
 
 
 def decision_site(node: Node) -> str | None:
@@ -36,6 +36,17 @@ def decision_site(node: Node) -> str | None:
         last = count_nodes(node.op.expr) - 1
         return f"{node.output}#{last}" if last else node.output
     return None
+
+
+def at_site(graph: Graph, node: Node, flat: Array) -> Array:
+    """Results of the node [its elements] as results of its decision, which a broadcast may only repeat, flat."""
+    kind = graph.types[node.output]
+    if not isinstance(node.op, Map) or not node.inputs:
+        return flat
+    ones: list[Array] = [np.ones(graph.types[name].shape, np.float32) for name in node.inputs]
+    with np.errstate(all="ignore"):  # only the shape matters
+        decided = evaluate(node.op.expr, ones).shape
+    return flat.reshape(kind.shape)[tuple(map(slice, decided))].ravel()
 
 
 def visible(graph: Graph, outputs: Sequence[Array]) -> dict[str, Array]:
@@ -50,6 +61,7 @@ def visible(graph: Graph, outputs: Sequence[Array]) -> dict[str, Array]:
             continue
         site = decision_site(node)
         if site is not None:
+            flat = at_site(graph, node, flat)
             known = found.setdefault(site, flat)
             found[site] = np.where(np.isnan(known), flat, known)
         else:

@@ -135,13 +135,16 @@ def dequantize_linear(ctx: Context, call: Call) -> Sequence[Tensor]:
     return [ctx.elementwise("mul", ctx.elementwise("sub", x, zero), scale)]
 
 
-def _parameters(call: Call, x: Tensor) -> tuple[Array, Array, np.dtype[np.integer[Any]]]:
+def _parameters(call: Call, x: Tensor) -> tuple[Tensor, Tensor, np.dtype[Any]]:
     """Scale and zero point, shaped for the axis; the integer type (uint8 by default)."""
-    scale = np.asarray(call.constant(1, "quantisation scale"), np.float32)
-    given = call.constant(2, "quantisation zero point")
-    zero = np.zeros((), np.uint8) if given is None else given
+    scale, given = call.tensor(1), call.operand(2)
+    zero: Tensor = np.zeros((), np.uint8) if given is None else given
     axis = call.attrs.get("axis", 1)
-    if scale.ndim == 1 and scale.size > 1:
-        shape = [-1 if a == axis % len(x.shape) else 1 for a in range(len(x.shape))]
-        return scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero, zero.dtype
-    return scale.reshape(()), zero.reshape(()) if zero.size == 1 else zero, zero.dtype
+    return _along(scale, axis, len(x.shape)), _along(zero, axis, len(x.shape)), zero.dtype
+
+
+def _along(parameter: Tensor, axis: int, rank: int) -> Tensor:
+    """One number for all elements, or one for each place of the axis."""
+    found = elements(parameter)
+    shape = [-1 if a == axis % rank else 1 for a in range(rank)] if found.ndim == 1 and found.size > 1 else []
+    return moved(parameter, found.reshape(shape))

@@ -16,9 +16,10 @@ from bnn2c.importer.handlers.reductions import reduce_axes
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.winners import at_place
-from bnn2c.importer.tensors import Tensor, View
+from bnn2c.importer.tensors import Array, Tensor, View
 
 MOST_COMPARED = 1 << 16
+MOST_CHOSEN = 4
 ALL_PLACES = "a place that is computed is compared with all places, so that time and memory do not depend on it"
 
 
@@ -43,9 +44,24 @@ def _rows(ctx: Context, call: Call, table: Tensor, ids: View) -> Tensor:
         flat = moved(table, elements(table).reshape(table.shape[0], -1))
         found = _chosen(ctx, call, flat, ids.with_index(ids.index.reshape(-1, 1)))
         return moved(found, elements(found).reshape(*ids.shape, *table.shape[1:]))
+    if 2 <= table.size == len(table) <= MOST_CHOSEN:
+        chosen = _number(ctx, table.ravel(), ids)
+        return moved(chosen, elements(chosen).reshape(*ids.shape, *table.shape[1:]))
     rows = ctx.physical(ids, ids.index.reshape(1, 1, -1))
     name = ctx.emit(Embedding(table.reshape(table.shape[0], -1).astype(np.float32)), [rows])
     return ctx.view(name, (*ids.shape, *table.shape[1:]), table.dtype)
+
+
+def _number(ctx: Context, table: Array, ids: View) -> Tensor:
+    """`table[ids]` of a few numbers, elementwise: two of them, chosen by a comparison, are a binarisation.
+
+    Negative ids count from the end, and ids are clamped into the table, as for its rows.
+    """
+    found: Tensor = table[0]
+    for place in range(1 - len(table), len(table)):
+        reached = ctx.elementwise("ge", ids, float(place))
+        found = ctx.elementwise("where", reached, table[place], found, dtype=table.dtype)
+    return found
 
 
 def _chosen(ctx: Context, call: Call, table: Tensor, ids: View) -> Tensor:
