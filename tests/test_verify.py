@@ -239,9 +239,8 @@ def test_a_decision_inside_of_an_operator_is_not_its_output() -> None:
 def test_a_decision_that_is_repeated_is_taken_once(tmp_path: Path) -> None:
     """One comparison for all rows: what the output shows of it is one row."""
     n = Net()
-    near = n.add("Greater", n.add("Mul", n.input([1, 3]), 0.1), 0.3)
-    x = n.add("Where", near, n.const(np.ones((4, 3), np.float32)), n.const(np.zeros((4, 3), np.float32)))
-    bench = Bench(tmp_path, n.model(n.add("Greater", x, 0.5), element=TensorProto.BOOL).SerializeToString())
+    rows = n.add("Expand", n.add("Mul", n.input([1, 3]), 0.1), np.array([4, 3]))
+    bench = Bench(tmp_path, n.model(n.add("Greater", rows, 0.3), element=TensorProto.BOOL).SerializeToString())
     inputs = np.array([[3, 3, 1]], np.float32)
     found = bench.verify(lambda i, y: [np.array(y[0]) ^ np.array([True, True, False])], input=inputs)
     assert (found["mismatches"], found["rounding"]) == (0, 1)
