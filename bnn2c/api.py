@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from bnn2c.report import Limits, Report, build_report
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
 
     from bnn2c.host_run import HostModel
     from bnn2c.pipeline import Compiled
@@ -89,14 +91,17 @@ class CompiledModel:
 _REPORTS = {"txt": "text", "json": "json", "html": "html"}
 
 
-def compile(path: str | os.PathLike[str], target: str = "portable", **options: object) -> CompiledModel:
+def compile(
+    model: str | os.PathLike[str] | bytes | onnx.ModelProto, target: str = "portable", **options: object
+) -> CompiledModel:
     """Compile an ONNX model to C.
 
     Args:
-        path: the .onnx file.
+        model: the .onnx file, its bytes, or the model itself.
         target: name of a target (`bnn2c targets`).
-        **options: fields of `bnn2c.options.Options`: name, optimize, input_scale, input_offset, selftest, sign_zero
-            and so on; `optimize` defaults to what suits the target.
+        **options: fields of `bnn2c.options.Options`, also as they are written on the command line: input_scale=1 / 255
+            or "1/255", max_flash=65536 or "64K", states={"IN": "OUT"} or ["IN=OUT"] and so on; `optimize` defaults to
+            what suits the target.
 
     Returns:
         the compiled network.
@@ -104,33 +109,41 @@ def compile(path: str | os.PathLike[str], target: str = "portable", **options: o
     Raises:
         CompileError: with every problem that was found, when the model cannot be compiled or an option is wrong.
     """
-    return compile_with(Path(path), options_for(target, **options))
+    source = Path(model) if isinstance(model, str | os.PathLike) else model
+    return compile_with(source, options_for(target, **options))
 
 
 def options_for(target: str, **options: object) -> Options:
     """Options for a target; those that are None or left out get the target's or the general default.
 
     Raises:
-        CompileError: BNN019 for an unknown target or option, and what `Options` refuses.
+        CompileError: BNN019 for an unknown target or option, and what `read_values` and `Options` refuse.
     """
+    from bnn2c.option_values import read_values
     from bnn2c.targets import TargetError, load_target
 
     given = {name: value for name, value in options.items() if value is not None}
     if unknown := sorted(set(given) - set(Options.__dataclass_fields__)):
-        raise CompileError([Diagnostic("BNN019", f"unknown option {name!r}") for name in unknown])
+        raise CompileError([_unknown(name) for name in unknown])
+    values = read_values({"target": target, **given})
     try:
-        default = load_target(target).optimize
+        default = load_target(values["target"]).optimize
     except TargetError as error:
         raise CompileError.single("BNN019", str(error)) from None
-    fields: dict[str, Any] = {"target": target, "optimize": default, **given}
-    return Options(**fields)
+    return Options(**{"optimize": default, **values})
 
 
-def compile_with(path: Path, options: Options) -> CompiledModel:
+def _unknown(option: str) -> Diagnostic:
+    near = difflib.get_close_matches(option, Options.__dataclass_fields__, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Options.__dataclass_fields__)}"
+    return Diagnostic("BNN019", f"unknown option {option!r}", hint=hint)
+
+
+def compile_with(source: Path | bytes | onnx.ModelProto, options: Options) -> CompiledModel:
     """Compile with options that are already an object."""
     from bnn2c.pipeline import compile_model
 
-    compiled = compile_model(path, options)
+    compiled = compile_model(source, options)
     limits = Limits(options.max_flash, options.max_ram)
     return CompiledModel(compiled, build_report(compiled.manifest, compiled.report_data, limits=limits))
 
@@ -157,7 +170,13 @@ def _fitted(value: Any, declared: Mapping[str, Any]) -> np.ndarray:  # noqa: ANN
     """One input with the declared shape and type; real numbers may be rounded to float32, integers never change."""
     import numpy as np
 
-    given, shape, name = np.asarray(value), tuple(declared["shape"]), declared["name"]
+    shape, name = tuple(declared["shape"]), declared["name"]
+    try:
+        given = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        given = np.asarray(None)
+    if given.dtype.kind not in "biuf":
+        raise CompileError.single("BNN022", f"input {name} is no array of real numbers")
     if _without_leading_ones(given.shape) != _without_leading_ones(shape):
         raise CompileError.single("BNN022", f"input {name} has shape {given.shape}, not {shape}")
     array = given.astype(declared["dtype"])

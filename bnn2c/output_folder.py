@@ -16,6 +16,7 @@ from bnn2c.errors import CompileError
 __all__ = ["MANIFEST", "write_folder"]
 
 MANIFEST = "manifest.json"
+_HEAD_BYTES = 400
 _MANIFEST_LIMIT = 64 * 1024 * 1024
 
 
@@ -24,17 +25,19 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
 
     A new folder appears complete, by one rename. In an existing one each file is replaced by a rename once all are
     written; the manifest comes last, so that a manifest always describes the files beside it. Files that the manifest
-    of an earlier run lists, that are no longer generated and that nobody has changed since are removed.
+    of an earlier run lists, that are no longer generated and that nobody has changed since are removed. A file that no
+    run of bnn2c can have written is not replaced.
 
     Args:
         folder: where to; made with its parents when it does not exist.
         files: text by file name, without folders; written as UTF-8 with the line breaks that it has.
 
     Raises:
-        CompileError: BNN023 when the folder cannot be used or written.
+        CompileError: BNN023 when the folder cannot be used or written, or a file of somebody else is in the way.
     """
     try:
         _refuse_what_is_in_the_way(folder, files)
+        _refuse_files_of_others(folder, files)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             _update(folder, files)
@@ -55,6 +58,24 @@ def _refuse_what_is_in_the_way(folder: Path, files: Mapping[str, str]) -> None:
             raise _problem(folder, f"{name!r} is not a file name")
         if (folder / name).is_dir() and not (folder / name).is_symlink():
             raise _problem(folder, f"{name} in it is a folder")
+
+
+def _refuse_files_of_others(folder: Path, files: Mapping[str, str]) -> None:
+    listed = _listed_hashes(folder / MANIFEST)
+    for name, text in files.items():
+        path = folder / name
+        beside_manifest = bool(listed) and path.suffix not in (".c", ".h")  # the report, and the manifest itself
+        if path.is_symlink() or not path.is_file() or name in listed or beside_manifest:
+            continue
+        if not _says_bnn2c(path) and path.read_bytes() != text.encode("utf-8"):
+            raise _problem(folder, f"{name} in it was not written by bnn2c")
+
+
+def _says_bnn2c(path: Path) -> bool:
+    """Whether the first lines say that bnn2c generated the file, or that it belongs to bnn2c's runtime."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return head.startswith(b"/* bnn2c") or b"enerated by bnn2c" in head
 
 
 def _problem(folder: Path, why: str) -> CompileError:

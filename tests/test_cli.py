@@ -10,6 +10,7 @@ import sys
 import time
 import types
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class Cli:
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    import_module("bnn2c.bench")  # before what it imports has stand-ins
     made = Cli(capsys)
     stand_ins = {
         "bnn2c.pipeline": types.SimpleNamespace(compile_model=made.compile_model),
@@ -133,8 +135,29 @@ def test_version(cli: Cli) -> None:
     assert cli("--version").out == f"bnn2c {__version__}\n"
 
 
-def test_unknown_option_is_a_usage_error(cli: Cli) -> None:
-    assert cli("compile", "m.onnx", "--speed").code == 2
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compile", "m.onnx", "--speed"], "No such option: --speed"),
+        (["compile"], "Missing argument 'MODEL'"),
+        (["verify", "m.onnx", "--samples", "many"], "Invalid value for '--samples'"),
+        (["compil"], "Did you mean 'compile'?"),
+        (["compile", "m.onnx", "--optimize", "fast"], "--optimize 'fast' is not one of size, balanced, speed"),
+        (["compile", "m.onnx", "--input-scale", "1/0"], "--input-scale '1/0' is not a number"),
+    ],
+)
+def test_a_wrong_command_line_is_a_diagnostic(cli: Cli, arguments: list[str], said: str) -> None:
+    run = cli(*arguments)
+    assert (run.code, run.out) == (2, "")
+    assert run.err.startswith("error[BNN019]: ") and said in run.err and "what to do: " in run.err
+    (found,) = cli(*arguments, "--json").json["diagnostics"]
+    assert (found["code"], said in found["message"]) == ("BNN019", True)
+
+
+def test_without_arguments_the_help_is_shown(cli: Cli) -> None:
+    run = cli()
+    assert run.code == 2
+    assert "Commands:" in run.out + run.err
 
 
 # ---------------------------------------------------------------- compile
@@ -344,9 +367,9 @@ def test_check_refuses_what_is_no_size(cli: Cli, size: str) -> None:
     ("text", "size"), [("256K", 262_144), ("256 KiB", 262_144), ("1.5m", 1_572_864), ("0x400", 1_024), ("7", 7)]
 )
 def test_sizes(text: str, size: int) -> None:
-    from bnn2c.cli.sizes import parse_size
+    from bnn2c.option_values import read_values
 
-    assert parse_size(text, "--max-ram") == size
+    assert read_values({"max_ram": text}) == {"max_ram": size}
 
 
 def test_inspect(cli: Cli) -> None:

@@ -53,6 +53,18 @@ def test_tour_of_the_readme(tmp_path: Path) -> None:
     assert {"digits.h", "digits.c", "digits_weights.c", "manifest.json"} <= made
 
 
+def test_example_of_the_python_interface(tmp_path: Path) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    text = (ROOT / "docs" / "python.md").read_text("utf-8")
+    block = re.search(r"<!-- python: .*?-->\n```python\n(.*?)```", text, re.S)
+    assert block
+    shutil.copy(ROOT / "examples" / "digits" / "digits_cnn.onnx", tmp_path)
+    done = run([sys.executable, "-c", block[1]], tmp_path)
+    assert done.stdout.endswith("BNN019 --max-ram '64 apples' is not a size for example 256K, 1M or 65536\n")
+    assert (tmp_path / "gen" / "digits_cnn.h").is_file()
+
+
 def test_firmware_example(tmp_path: Path) -> None:
     if not (shutil.which("cc") and shutil.which("make")):
         pytest.skip("no C compiler or no make")

@@ -11,7 +11,6 @@ from bnn2c.cli.console import print_json
 from bnn2c.cli.guard import guard
 from bnn2c.cli.network_options import NetworkOptions, with_network_options
 from bnn2c.cli.parameters import Debug, Json, Model, Name, Quiet, Selftest, TargetName
-from bnn2c.options import DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES
 
 __all__ = ["compile_command"]
 
@@ -24,13 +23,6 @@ _Integrity = Annotated[
     bool, typer.Option("--integrity", help="Add NAME_check(), which finds damaged weights by their CRC-32.")
 ]
 _Nms = Annotated[bool, typer.Option("--nms", help="Add bnn2c_nms.h, non-maximum suppression of the network's boxes.")]
-_MaxNodes = Annotated[
-    int | None, typer.Option("--max-nodes", help="Refuse larger graphs.", show_default=f"{DEFAULT_MAX_NODES}")
-]
-_MaxTensorBytes = Annotated[
-    int | None,
-    typer.Option("--max-tensor-bytes", help="Refuse larger tensors.", show_default=f"{DEFAULT_MAX_TENSOR_BYTES}"),
-]
 
 
 @with_network_options

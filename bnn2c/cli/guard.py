@@ -12,7 +12,7 @@ from bnn2c.cli.console import print_diagnostics, print_json
 from bnn2c.cli.exit_codes import INTERRUPTED, exit_code
 from bnn2c.errors import CompileError, Diagnostic
 
-__all__ = ["guard"]
+__all__ = ["guard", "tell"]
 
 
 @contextmanager
@@ -35,20 +35,22 @@ def guard(*, debug: bool = False, json: bool = False) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except CompileError as error:
-        _fail(error.diagnostics, json)
+        raise typer.Exit(tell(error.diagnostics, json)) from None
     except MemoryError:
-        _fail([Diagnostic("BNN009", "this machine has too little memory for the model")], json)
+        problem = Diagnostic("BNN009", "this machine has too little memory for the model")
+        raise typer.Exit(tell([problem], json)) from None
     except Exception as error:
         if debug:
             _print_traceback()
-        _fail([_toolchain_problem(error) or _internal(error)], json)
+        raise typer.Exit(tell([_toolchain_problem(error) or _internal(error)], json)) from None
 
 
-def _fail(diagnostics: Sequence[Diagnostic], json: bool) -> None:
-    print_diagnostics(diagnostics)
+def tell(errors: Sequence[Diagnostic], json: bool) -> int:
+    """Print errors on stderr, and as JSON on stdout where that is asked for; the exit code."""
+    print_diagnostics(errors)
     if json:
-        print_json({"schema": 1, "diagnostics": [one.as_dict() for one in diagnostics]})
-    raise typer.Exit(exit_code(diagnostics))
+        print_json({"schema": 1, "diagnostics": [one.as_dict() for one in errors]})
+    return exit_code(errors)
 
 
 def _print_traceback() -> None:

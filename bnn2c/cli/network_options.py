@@ -8,8 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bnn2c.cli.parameters import (
@@ -28,7 +26,6 @@ from bnn2c.cli.parameters import (
     Stream,
     StreamFrames,
 )
-from bnn2c.errors import CompileError
 
 if TYPE_CHECKING:
     from bnn2c.options import Options
@@ -42,7 +39,7 @@ class NetworkOptions:
 
     optimize: OptimizeOption = None
     input_scale: InputScale = None
-    input_offset: InputOffset = 0.0
+    input_offset: InputOffset = None
     sign_zero: SignZeroOption = None
     real: RealOption = None
     calibrate: Calibrate = None
@@ -66,31 +63,10 @@ class NetworkOptions:
             CompileError: when a value cannot be used.
         """
         from bnn2c.api import options_for
-        from bnn2c.cli.sizes import parse_size
 
-        given: dict[str, Any] = {k: v.value if isinstance(v, Enum) else v for k, v in vars(self).items()}
-        states = given.pop("state") or []
-        given |= {
-            "states": tuple(map(_pair, states)),
-            "sign_zero": int(self.sign_zero.value) if self.sign_zero else None,
-            "max_flash": parse_size(self.max_flash, "--max-flash"),
-            "max_ram": parse_size(self.max_ram, "--max-ram"),
-            **more,
-        }
-        for name in ("calibrate", "selftest"):
-            _check_file(name, given.get(name))
-        return options_for(target, **given)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    """The names of IN=OUT."""
-    source, _, target = text.partition("=")
-    return source, target
-
-
-def _check_file(option: str, path: Path | None) -> None:
-    if path is not None and not path.is_file():
-        raise CompileError.single("BNN001", f"--{option} {path} is not a file")
+        given: dict[str, Any] = dict(vars(self))
+        given["states"] = given.pop("state") or []
+        return options_for(target, **given | more)
 
 
 def with_network_options(command: Callable[..., None]) -> Callable[..., None]:

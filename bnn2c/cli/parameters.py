@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bnn2c.options import DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES
+from bnn2c.options import CALIBRATE_METHODS, DEFAULT_MAX_NODES, DEFAULT_MAX_TENSOR_BYTES, OPTIMIZE, REAL
 
 __all__ = [
     "Calibrate",
-    "CalibrateBy",
     "CalibrateMethod",
     "Debug",
     "InputOffset",
@@ -25,50 +23,15 @@ __all__ = [
     "MinAgreement",
     "Model",
     "Name",
-    "OptimizeFor",
     "OptimizeOption",
     "Quiet",
-    "RealFormat",
     "RealOption",
     "Selftest",
-    "SignZero",
     "SignZeroOption",
     "Stream",
     "StreamFrames",
     "TargetName",
 ]
-
-
-class OptimizeFor(str, Enum):
-    """What to optimise for."""
-
-    size = "size"
-    balanced = "balanced"
-    speed = "speed"
-
-
-class SignZero(str, Enum):
-    """What sign(0) meant in training."""
-
-    plus = "+1"
-    minus = "-1"
-
-
-class RealFormat(str, Enum):
-    """How real tensors are stored."""
-
-    auto = "auto"
-    float32 = "float32"
-    int16 = "int16"
-    int8 = "int8"
-
-
-class CalibrateBy(str, Enum):
-    """How the largest fixed-point number is chosen."""
-
-    minmax = "minmax"
-    percentile = "percentile"
-    mse = "mse"
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The network, an .onnx file.", show_default=False)]
@@ -77,35 +40,30 @@ Name = Annotated[
     str | None, typer.Option("--name", help="Prefix of all C names.", show_default="from the model's file name")
 ]
 OptimizeOption = Annotated[
-    OptimizeFor | None, typer.Option("--optimize", help="What to optimise for.", show_default="what suits the target")
+    str | None,
+    typer.Option(
+        "--optimize", help="What to optimise for.", show_default="what suits the target", metavar="|".join(OPTIMIZE)
+    ),
 ]
 
 
-def _number(text: str | float) -> float:
-    """A number, also written as a fraction: 1/255."""
-    if isinstance(text, float):
-        return text
-    above, slash, below = text.partition("/")
-    try:
-        return float(above) / float(below) if slash else float(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise typer.BadParameter(f"{text!r} is neither a number nor a fraction like 1/255") from error
-
-
 InputScale = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--input-scale",
         help="The firmware feeds uint8 q with real = scale * q + offset; 1/255 may be written so.",
         show_default=False,
-        parser=_number,
         metavar="NUMBER",
     ),
 ]
-InputOffset = Annotated[float, typer.Option("--input-offset", help="See --input-scale.")]
+InputOffset = Annotated[
+    str | None, typer.Option("--input-offset", help="See --input-scale.", show_default="0", metavar="NUMBER")
+]
 SignZeroOption = Annotated[
-    SignZero | None,
-    typer.Option("--sign-zero", help="What sign(0) meant in training; ONNX says 0.", show_default=False),
+    str | None,
+    typer.Option(
+        "--sign-zero", help="What sign(0) meant in training; ONNX says 0.", show_default=False, metavar="+1|-1"
+    ),
 ]
 Selftest = Annotated[
     Path | None,
@@ -128,16 +86,26 @@ State = Annotated[
     ),
 ]
 RealOption = Annotated[
-    RealFormat | None,
-    typer.Option("--real", help="Number format of real tensors.", show_default="auto: int16 without FPU, calibrated"),
+    str | None,
+    typer.Option(
+        "--real",
+        help="Number format of real tensors.",
+        show_default="auto: int16 without FPU, calibrated",
+        metavar="|".join(REAL),
+    ),
 ]
 Calibrate = Annotated[
     Path | None,
     typer.Option("--calibrate", help=".npz file of inputs that fixed-point scales are found with.", show_default=False),
 ]
 CalibrateMethod = Annotated[
-    CalibrateBy | None,
-    typer.Option("--calibrate-method", help="How a scale follows from the values.", show_default="minmax"),
+    str | None,
+    typer.Option(
+        "--calibrate-method",
+        help="How a scale follows from the values.",
+        show_default="minmax",
+        metavar="|".join(CALIBRATE_METHODS),
+    ),
 ]
 MinAgreement = Annotated[
     float | None,

@@ -22,7 +22,9 @@ def verify(
     model: Model,
     on: Annotated[
         list[str] | None,
-        typer.Option("--on", help="Targets to run on: names separated by commas, or all.", show_default="host"),
+        typer.Option(
+            "--on", "--target", "-t", help="Targets to run on: names separated by commas, or all.", show_default="host"
+        ),
     ] = None,
     vectors: Annotated[
         Path | None, typer.Option("--vectors", help=".npz file of inputs, and optionally outputs.", show_default=False)
