@@ -183,8 +183,9 @@ CATALOGUE: dict[str, CodeInfo] = {
     ),
     "BNN023": CodeInfo(
         "problem with the output folder",
-        "The generated files cannot be written: the path is a file or a symbolic link, a folder is not writable, "
-        "the disk is full, or a file that bnn2c did not write has the name of a generated one. Nothing was changed: files are written beside the folder and moved only when complete.",
+        "The generated files cannot be written: the path is a file or a symbolic link, a folder is not writable, the "
+        "disk is full, or a file that bnn2c did not write has the name of a generated one. Nothing was changed: files "
+        "are written beside the folder and moved only when complete.",
         "Choose another folder with -o, or remove what is in the way.",
     ),
     "BNN024": CodeInfo(

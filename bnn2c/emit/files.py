@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -39,7 +40,15 @@ def environment() -> jinja2.Environment:
     env.filters["c_float"] = c_float
     env.filters["fill"] = fill
     env.filters["comment"] = naming.comment
+    env.filters["wrap"] = wrap
     return env
+
+
+def wrap(initializer: str) -> str:
+    """A C initialiser on lines of at most 112 columns, broken between members, the later lines indented."""
+    tied = initializer.replace(" = ", "\0=\0")
+    lines = textwrap.fill(tied, 112, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\0", " ")
 
 
 def fill(text: str, names: Mapping[str, str]) -> str:

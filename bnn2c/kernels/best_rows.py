@@ -15,6 +15,7 @@ import numpy as np
 from bnn2c.ir.types import TensorType
 from bnn2c.kernels import popcount_rows, sliced_channels
 from bnn2c.kernels.binary import PopcountRows, Sliced, choose
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.levels import shape_of
 from bnn2c.kernels.shape import Array, ConvShape, Layer
 
@@ -45,26 +46,23 @@ def best_rows(conv: BinaryConv2d, kind: TensorType, most: bool, last: bool) -> L
         return _sliced(shape, bits, last, conv.lane_words, conv.diagonal)
     padded = _filled(bits, popcount_rows.ROWS)
     rows = popcount_rows.layer(_of(shape, padded), padded, None)
-    numbers = (*_numbers(shape), 0xFFFF if last else 0)
-    return Layer({"weights": rows.arrays["weights"]}, _initializer(numbers), 0, "bnn2c_popcount_best")
+    template = c_struct(**_sizes(shape), last=0xFFFF if last else 0, weights="$weights")
+    return Layer({"weights": rows.arrays["weights"]}, template, 0, "bnn2c_popcount_best")
 
 
 def _sliced(shape: ConvShape, bits: Array, last: bool, lane_words: int, diagonal: bool) -> Layer:
     padded = _filled(bits, 32 * lane_words)
     weights = sliced_channels.pack(_of(shape, padded), padded, None, lane_words, diagonal)["weights"]
     places = (len(padded) // (32 * lane_words) - 1).bit_length()
-    numbers = (*_numbers(shape), sliced_channels.planes_of(shape, False), places, 0xFFFFFFFF if last else 0)
-    words = sliced_channels.scratch_words(shape, lane_words)
-    return Layer({"weights": weights}, _initializer(numbers), words, "bnn2c_sliced_best")
+    template = c_struct(
+        **_sizes(shape), planes=sliced_channels.planes_of(shape, False), places=places,
+        last=0xFFFFFFFF if last else 0, weights="$weights",
+    )  # fmt: skip
+    return Layer({"weights": weights}, template, sliced_channels.scratch_words(shape, lane_words), "bnn2c_sliced_best")
 
 
-def _numbers(shape: ConvShape) -> tuple[int, int, int]:
-    """Pixels, words of a patch, channels."""
-    return shape.out_h * shape.out_w, -(-shape.taps // 32), shape.out_c
-
-
-def _initializer(numbers: tuple[int, ...]) -> str:
-    return "{" + ", ".join(f"{number}u" for number in numbers) + ", $weights}"
+def _sizes(shape: ConvShape) -> dict[str, int]:
+    return {"pixels": shape.out_h * shape.out_w, "words": -(-shape.taps // 32), "channels": shape.out_c}
 
 
 def _filled(bits: Array, block: int) -> Array:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2c.kernels import class_sharing
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.channel_order import HALF_BLOCK, channel_order
 from bnn2c.kernels.class_lists import NEAR_WORDS, RUN, WINDOW, patch_words
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer
@@ -99,7 +100,7 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     }
     geometry = shape.c_initializer("$row_class", "$col_class")
     scratch = 2 * patch_words(shape.taps) * words_per_lane + class_sharing.phase_words(shape)
-    return Layer(arrays, f"{{{geometry}, $steps, $order}}", scratch, function)
+    return Layer(arrays, c_struct(shape=geometry, steps="$steps", order="$order"), scratch, function)
 
 
 def pitched(shape: ConvShape, arrays: dict[str, Array], words: int) -> dict[str, Array]:

@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from bnn2c.kernels import class_sharing
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.class_lists import CLASSES, GROUP, RUN, SEQUENCE, WINDOW, group_order, patch_words
 from bnn2c.kernels.class_sharing import (
     LONG,
@@ -75,8 +76,11 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     planes = max(8, digits_of(int((sizes[:, :4] + sizes[:, 4:]).max())), digits_of(int(sizes[:, :4].max())) + 1)
     carries = max(blocks for _, blocks in lists) + 3
     row_classes, col_classes = classes(shape)
-    numbers = f"{row_classes}u, {planes}u, {digits_of_bound(shape)}u, {carries}u, {len(lists)}u"
-    template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $lists, $order, $bounds}}"
+    geometry = shape.c_initializer("$row_class", "$col_class")
+    template = c_struct(
+        shape=geometry, row_classes=row_classes, planes=planes, digits=digits_of_bound(shape), carries=carries,
+        steps=len(lists), lists="$lists", order="$order", bounds="$bounds",
+    )  # fmt: skip
     vectors = (row_classes << col_classes) + carries + _patch_vectors(shape)
     words = vectors * words_per_lane + 2 * _patch_vectors(shape) + phase_words(shape)
     return Layer(arrays, template, words, "bnn2c_class_groups")

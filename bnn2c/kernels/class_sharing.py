@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.class_lists import CLASSES, GROUP, ListPacker, class_sizes, group_order, patch_words
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, digits_of, lanes
 
@@ -93,8 +94,11 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
     planes = max(8, digits_of(pairs), digits_of(int(sums[:, :4].max())) + 1)
     carries = max(c.blocks for group in lists for c in group.values()) + 3
     row_classes, col_classes = classes(shape)
-    numbers = f"{row_classes}u, {planes}u, {digits_of_bound(shape)}u, {carries}u"
-    template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $lists, $order, $bounds}}"
+    geometry = shape.c_initializer("$row_class", "$col_class")
+    template = c_struct(
+        shape=geometry, row_classes=row_classes, planes=planes, digits=digits_of_bound(shape), carries=carries,
+        lists="$lists", order="$order", bounds="$bounds",
+    )  # fmt: skip
     vectors = (row_classes << col_classes) + carries + patch_words(shape.taps)
     return Layer(arrays, template, vectors * words_per_lane + phase_words(shape), "bnn2c_class_sharing")
 

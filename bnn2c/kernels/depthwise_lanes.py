@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, digits_of, lanes
 
 HEADER = "bnn2c_depthwise_lanes.h"
@@ -45,7 +46,8 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         "col_class": col_class,
     }
     geometry = shape.c_initializer("$row_class", "$col_class")
-    return Layer(arrays, f"{{{geometry}, {digits}u, $weights, $preset}}", 0, "bnn2c_depthwise_lanes")
+    template = c_struct(shape=geometry, digits=digits, weights="$weights", preset="$preset")
+    return Layer(arrays, template, 0, "bnn2c_depthwise_lanes")
 
 
 def cost(shape: ConvShape, thresholded: bool) -> Cost:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2c.ir.types import WORD_BITS
 from bnn2c.kernels import class_sharing, sliced_channels
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.class_lists import RUN, patch_words
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer
 
@@ -48,7 +49,7 @@ def layer(
     packed = sliced_channels.pack(stream, weights, thresholds, diagonal=diagonal)
     few = sliced_channels.struct_initializer(stream, {**dict.fromkeys(packed, "NULL"), **_NAMES}, True)
     arrays = many.arrays | {key: packed[name] for name, key in (("weights", "few"), ("preset", "preset"))}
-    template = f"{{{many.template}, {few}, {many.scratch_words}u}}"
+    template = c_struct(many=many.template, few=few, behind=many.scratch_words)
     return Layer(arrays, template, many.scratch_words + _scratch_words(shape), "bnn2c_few_pixels")
 
 

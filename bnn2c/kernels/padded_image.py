@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.shape import ConvShape
 
 SLACK_BYTES = 32
@@ -41,4 +42,4 @@ def runs(shape: ConvShape, pixel_bytes: int) -> tuple[list[int], int]:
 def initializer(shape: ConvShape, pixel_bytes: int) -> str:
     """C initialiser of `bnn2c_image_size`."""
     height, width = image_size(shape)
-    return f"{{{height}u, {width}u, {pixel_bytes}u}}"
+    return c_struct(height=height, width=width, pixel_bytes=pixel_bytes)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.padded_image import image_error, image_size, image_words, initializer, runs
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, lanes
 
@@ -46,8 +47,11 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         "row_class": shape.row_classes(),
         "col_class": shape.col_classes(),
     }
-    numbers = f"{initializer(shape, pixel)}, {len(offsets)}u, {length // 4}u"
-    template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $offsets, $weights, $thresholds}}"
+    geometry = shape.c_initializer("$row_class", "$col_class")
+    template = c_struct(
+        shape=geometry, image=initializer(shape, pixel), runs=len(offsets), run_words=length // 4,
+        offsets="$offsets", weights="$weights", thresholds="$thresholds",
+    )  # fmt: skip
     return Layer(arrays, template, image_words(shape, pixel), f"{STRUCT}{vectors}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, lanes
 
 HEADER = "bnn2c_popcount_rows.h"
@@ -48,7 +49,8 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         table = np.full((len(thresholds), blocks * ROWS), 32767, np.int16)  # spare channels are always 0
         table[:, : shape.out_c] = np.clip(thresholds, -1, shape.taps)
         arrays["thresholds"], name = table, "$thresholds"
-    template = f"{{{shape.c_initializer('$row_class', '$col_class')}, $weights, {name}}}"
+    geometry = shape.c_initializer("$row_class", "$col_class")
+    template = c_struct(shape=geometry, weights="$weights", thresholds=name)
     return Layer(arrays, template, -(-shape.taps // 32), "bnn2c_popcount_rows")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnn2c.kernels.c_struct import c_struct
+
 Array = npt.NDArray[Any]
 MAX_CHANNELS = 65535  # that the C struct can hold
 
@@ -125,10 +127,12 @@ class ConvShape:
 
     def c_initializer(self, row_class: str, col_class: str) -> str:
         """C initialiser of `bnn2c_conv_shape`, with the names of the two class arrays."""
-        values = (self.in_h, self.in_w, self.in_c, self.out_h, self.out_w, self.out_c, self.kernel_h, self.kernel_w,
-                  self.stride_h, self.stride_w, self.pad_top, self.pad_left, self.dilation_h, self.dilation_w,
-                  int(self.col_classes().max()) + 1)  # fmt: skip
-        return "{" + ", ".join(f"{v}u" for v in values) + f", {row_class}, {col_class}}}"
+        return c_struct(
+            in_h=self.in_h, in_w=self.in_w, in_c=self.in_c, out_h=self.out_h, out_w=self.out_w, out_c=self.out_c,
+            kernel_h=self.kernel_h, kernel_w=self.kernel_w, stride_h=self.stride_h, stride_w=self.stride_w,
+            pad_top=self.pad_top, pad_left=self.pad_left, dilation_h=self.dilation_h, dilation_w=self.dilation_w,
+            col_classes=int(self.col_classes().max()) + 1, row_class=row_class, col_class=col_class,
+        )  # fmt: skip
 
 
 def _classes(size: int, outputs: int, kernel: int, stride: int, pad: int, dilation: int) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer, digits_of, lanes
 
 HEADER = "bnn2c_sliced_channels.h"
@@ -130,7 +131,8 @@ def cost(shape: ConvShape, target: str, thresholded: bool = True, words_per_lane
 def struct_initializer(shape: ConvShape, names: dict[str, str], thresholded: bool) -> str:
     """C initialiser of `bnn2c_sliced_channels`; `names` maps the keys of `pack` to C identifiers."""
     geometry = shape.c_initializer(names["row_class"], names["col_class"])
-    return f"{{{geometry}, {planes_of(shape, thresholded)}u, {names['weights']}, {names['preset']}}}"
+    planes = planes_of(shape, thresholded)
+    return c_struct(shape=geometry, planes=planes, weights=names["weights"], preset=names["preset"])
 
 
 def layer(

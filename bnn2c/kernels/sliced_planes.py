@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnn2c.kernels import sliced_channels
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.shape import Array, ConvShape, digits_of, lanes
 
 HEADER = "bnn2c_sliced_planes.h"
@@ -72,10 +73,12 @@ def initializer(
 ) -> str:
     """C initialiser of the parameter struct."""
     geometry = shape.c_initializer(names["row_class"], names["col_class"])
-    numbers = (planes, sum(map(len, coefficients)), digits(shape, coefficients, levels), levels, levels.bit_length())
-    plan_name = f"(const bnn2c_plane_pair *)(const void *){names['plan']}"
-    arrays = (plan_name, names["weights"], names.get("preset", "NULL"))
-    return "{" + ", ".join([geometry, *(f"{n}u" for n in numbers), *arrays]) + "}"
+    return c_struct(
+        shape=geometry, input_planes=planes, pairs=sum(map(len, coefficients)),
+        digits=digits(shape, coefficients, levels), levels=levels, output_planes=levels.bit_length(),
+        plan=f"(const bnn2c_plane_pair *)(const void *){names['plan']}",
+        weights=names["weights"], preset=names.get("preset", "NULL"),
+    )  # fmt: skip
 
 
 def scratch_words(shape: ConvShape, planes: int) -> int:

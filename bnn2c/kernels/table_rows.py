@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bnn2c.kernels.c_struct import c_struct
 from bnn2c.kernels.padded_image import image_error, image_size, image_words, initializer, runs
 from bnn2c.kernels.shape import Array, ConvShape, Cost, Layer
 
@@ -52,8 +53,10 @@ def layer(shape: ConvShape, weight_bits: Array, thresholds: Array | None, words_
         "row_class": shape.row_classes(),
         "col_class": shape.col_classes(),
     }
-    numbers = f"{initializer(shape, _pixel_bytes(shape))}, {len(offsets)}u"
-    template = f"{{{shape.c_initializer('$row_class', '$col_class')}, {numbers}, $offsets, $weights, $starts}}"
+    image, geometry = initializer(shape, _pixel_bytes(shape)), shape.c_initializer("$row_class", "$col_class")
+    template = c_struct(
+        shape=geometry, image=image, blocks=len(offsets), offsets="$offsets", weights="$weights", starts="$starts"
+    )
     return Layer(arrays, template, scratch_words(shape), "bnn2c_table_rows")
 
 

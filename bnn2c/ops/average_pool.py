@@ -41,7 +41,7 @@ class AveragePool(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and the steps from one divisor to the next, 0 along an axis with a single one."""
-        from bnn2c.kernels.windows import window_initializer
+        from bnn2c.kernels.c_struct import window_initializer
 
         rows, cols = self.divisors.shape
         steps = {"divisor_row": cols if rows > 1 else 0, "divisor_col": 1 if cols > 1 else 0}

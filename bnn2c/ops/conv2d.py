@@ -69,7 +69,7 @@ class Conv2d(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and kernel variant."""
-        from bnn2c.kernels.windows import window_initializer
+        from bnn2c.kernels.c_struct import window_initializer
 
         window = window_initializer(self.window, inputs[0].shape)
         return {"window": window, "depthwise": self.depthwise, "patch": self.gathers}

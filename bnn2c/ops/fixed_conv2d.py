@@ -107,7 +107,7 @@ class FixedConv2d(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and kernel variant."""
-        from bnn2c.kernels.windows import window_initializer
+        from bnn2c.kernels.c_struct import window_initializer
 
         kernel = f"{self.weight_kind}_{inputs[0].storage}_{self.storage}"
         words = self._stored_weights().shape[1] if self.signs else self.row

@@ -58,7 +58,7 @@ class MaxPool(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry."""
-        from bnn2c.kernels.windows import window_initializer
+        from bnn2c.kernels.c_struct import window_initializer
 
         return {"window": window_initializer(self.window, inputs[0].shape)}
 
