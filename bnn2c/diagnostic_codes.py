@@ -157,8 +157,7 @@ CATALOGUE: dict[str, CodeInfo] = {
         "bad option, name or target",
         "An option has a value that cannot be used: an unknown target, a --name that is not a C identifier, a size "
         "that is not a number, or two options that exclude each other.",
-        "The message names the option and, for misspelt names, the nearest known one. `bnn2c targets` lists the "
-        "targets, `bnn2c COMMAND --help` the options.",
+        "`bnn2c targets` lists the targets, `bnn2c COMMAND --help` the options and their values.",
     ),
     "BNN020": CodeInfo(
         "does not fit",

@@ -179,7 +179,7 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     if options.nms:
         files |= runtime_files(["bnn2c_nms.h"])
     named = replace(graph, inputs=window.inputs, outputs=window.outputs)
-    manifest = manifest_of(named, plan, prefix, digest, target, layers, pool, files, step)
+    manifest = manifest_of(named, plan, prefix, digest, target, options, layers, pool, files, step)
     if step is not None:
         manifest |= stream_facts(stream, step, plan) if stream else state_facts(step, plan)
     if source.fixed_point:

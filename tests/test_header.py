@@ -59,3 +59,19 @@ def test_whose_the_files_are() -> None:
     assert "others that carry the model's name belong to you" in " ".join(files["kws.h"].replace("*", " ").split())
     assert "MIT licence" in files["kws.h"]
     assert "SPDX-License-Identifier: MIT" in files["bnn2c.h"]
+
+
+def test_how_it_was_compiled_is_recorded() -> None:
+    n = Net()
+    x = n.input([1, 8])
+    found = compiled(n.model(x, n.add("Sign", x)), name="kws", target="cortex-m0", optimize="speed", input_scale=0.5)
+    assert "for target cortex-m0, --optimize speed;" in found.files["kws.h"]
+    assert found.manifest["options"] == {"optimize": "speed", "input_scale": 0.5}
+    assert network().manifest["options"] == {"optimize": "balanced"}
+
+
+def test_constants_say_what_they_are() -> None:
+    found = network().files["kws_weights.c"]
+    assert (
+        len(re.findall(r"^/\* [^\n]+: \w+, [\dx]+ \*/\nBNN2C_WEIGHTS_SECTION", found, re.M)) == found.count("] = {") > 1
+    )

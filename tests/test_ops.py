@@ -115,10 +115,10 @@ def least(x: Array) -> float:
 
 
 def generate(graph: Graph, target: str = "portable") -> tuple[dict[str, str], dict[str, Any]]:
-    plan, found = plan_memory(graph), load_target(target)
+    plan, found, options = plan_memory(graph), load_target(target), Options(target=target)
     digest = "0" * 64
-    files, layers, pool = emit(graph, plan, "cases", facts_of(graph, "cases", digest, found, Options(target=target)))
-    return files, manifest_of(graph, plan, "cases", digest, found, layers, pool, files)
+    files, layers, pool = emit(graph, plan, "cases", facts_of(graph, "cases", digest, found, options))
+    return files, manifest_of(graph, plan, "cases", digest, found, options, layers, pool, files)
 
 
 def assert_equal(found: Sequence[Array], expected: Sequence[Array], cases: Sequence[Case]) -> None:

@@ -85,9 +85,9 @@ def padded_conv(value: float, pads: tuple[int, int, int, int] = (0, 0, 0, 0), ow
     """A border of `value` around 3 x 4 pixels (top 1, left 2, bottom 0, right 1), then a convolution."""
     builder = graph_with(TensorType((3, 4, 2)))
     index = np.pad(np.arange(24, dtype=np.int32).reshape(3, 4, 2), ((1, 0), (2, 1), (0, 0)), constant_values=-1)
-    padded = builder.emit(Rearrange(index, value), ["x"], "padded")
+    padded = builder.emit(Rearrange(index, value), ["x"], "padded", origin=("/Pad",))
     op = Conv2d(RNG.standard_normal((3, 2, 2, 2)), Window((2, 2), pads=pads), 1, own)
-    return finished(builder, builder.emit(op, [padded], "y"))
+    return finished(builder, builder.emit(op, [padded], "y", origin=("/conv",)))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.5])
@@ -103,6 +103,7 @@ def test_fold_padding(value: float) -> None:
     assert text(after) == ["input x: f32[3x4x2]", "y: f32[3x6x3] = conv2d(x)", "output y"]
     (node,) = after.nodes
     assert isinstance(node.op, Conv2d) and node.op.window.pads == (1, 2, 0, 1) and node.op.pad_value == value
+    assert node.origin == ("/conv", "/Pad"), "a layer is called like its first node"
     assert_same(before, after)
 
 

@@ -168,6 +168,12 @@ def test_weight_bars_leave_out_layers_without_weights(report: Report) -> None:
     assert [bar["segments"][0]["kind"] for bar in bars][-1] == "real"
 
 
+def test_constants_of_layers_that_multiply_nothing_are_no_weights() -> None:
+    layer = {"name": "bias", "weight_bytes": 64, "binary_macs": 0, "real_macs": 0}
+    (bar,) = weight_bars([layer])["bars"]
+    assert [segment["kind"] for segment in bar["segments"]] == ["other"]
+
+
 def test_shortened_keeps_the_end() -> None:
     assert shortened("/features/features.7/conv3", 70) == "…s.7/conv3"
     assert shortened("conv", 66) == "conv"

@@ -84,7 +84,8 @@ _COUNTS = (
 
 
 def _print(data: dict[str, Any]) -> None:
-    print_table(_HEADER, map(_row, data["results"]), right=_HEADER[1:-1])
+    if data["results"]:
+        print_table(_HEADER, map(_row, data["results"]), right=_HEADER[1:-1])
     for result in data["results"]:
         if "agreement" in result:
             typer.echo(f"{result['target']}: fixed point agrees with the reference on {result['agreement']:.2%}")

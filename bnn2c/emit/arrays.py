@@ -28,10 +28,11 @@ LITERALS: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True)
 class CArray:
-    """A named constant array."""
+    """A named constant array; `about` says to a reader what it is."""
 
     name: str
     data: Array
+    about: str = ""
 
     @property
     def c_type(self) -> str:
@@ -63,12 +64,13 @@ class ArrayPool:
     arrays: list[CArray] = field(default_factory=list)
     _seen: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
-    def add(self, name: str, data: Array) -> str:
-        """Name of the array that holds `data`."""
+    def add(self, name: str, data: Array, about: str) -> str:
+        """Name of the array that holds `data`; `about` is kept of the first of equal arrays."""
         key = (data.dtype.name, np.ascontiguousarray(data).tobytes())
         if key not in self._seen:
             self._seen[key] = name
-            self.arrays.append(CArray(name, np.ascontiguousarray(data)))
+            shape = "x".join(map(str, data.shape)) or "1"
+            self.arrays.append(CArray(name, np.ascontiguousarray(data), f"{about}, {shape}"))
         return self._seen[key]
 
     @property

@@ -126,17 +126,18 @@ class _Maker:
 
     def _layer(self, number: int, index: int, ident: str) -> Layer:
         node, graph = self.graph.nodes[number], self.graph
-        types = graph.input_types(node)
+        types, name = graph.input_types(node), node.origin[0] if node.origin else node.output
+        constants = node.op.constants(types).items()
         offset = self.plan.scratch.get(number)
         return Layer(
             index=index,
             id=ident,
             op=node.op,
-            name=node.origin[0] if node.origin else node.output,
+            name=name,
             node=node,
             inputs=tuple(Operand(self._pointer(n, True), graph.types[n]) for n in node.inputs),
             output=Operand(self._pointer(node.output, False), graph.types[node.output]),
-            const={key: self.pool.add(f"{ident}_{key}", data) for key, data in node.op.constants(types).items()},
+            const={key: self.pool.add(f"{ident}_{key}", data, f"{name}: {key}") for key, data in constants},
             params=node.op.params(types),
             scratch="NULL" if offset is None else _arena("uint32_t", offset),
             cost=node.op.cost(types),

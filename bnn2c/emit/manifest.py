@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from bnn2c.targets import Target
 
 ABI_VERSION = 1
 
+_ELSEWHERE = frozenset({"target", "name", "dump_ir", "min_agreement", "max_nodes", "max_tensor_bytes"})
 _FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax"})
 
 
@@ -40,6 +43,7 @@ def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Op
         "title": f"network {prefix}",
         "version": __version__,
         "target": target.name,
+        "optimize": options.optimize,
         "sha256": digest,
         "abi": ABI_VERSION,
         "align": ALIGNMENT,
@@ -55,6 +59,7 @@ def manifest_of(
     prefix: str,
     digest: str,
     target: Target,
+    options: Options,
     layers: list[Layer],
     pool: ArrayPool,
     files: dict[str, str],
@@ -67,6 +72,7 @@ def manifest_of(
         "prefix": prefix,
         "model_sha256": digest,
         "target": target.name,
+        "options": settings_of(options),
         "inputs": _interface(graph.inputs, "input"),
         "outputs": [
             row | _range(graph, port)
@@ -79,6 +85,13 @@ def manifest_of(
         "layers": [_layer(layer) for layer in layers],
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
+
+
+def settings_of(options: Options) -> dict[str, Any]:
+    """The options that decide the code, but for those with the general default; of a file its name."""
+    given = {field.name: getattr(options, field.name) for field in fields(options) if field.name not in _ELSEWHERE}
+    changed = {key: value for key, value in given.items() if value != getattr(Options, key) or key == "optimize"}
+    return {key: value.name if isinstance(value, Path) else value for key, value in changed.items()}
 
 
 def _interface(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:

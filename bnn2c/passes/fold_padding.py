@@ -52,12 +52,12 @@ def _folded(types: dict[str, TensorType], node: Node, producers: dict[str, Node]
     inside = copy.index[pads[0] : copy.index.shape[0] - pads[2], pads[1] : copy.index.shape[1] - pads[3]]
     kind = types[copy.source]
     if inside.shape == kind.shape and np.array_equal(inside.ravel(), np.arange(kind.size)):
-        return [replace(node, op=op, inputs=(copy.source,), origin=copy.origin + node.origin)]
+        return [replace(node, op=op, inputs=(copy.source,), origin=node.origin + copy.origin)]
     rest = Rearrange(np.ascontiguousarray(inside))
     name = f"{node.output}_unpadded"
     types[name] = rest.infer([kind])
     left = Node(name, rest, (copy.source,), copy.origin)
-    return [left, replace(node, op=op, inputs=(name,), origin=copy.origin + node.origin)]
+    return [left, replace(node, op=op, inputs=(name,), origin=node.origin + copy.origin)]
 
 
 def copy_of(value: str, producers: dict[str, Node]) -> Copy | None:

@@ -69,7 +69,10 @@ def memory_map(buffers: Sequence[Json], layers: Sequence[Json], arena_bytes: int
 
 
 def _kind(layer: Json) -> str:
-    return "real" if layer["real_macs"] else "binary"
+    """What the constants of a layer are: its weights, or those of elementwise arithmetic."""
+    if layer["real_macs"]:
+        return "real"
+    return "binary" if layer["binary_macs"] else "other"
 
 
 def _bars(rows: Sequence[tuple[Json, list[tuple[str, int]], str]]) -> Json:
