@@ -67,5 +67,4 @@ def _kernel(row: dict[str, Any]) -> str:
 def _why(layer: dict[str, Any]) -> list[str]:
     nodes = ", ".join(layer.get("onnx_nodes", []))
     head = f"{layer['name']} ({layer['op']})" + (f" from {nodes}" if nodes else "")
-    facts = layer["why"] or [f"computed as ONNX defines it, result stored as {layer.get('storage', 'f32')}"]
-    return [head, *(f"  - {fact}" for fact in facts), ""]
+    return [head, *(f"  - {fact}" for fact in layer["why"]), ""]

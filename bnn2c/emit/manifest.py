@@ -151,7 +151,8 @@ def report_of(
         known = [o for o in layer.node.origin if o in rows]
         row = _together([rows.pop(o) for o in (known if layer.body else known[:1])])
         kernels = kernel_table(layer.op, layer.inputs[0].type, target, lanes) if layer.inputs else []
-        found.append({"why": list(layer.node.why), **row, "kernels": kernels, "sums_reals": _sums_reals(layer)})
+        why = list(layer.node.why) or [_kept_for(layer, graph)]
+        found.append({"why": why, **row, "kernels": kernels, "sums_reals": _sums_reals(layer)})
     names = {layer.node.output: layer.name for layer in layers}
     buffers = [
         {
@@ -165,6 +166,15 @@ def report_of(
         for last in [max(0, sum(running[: b.last + 1]) - 1)]
     ]
     return {"layers": found, "warnings": warnings, "memory": buffers}
+
+
+def _kept_for(layer: Layer, graph: Graph) -> str:
+    """What there is to say of a layer without facts: the form of its result, and who takes it in that form."""
+    value = layer.node.output
+    readers = [node.origin[0] if node.origin else node.output for node in graph.nodes if value in node.inputs]
+    outputs = [f"output {port.name}" for port in graph.outputs if port.value == value]
+    takers = ", ".join(dict.fromkeys([*readers, *outputs]))
+    return f"computed as ONNX defines it, result stored as {layer.output.type.storage} for {takers}"
 
 
 def _sums_reals(layer: Layer) -> bool:
