@@ -178,7 +178,8 @@ CATALOGUE: dict[str, CodeInfo] = {
         "The .npz file with test vectors has a missing or additional array, or shapes and types that do not match the "
         "model's inputs and outputs.",
         "It holds `input` (and input1, ... for several inputs), one sample per row, and optionally `output`, output1, "
-        "...; uint8 inputs with `input_scale` mean real = input * scale.",
+        "..., or arrays with the names of the inputs and outputs; uint8 inputs with `input_scale` mean real = input * "
+        "scale.",
     ),
     "BNN023": CodeInfo(
         "problem with the output folder",

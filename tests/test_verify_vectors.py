@@ -41,6 +41,16 @@ def test_the_batch_axis_may_be_left_out(tmp_path: Path, shape: tuple[int, ...]) 
     assert found.outputs is not None and found.outputs[0][0].shape == (1, 4)
 
 
+def test_arrays_may_have_the_names_of_the_graph(tmp_path: Path) -> None:
+    first, second, y = np.full((2, 2, 3), 1.0), np.full((2, 2, 3), 2.0), np.zeros((2, 4))
+    for names in ({"in1": second, "y": y, "in0": first}, {"input1": second, "output": y, "input": first, "in1": first}):
+        found = load_vectors(saved(tmp_path, **names), manifest("float32", "float32"), Options())
+        assert [[float(x.max()) for x in row] for row in found.inputs] == [[1.0, 2.0]] * 2
+        assert found.outputs is not None
+    with pytest.raises(CompileError, match="no array 'in0'"):
+        load_vectors(saved(tmp_path, in1=second), manifest("float32", "float32"), Options())
+
+
 def test_pixels_for_a_float_input(tmp_path: Path) -> None:
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     path = saved(tmp_path, input=pixels, input_scale=np.float32(1 / 255))

@@ -21,7 +21,7 @@ def exit_if_too_big(report: Report) -> None:
     if report.fits is not False:
         return
     measured = report.data["sizes"]["code_measured"]
-    why = "" if measured else "its code is an estimate; where the target's compiler is installed, `bnn2c check` measures it"
+    why = "" if measured else "the code in it is an estimate; with the target's compiler `bnn2c check` measures it"
     hint = "--optimize size shares kernels; the table of layers shows what takes the room"
     print_diagnostics([Diagnostic("BNN020", report.data["verdict"]["text"], why=why, hint=hint)])
     raise typer.Exit(DOES_NOT_FIT)

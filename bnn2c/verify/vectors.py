@@ -46,7 +46,8 @@ def load_vectors(path: Path, manifest: Mapping[str, Any], options: Options) -> V
     """Read `input`, `input1`, … and optionally `output`, `output1`, …, `input_scale`, `input_offset`.
 
     Args:
-        path: the .npz file; every array is [n, *shape], with or without a batch axis of 1 in the shape.
+        path: the .npz file; every array is [n, *shape], with or without a batch axis of 1 in the shape. Arrays may also
+            have the names of the graph's inputs and outputs.
         manifest: inputs and outputs of the compiled model.
         options: its options: with an input scale the C function takes uint8.
 
@@ -55,8 +56,9 @@ def load_vectors(path: Path, manifest: Mapping[str, Any], options: Options) -> V
     """
     arrays = _read(path)
     problems: list[Diagnostic] = []
-    inputs = [_samples(arrays, _key("input", i), port, problems) for i, port in enumerate(manifest["inputs"])]
-    keys = [_key("output", i) for i in range(len(manifest["outputs"]))]
+    given = zip(_keys("input", manifest["inputs"], arrays), manifest["inputs"], strict=True)
+    inputs = [_samples(arrays, key, port, problems) for key, port in given]
+    keys = _keys("output", manifest["outputs"], arrays)
     stored = [pair for pair in zip(keys, manifest["outputs"], strict=True) if pair[0] in arrays]
     held = [_samples(arrays, key, port, problems) for key, port in stored]
     if 0 < len(held) < len(keys):
@@ -64,8 +66,8 @@ def load_vectors(path: Path, manifest: Mapping[str, Any], options: Options) -> V
     problems = problems or _counts([*inputs, *held])
     if problems:
         raise CompileError(problems)
-    given, feeds = _both_forms(inputs, arrays, manifest, options)
-    return Vectors(_rows(given), _rows(feeds), _rows(held) if held else None)
+    taken, feeds = _both_forms(inputs, arrays, manifest, options)
+    return Vectors(_rows(taken), _rows(feeds), _rows(held) if held else None)
 
 
 def random_vectors(samples: int, graph: Graph, options: Options) -> Vectors:
@@ -115,8 +117,11 @@ def _check_range(name: str, kind: np.dtype[Any], samples: Array) -> None:
         raise CompileError([_problem(f"{name} takes {kind}; the file has {samples.min()} to {samples.max()}")])
 
 
-def _key(kind: str, position: int) -> str:
-    return f"{kind}{position or ''}"
+def _keys(kind: str, ports: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> list[str]:
+    """Names of the arrays of the ports, by position or by name, whichever the file has more of."""
+    by_position = [f"{kind}{k or ''}" for k in range(len(ports))]
+    by_name = [str(port["name"]) for port in ports]
+    return max(by_position, by_name, key=lambda keys: sum(key in arrays for key in keys))
 
 
 def _problem(message: str, hint: str = "") -> Diagnostic:
@@ -145,7 +150,7 @@ def _samples(arrays: Mapping[str, Array], key: str, port: Mapping[str, Any], pro
     empty = np.zeros((0, *shape))
     if key not in arrays:
         held = ", ".join(sorted(arrays)) or "nothing"
-        hint = f"name the arrays input, input1, … in the order of the graph; the file holds {held}"
+        hint = f"name the arrays input, input1, … in the order of the graph, or like its inputs; the file holds {held}"
         problems.append(_problem(f"the file has no array {key!r} for the tensor {port['name']}", hint))
         return empty
     found = arrays[key]
