@@ -70,6 +70,17 @@ def test_how_it_was_compiled_is_recorded() -> None:
     assert network().manifest["options"] == {"optimize": "balanced"}
 
 
+def test_bytes_of_layers_add_up_to_those_of_the_constants() -> None:
+    """Equal arrays are stored once, and counted where they are met first."""
+    n = Net()
+    x = n.input([1, 8])
+    table = np.linspace(-1, 1, 8).astype(np.float32)
+    pair = [n.add("Tanh", n.add("Mul", x, table)), n.add("Sigmoid", n.add("Add", x, table))]
+    found = compiled(n.model(x, n.add("Concat", *pair, axis=1))).manifest
+    assert found["weights_bytes"] == sum(layer["weight_bytes"] for layer in found["layers"]) > 0
+    assert network().manifest["weights_bytes"] == sum(row["weight_bytes"] for row in network().manifest["layers"])
+
+
 def test_constants_say_what_they_are() -> None:
     found = network().files["kws_weights.c"]
     assert (

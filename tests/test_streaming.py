@@ -198,8 +198,8 @@ def test_signs_as_results_are_not_packed_along_time(real: str, tmp_path: Path) -
 def test_a_window_of_whole_words_is_read_as_a_dense_layer(pad: int, tmp_path: Path) -> None:
     """The frames that are kept are the patch: 3 x 64 bits, six words one after the other."""
     stream = both(channel_stack(12, pad), tmp_path, 1, optimize="size")
-    shapes = re.findall(r"bnn2c_sliced_channels net_l\d+ =\s+\{\{1u, 1u, 192u, 1u, 1u, 64u", stream.files["net.c"])
-    assert len(shapes) == 2
+    shape = ".in_h = 1u, .in_w = 1u, .in_c = 192u, .out_h = 1u, .out_w = 1u, .out_c = 64u,"
+    assert len(re.findall(rf"bnn2c_sliced_channels net_l\d+ =\s+{{.shape = {{{shape}", stream.files["net.c"])) == 2
 
 
 def test_rows_as_time(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Layer:
         const: C identifier of each constant array.
         params: what the operation tells its template.
         scratch: `uint32_t *` expression, or NULL.
+        cost: its work, and the bytes of the constants that it adds to those of the layers before.
         body: the layers that a loop repeats.
     """
 
@@ -127,8 +128,10 @@ class _Maker:
     def _layer(self, number: int, index: int, ident: str) -> Layer:
         node, graph = self.graph.nodes[number], self.graph
         types, name = graph.input_types(node), node.origin[0] if node.origin else node.output
+        offset, stored = self.plan.scratch.get(number), self.pool.nbytes
         constants = node.op.constants(types).items()
-        offset = self.plan.scratch.get(number)
+        const = {key: self.pool.add(f"{ident}_{key}", data, f"{name}: {key}") for key, data in constants}
+        body = self._body(node.op, ident) if isinstance(node.op, Loop) else ()
         return Layer(
             index=index,
             id=ident,
@@ -137,13 +140,13 @@ class _Maker:
             node=node,
             inputs=tuple(Operand(self._pointer(n, True), graph.types[n]) for n in node.inputs),
             output=Operand(self._pointer(node.output, False), graph.types[node.output]),
-            const={key: self.pool.add(f"{ident}_{key}", data, f"{name}: {key}") for key, data in constants},
+            const=const,
             params=node.op.params(types),
             scratch="NULL" if offset is None else _arena("uint32_t", offset),
-            cost=node.op.cost(types),
+            cost=replace(node.op.cost(types), weight_bytes=self.pool.nbytes - stored),
             kernel=node.op.kernel(types),
             headers=node.op.headers(types),
-            body=self._body(node.op, ident) if isinstance(node.op, Loop) else (),
+            body=body,
         )
 
     def _body(self, loop: Loop, ident: str) -> tuple[Layer, ...]:
