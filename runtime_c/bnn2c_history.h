@@ -16,23 +16,54 @@ typedef struct {
   uint32_t old;
 } bnn2c_history_t;
 
-#define BNN2C_HISTORY(suffix, type, rounds)                                                                           \
+/* Copies elements down by `apart`, or from other memory, four at a time where the two fours do not overlap: a load and a
+ * store of several registers. */
+#define BNN2C_MOVE(suffix, type)                                                                                      \
+  typedef struct {                                                                                                    \
+    type elements[4];                                                                                                 \
+  } bnn2c_four_##suffix;                                                                                              \
+  BNN2C_INLINE void bnn2c_move_##suffix(type *to, const type *from, uint32_t count, uint32_t apart) {                 \
+    uint32_t left = count;                                                                                            \
+    for (; (left >= 4u) && (apart >= 4u); left -= 4u) {                                                               \
+      *(bnn2c_four_##suffix *)to = *(const bnn2c_four_##suffix *)from;                                                \
+      from += 4;                                                                                                      \
+      BNN2C_KEEP(from); /* no call of memcpy */                                                                       \
+      to += 4;                                                                                                        \
+    }                                                                                                                 \
+    for (; left != 0u; left--) {                                                                                      \
+      *to = *from;                                                                                                    \
+      from++;                                                                                                         \
+      to++;                                                                                                           \
+      BNN2C_KEEP(left);                                                                                               \
+    }                                                                                                                 \
+  }
+
+BNN2C_MOVE(f32, float)
+BNN2C_MOVE(i32, int32_t)
+BNN2C_MOVE(i16, int16_t)
+BNN2C_MOVE(i8, int8_t)
+BNN2C_MOVE(u8, uint8_t)
+
+/* Packed bits, whose frames are few words. */
+BNN2C_INLINE void bnn2c_move_bits(uint32_t *to, const uint32_t *from, uint32_t count, uint32_t apart) {
+  (void)apart;
+  BNN2C_UNROLL(1)
+  for (uint32_t i = 0u; i < count; i++) {
+    to[i] = from[i];
+  }
+}
+
+#define BNN2C_HISTORY(suffix, type)                                                                                   \
   BNN2C_KERNEL void bnn2c_history_##suffix(const bnn2c_history_t *p, const type *in, int32_t first, int32_t last,     \
                                            type *out) {                                                               \
     const uint32_t old = p->old * p->run;                                                                             \
     const uint32_t fresh = p->frames * p->run;                                                                        \
     for (uint32_t row = 0u; row < p->rows; row++) {                                                                   \
-      BNN2C_UNROLL(rounds)                                                                                            \
-      for (uint32_t i = 0u; i < old; i++) {                                                                           \
-        out[i] = out[i + fresh];                                                                                      \
-      }                                                                                                               \
+      bnn2c_move_##suffix(out, out + fresh, old, fresh);                                                              \
       out += old;                                                                                                     \
       for (int32_t frame = 0; frame < (int32_t)p->frames; frame++) {                                                  \
         if ((frame >= first) && (frame <= last)) {                                                                    \
-          BNN2C_UNROLL(rounds)                                                                                        \
-          for (uint32_t i = 0u; i < p->run; i++) {                                                                    \
-            out[i] = in[i];                                                                                           \
-          }                                                                                                           \
+          bnn2c_move_##suffix(out, in, p->run, 4u);                                                                   \
         } else {                                                                                                      \
           for (uint32_t i = 0u; i < p->run; i++) {                                                                    \
             out[i] = (type)0;                                                                                         \
@@ -44,17 +75,30 @@ typedef struct {
     }                                                                                                                 \
   }
 
-BNN2C_HISTORY(f32, float, 4)
-BNN2C_HISTORY(i32, int32_t, 4)
-BNN2C_HISTORY(i16, int16_t, 4)
-BNN2C_HISTORY(i8, int8_t, 4)
-BNN2C_HISTORY(u8, uint8_t, 4)
-BNN2C_HISTORY(bits, uint32_t, 1) /* frames of few words */
+BNN2C_HISTORY(f32, float)
+BNN2C_HISTORY(i32, int32_t)
+BNN2C_HISTORY(i16, int16_t)
+BNN2C_HISTORY(i8, int8_t)
+BNN2C_HISTORY(u8, uint8_t)
+BNN2C_HISTORY(bits, uint32_t)
 
 /* How many of the bits of word `word` lie below bit `bits` of a row. */
 BNN2C_INLINE uint32_t bnn2c_bits_below(uint32_t bits, uint32_t word) {
   const uint32_t from = 32u * word;
   return (bits <= from) ? 0u : (((bits - from) < 32u) ? ~(0xFFFFFFFFu << ((bits - from) & 31u)) : 0xFFFFFFFFu);
+}
+
+/* Moves a row of words down by `moved` words and `down` bits; zeros follow. */
+BNN2C_INLINE void bnn2c_move_down(uint32_t *row, uint32_t words, uint32_t moved, uint32_t down) {
+  const uint32_t left = words - moved;
+  for (uint32_t w = 0u; w < left; w++) {
+    const uint32_t high = ((w + 1u) < left) ? row[w + moved + 1u] : 0u;
+    row[w] = (down == 0u) ? row[w + moved] : ((row[w + moved] >> down) | (high << (32u - down)));
+  }
+  for (uint32_t w = left; w < words; w++) {
+    row[w] = 0u;
+    BNN2C_KEEP(w);
+  }
 }
 
 /* The same for layout "planes" (bnn2c_planes.h): a row is a channel's plane, `run` the pixels of a frame, all in bits. */
@@ -71,14 +115,14 @@ BNN2C_KERNEL void bnn2c_history_planes(const bnn2c_history_t *p, const uint32_t 
   const uint32_t down = fresh % 32u;
   const uint32_t at = old / 32u;
   const uint32_t up = old % 32u;
+  const uint32_t whole = ((below == 0u) && (until == fresh)) ? 1u : 0u;
   for (uint32_t row = 0u; row < p->rows; row++) {
-    for (uint32_t w = 0u; w < words; w++) {
-      const uint32_t low = ((w + moved) < words) ? out[w + moved] : 0u;
-      const uint32_t high = ((w + moved + 1u) < words) ? out[w + moved + 1u] : 0u;
-      out[w] = (down == 0u) ? low : ((low >> down) | (high << (32u - down)));
-    }
+    bnn2c_move_down(out, words, moved, down);
     for (uint32_t w = 0u; w < in_words; w++) {
-      const uint32_t word = in[w] & bnn2c_bits_below(until, w) & ~bnn2c_bits_below(below, w);
+      uint32_t word = in[w];
+      if (whole == 0u) {
+        word &= bnn2c_bits_below(until, w) & ~bnn2c_bits_below(below, w);
+      }
       out[at + w] |= word << up;
       if ((up != 0u) && ((at + w + 1u) < words)) {
         out[at + w + 1u] |= word >> (32u - up);

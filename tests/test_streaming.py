@@ -100,16 +100,16 @@ def picture_stack() -> onnx.ModelProto:
     return g.model({"x": [1, 1, 13, 20]}, {"y": [1, 7]})
 
 
-def spectrum_stack(frames: int, pad: int) -> onnx.ModelProto:
-    """Binary 2-D convolutions over time and 40 frequencies."""
+def spectrum_stack(frames: int, pad: int, bins: int = 40) -> onnx.ModelProto:
+    """Binary 2-D convolutions over time and 40 frequencies, or others."""
     g = Onnx(16)
     x = g.sign_of("x")
     for channels, out in ((1, 20), (20, 36), (36, 33)):
         y = g("Conv", x, g.constant(g.signs(out, channels, 3, 3)), pads=[pad, 1, pad, 1])
         x = g.sign_of(g("Add", y, g.constant(g.normal(1, out, 1, 1))))
     left = frames - (0 if pad else 6)
-    g("Conv", x, g.constant(g.signs(4, 33, 1, 40)), name="y")
-    return g.model({"x": [1, 1, frames, 40]}, {"y": [1, 4, left, 1]})
+    g("Conv", x, g.constant(g.signs(4, 33, 1, bins)), name="y")
+    return g.model({"x": [1, 1, frames, bins]}, {"y": [1, 4, left, 1]})
 
 
 def channel_stack(frames: int, pad: int) -> onnx.ModelProto:
@@ -288,6 +288,16 @@ def test_frames_are_kept_as_bit_planes(step: int, pad: int, tmp_path: Path) -> N
     kernels = [row["kernel"] for row in stream.manifest["layers"] if row["kernel"] != "frame_classes"]
     family = "few_pixels" if step == 1 else "class_sharing"  # 40 pixels: a word, and few of the next
     assert f"{family}, history, {family}" in ", ".join(kernels)
+
+
+@pytest.mark.parametrize(("step", "pad", "bins"), [(1, 0, 64), (1, 1, 32), (5, 1, 64)])
+def test_bit_planes_of_whole_words_are_moved_as_words(step: int, pad: int, bins: int, tmp_path: Path) -> None:
+    """Where frames begin with words no bit changes its place in a word."""
+    stream = both(spectrum_stack(16, pad, bins), tmp_path, 1, step=step, optimize="speed")
+    assert "class_sharing, history, class_sharing" in ", ".join(
+        row["kernel"] for row in stream.manifest["layers"] if row["kernel"] != "frame_classes"
+    )
+    assert "bnn2c_history_bits(" in stream.files["net.c"] and "bnn2c_history_planes(" not in stream.files["net.c"]
 
 
 @pytest.mark.parametrize("step", [2, 6])

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from bnn2c.ir.op import Pace, StreamStep
-from bnn2c.ir.types import TensorType
+from bnn2c.ir.types import WORD_BITS, TensorType
 from bnn2c.kernels.steps import units
 
 
@@ -91,14 +91,13 @@ class History(StreamStep):
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Rows, and the words or elements of one row of a frame; of planes, channels and the pixels of a frame."""
         kind = inputs[0]
-        rows = kind.shape[2] if kind.layout == "planes" else prod(kind.shape[: self.axis])
-        elements = kind.size if kind.layout == "planes" else units(kind, kind, kind.size)
-        return {
-            "suffix": "planes" if kind.layout == "planes" else kind.storage,
-            "rows": rows,
-            "run": elements // rows // self.fresh,
-            **self.calls,
-        }
+        if kind.layout == "planes":
+            pixels = kind.size // kind.shape[2] // self.fresh
+            words = pixels // WORD_BITS if pixels % WORD_BITS == 0 else 0  # if so, frames begin with words
+            return {"suffix": "bits" if words else "planes", "rows": kind.shape[2], "run": words or pixels, **self.calls}
+        rows = prod(kind.shape[: self.axis])
+        run = units(kind, kind, kind.size) // rows // self.fresh
+        return {"suffix": kind.storage, "rows": rows, "run": run, **self.calls}
 
     @property
     def calls(self) -> dict[str, str]:
