@@ -89,12 +89,13 @@ class History(StreamStep):
         return (self.infer(inputs).nbytes if read else 0), 0
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """Rows, and the words or elements of one row of a frame; of planes, channels and the pixels of a frame."""
+        """Rows, and the words or elements of one row of a frame; of planes, channels and a frame's pixels or words."""
         kind = inputs[0]
         if kind.layout == "planes":
             pixels = kind.size // kind.shape[2] // self.fresh
-            words = pixels // WORD_BITS if pixels % WORD_BITS == 0 else 0  # if so, frames begin with words
-            return {"suffix": "bits" if words else "planes", "rows": kind.shape[2], "run": words or pixels, **self.calls}
+            whole = pixels % WORD_BITS == 0  # frames begin with words
+            suffix, run = ("bits", pixels // WORD_BITS) if whole else ("planes", pixels)
+            return {"suffix": suffix, "rows": kind.shape[2], "run": run, **self.calls}
         rows = prod(kind.shape[: self.axis])
         run = units(kind, kind, kind.size) // rows // self.fresh
         return {"suffix": kind.storage, "rows": rows, "run": run, **self.calls}

@@ -11,7 +11,8 @@ from strict import WARNINGS
 
 TYPES = {"f32": "float", "i32": "int32_t", "i16": "int16_t", "i8": "int8_t", "u8": "uint8_t"}
 WORDS = {"bits": "uint32_t", "planes": "uint32_t"}
-SIZES = [(1, 1, 1, 1), (3, 5, 1, 4), (2, 4, 3, 2), (1, 6, 4, 0), (2, 40, 2, 3), (2, 64, 1, 2), (1, 32, 2, 0)]  # rows, run, frames, old
+# Rows, run, frames, old.
+SIZES = [(1, 1, 1, 1), (3, 5, 1, 4), (2, 4, 3, 2), (1, 6, 4, 0), (2, 40, 2, 3), (2, 64, 1, 2), (1, 32, 2, 0)]
 FOREVER = 2**31 - 1
 ENDS = [(1, FOREVER), (0, FOREVER), (-3, FOREVER), (0, FOREVER), (0, FOREVER), (0, 0), (0, -1)]  # of each step
 # Blocks of exactly the size of a step and of a history, so that the sanitizer sees every access outside of them.
