@@ -47,11 +47,34 @@ def test_fixed_budget(first: int) -> None:
     assert {number: problems for number, problems in found.items() if problems} == {}
 
 
+def test_stored_networks() -> None:
+    """Networks that were too far off once."""
+    jobs = graphs.stored_reals()
+    found = {name: list(graphs.fixed_differences(model, vectors, real)) for name, model, vectors, real in jobs}
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+@pytest.mark.parametrize("number", [3, 14])
+def test_a_stored_network_is_the_one_that_was_found(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "REGRESSIONS", tmp_path)
+    graphs.store_real(number, "int8")
+    ((name, model, vectors, real),) = graphs.stored_reals()
+    assert (name, real) == (f"int8-{number}", "int8")
+    wanted, rows = real_network(number)
+    assert model == wanted
+    for row, kept in zip(rows, vectors, strict=True):
+        for one, two in zip(row, kept, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
 @pytest.mark.fuzz
 @pytest.mark.parametrize("block", range(int(os.environ.get("N", "5000")) // 100))
 def test_campaign(block: int) -> None:
-    """`make fuzz N=10000`; a number stands for its network for as long as tests/random_reals.py is what it is."""
+    """`make fuzz N=10000`; the networks that are too far off become regression tests."""
     first = int(os.environ.get("BNN2C_FUZZ_FIRST", str(int(time.time()) % 10**6 * 1000))) + 100 * block
     jobs = [(number, REALS[number % 2]) for number in range(first, first + 100)]
     found = {job: list(graphs.fixed_differences(*real_network(job[0]), job[1])) for job in jobs}
-    assert {job: problems for job, problems in found.items() if problems} == {}
+    bad = {job: problems for job, problems in found.items() if problems}
+    assert bad == {}, [graphs.store_real(*job) for job in bad]

@@ -6,8 +6,8 @@
 
 `fixed_differences` judges the networks of real numbers of tests/random_reals.py in fixed point (`make fuzz`).
 
-A network that differs is printed, stored below tests/fuzz/regressions as graph-NUMBER.onnx, and makes the exit status
-1; `test_stored_networks` runs the stored ones ever after.
+A network that differs is printed, stored below tests/fuzz/regressions as graph-NUMBER.onnx or int16-NUMBER.onnx, and
+makes the exit status 1; `test_stored_networks` runs the stored ones ever after.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 from models import Array, compiled, ort_session  # noqa: E402
 from random_graphs import network  # noqa: E402
-from random_reals import Vectors  # noqa: E402
+from random_reals import Vectors, real_network  # noqa: E402
 from strict import WARNINGS  # noqa: E402
 
 from bnn2c.errors import CompileError  # noqa: E402
@@ -66,8 +66,13 @@ def differences(model: onnx.ModelProto, optimize: str) -> Iterator[str]:
 def fixed_stages(model: onnx.ModelProto, vectors: Vectors, real: str, folder: Path) -> fixed_point_oracle.Stages | None:
     """Compile in fixed point, calibrated with the vectors."""
     path = folder / "calibration.npz"
-    np.savez(path, **{f"input{i or ''}": np.stack(x) for i, x in enumerate(zip(*vectors, strict=True))})
+    _save_vectors(path, vectors)
     return fixed_point_oracle.stages(model, real=real, calibrate=path)
+
+
+def _save_vectors(path: Path, vectors: Vectors) -> None:
+    """In the form of `--calibrate`."""
+    np.savez(path, **{f"input{i or ''}": np.stack(x) for i, x in enumerate(zip(*vectors, strict=True))})
 
 
 def fixed_differences(model: onnx.ModelProto, vectors: Vectors, real: str, build: bool = True) -> Iterator[str]:
@@ -138,6 +143,23 @@ def store(number: int) -> Path:
 def stored() -> list[Path]:
     """Networks that were findings once."""
     return sorted(REGRESSIONS.glob("graph-*.onnx"))
+
+
+def store_real(number: int, real: str) -> Path:
+    """Keep a network of real numbers, and its vectors beside it, as a regression test."""
+    path = REGRESSIONS / f"{real}-{number}.onnx"
+    model, vectors = real_network(number)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    _save_vectors(path.with_suffix(".npz"), vectors)
+    return path
+
+
+def stored_reals() -> Iterator[tuple[str, onnx.ModelProto, Vectors, str]]:
+    """Name, network, vectors and number format of those that were findings once."""
+    for path in sorted(REGRESSIONS.glob("int*-*.npz")):
+        with np.load(path) as file:
+            vectors = [list(row) for row in zip(*(file[name] for name in file.files), strict=True)]
+        yield path.stem, onnx.load(path.with_suffix(".onnx")), vectors, path.stem.partition("-")[0]
 
 
 def campaign(numbers: Sequence[int], batch: int = 10) -> Iterator[tuple[int, str]]:
