@@ -264,7 +264,7 @@ def program_error(expr: Expr, low: float, high: float) -> float:
     note(expr)
     real = np.asarray(evaluate(expr, [q * scale], np.float64)).reshape(-1)
     out = Format("i16", 1.25 * float(np.abs(real).max()) / 32767)
-    program = compile_expression(expr, shape, [Number(-1, scale, -32768, 32767)], ranges, out, 1.0)
+    program = compile_expression(expr, shape, [Number(-1, scale, -32768, 32767)], ranges, out)
     assert classes_of(expr, shape).shape == (1, 1, 1)
     return float(np.abs(program.run([q]).reshape(-1) * out.scale - real).max() / np.abs(real).max())
 
@@ -301,7 +301,7 @@ def test_a_function_of_many_operands_reads_each(fn: str) -> None:
         expr = apply("add", expr, part)
     x = np.random.default_rng(1).integers(-300, 301, (6, 500, 1, 1))
     operands = [Number(-1, 0.01, -300, 300)] * 6
-    program = compile_expression(expr, (1, 1, 1), operands, {}, Format("i16", 0.001), 1.0)
+    program = compile_expression(expr, (1, 1, 1), operands, {}, Format("i16", 0.001))
     real = evaluate(expr, list(x * 0.01), np.float64)
     assert np.abs(program.run(list(x)) * 0.001 - real).max() < 0.01
 

@@ -39,13 +39,11 @@ class Compiler:
     Attributes:
         inputs: scale and bounds of each operand; `step` is unused.
         ranges: id of a sub-expression -> smallest and largest real value seen in calibration.
-        allowed: error of a sum from rounding its factors, in units of its result.
         steps: the program so far.
     """
 
     inputs: Sequence[Number]
     ranges: Ranges
-    allowed: float = SMALL_ERROR
     steps: list[Step] = field(default_factory=list)
     numbers: dict[object, Number] = field(default_factory=dict)
 
@@ -87,7 +85,7 @@ class Compiler:
             if direct is not None:
                 return direct
         numbers, ratios = self.operands(form, scale)
-        allowed = self.allowed if rounding == HALF else _decided_within(ratios)
+        allowed = SMALL_ERROR if rounding == HALF else _decided_within(ratios)
         sums = scaled_sum(numbers, ratios, form.shift / scale, rounding, allowed)
         return self.narrowed(self.add(sums.step), sums.bound, scale, low, high, sums.shift, sums.step.wide)
 
@@ -274,7 +272,7 @@ def _curve(c: Compiler, base: Base, scale: float, low: int, high: int) -> Number
 
 
 def compile_expression(
-    expr: Expr, shape: tuple[int, int, int], inputs: Sequence[Number], ranges: Ranges, out: Format, allowed: float
+    expr: Expr, shape: tuple[int, int, int], inputs: Sequence[Number], ranges: Ranges, out: Format
 ) -> Program:
     """The program that computes `expr` in the format `out`.
 
@@ -284,13 +282,12 @@ def compile_expression(
         inputs: scale and bounds of every operand.
         ranges: calibrated range of every sub-expression, by id.
         out: format of the result.
-        allowed: error of a sum from rounding its factors, in units of its result.
 
     Raises:
         NotFixed: a function has no integer form.
     """
     classes = classes_of(expr, shape)
-    compiler = Compiler(inputs, ranges, allowed)
+    compiler = Compiler(inputs, ranges)
     form = form_of(expr, classes)
     result = compiler.realise(form, out.scale, out.low, out.high)
     if result.step != len(compiler.steps) - 1:

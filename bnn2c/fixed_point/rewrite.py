@@ -15,7 +15,6 @@ from bnn2c.fixed_point.choose_formats import decisive
 from bnn2c.fixed_point.clamped import Clamped, fusable
 from bnn2c.fixed_point.floating import COPIES
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
-from bnn2c.fixed_point.sums import SMALL_ERROR
 from bnn2c.ir import Graph, Node, Op, TensorType
 from bnn2c.ops.map import Map
 from bnn2c.ops.to_fixed import ToFixed
@@ -97,7 +96,7 @@ def rescaled(kind: TensorType, given: Format, wanted: Format) -> Op:
     from bnn2c.ops.fixed_map import FixedMap
 
     number = Number(-1, given.scale, -given.reach if given.low < 0 else 0, given.high)
-    program = compile_expression(Arg(0), kind.shape, [number], {}, wanted, SMALL_ERROR)
+    program = compile_expression(Arg(0), kind.shape, [number], {}, wanted)
     return FixedMap(program, kind.shape, wanted.storage)
 
 

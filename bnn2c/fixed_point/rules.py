@@ -15,7 +15,6 @@ from bnn2c.fixed_point.forms import form_of
 from bnn2c.fixed_point.lookup import as_lookup
 from bnn2c.fixed_point.program import of_loaded
 from bnn2c.fixed_point.rewrite import Rewriter
-from bnn2c.fixed_point.sums import SMALL_ERROR
 from bnn2c.fixed_point.weights import IntegerWeights, integer_weights, rescaling, sign_weights
 from bnn2c.ir import Node, origins
 from bnn2c.ops.arg_max import ArgMax
@@ -40,7 +39,6 @@ from bnn2c.ops.softmax import Softmax
 
 WEIGHTS = {"int8": 127, "int16": 32767}
 FEW_WEIGHTS = 2048
-ALLOWED = {"int8": 2 * SMALL_ERROR, "int16": SMALL_ERROR}
 
 
 def _map(work: Rewriter, node: Node, op: Map) -> None:
@@ -54,7 +52,7 @@ def _map(work: Rewriter, node: Node, op: Map) -> None:
     out = work.formats.get(node.output) or Format(op.storage, 1.0, whole=True)
     operands = [work.number(name) for name in node.inputs]
     numbers = [n for _, n in operands]
-    program = compile_expression(op.expr, op.shape, numbers, work.calibration.ranges, out, ALLOWED[work.real])
+    program = compile_expression(op.expr, op.shape, numbers, work.calibration.ranges, out)
     program = as_lookup(program, op, [work.types[name] for name, _ in operands], numbers, out) or program
     program, loaded = of_loaded(program)
     work.emit(node.output, FixedMap(program, op.shape, out.storage), tuple(operands[k][0] for k in loaded), node)
