@@ -1,4 +1,4 @@
-/* bnn2c_max_pool.h - maximum over sliding windows; taps outside the input are skipped.
+/* bnn2c_max_pool.h - maximum over sliding windows; taps outside the input are skipped, but every window has one inside.
  *
  * Plain tensors: out[y][x][c] = the largest tap.  Packed codes (suffix bits): the smallest code of each window, because
  * smaller codes mean larger values, and the largest code in the channels of `mask`.  Codes are compared for 32 channels
@@ -24,14 +24,13 @@ BNN2C_KERNEL size_t bnn2c_max_pool_pixel(const bnn2c_window_t *w, bnn2c_span_t r
   return (size_t)(rows.start + ky * w->dilation_h) * w->in_w + (cols.start + kx * w->dilation_w);
 }
 
-#define BNN2C_MAX_POOL(suffix, type, lowest, larger)                                                       \
+#define BNN2C_MAX_POOL(suffix, type, larger)                                                               \
   BNN2C_KERNEL void bnn2c_max_pool_window_##suffix(const bnn2c_max_pool_t *p, const type *in, bnn2c_span_t rows, \
                                                    bnn2c_span_t cols, type *out) {                         \
-    const int any = (rows.first < rows.end) && (cols.first < cols.end);                                    \
-    const size_t start = any ? bnn2c_max_pool_pixel(&p->window, rows, cols, rows.first, cols.first) : 0u;  \
+    const size_t start = bnn2c_max_pool_pixel(&p->window, rows, cols, rows.first, cols.first);             \
     const type *first = &in[start * p->channels];                                                          \
     for (uint32_t c = 0u; c < p->channels; c++) {                                                          \
-      out[c] = any ? first[c] : lowest;                                                                    \
+      out[c] = first[c];                                                                                   \
     }                                                                                                      \
     for (uint32_t ky = rows.first; ky < rows.end; ky++) {                                                  \
       for (uint32_t kx = cols.first; kx < cols.end; kx++) {                                                \
@@ -54,12 +53,11 @@ BNN2C_KERNEL size_t bnn2c_max_pool_pixel(const bnn2c_window_t *w, bnn2c_span_t r
     }                                                                                                      \
   }
 
-#define BNN2C_MINUS_INFINITY (-1.0f / 0.0f)
-BNN2C_MAX_POOL(f32, float, BNN2C_MINUS_INFINITY, bnn2c_maxf(a, b))
-BNN2C_MAX_POOL(i32, int32_t, INT32_MIN, (a > b) ? a : b)
-BNN2C_MAX_POOL(i16, int16_t, INT16_MIN, (a > b) ? a : b)
-BNN2C_MAX_POOL(i8, int8_t, INT8_MIN, (a > b) ? a : b)
-BNN2C_MAX_POOL(u8, uint8_t, 0u, (a > b) ? a : b)
+BNN2C_MAX_POOL(f32, float, bnn2c_maxf(a, b))
+BNN2C_MAX_POOL(i32, int32_t, (a > b) ? a : b)
+BNN2C_MAX_POOL(i16, int16_t, (a > b) ? a : b)
+BNN2C_MAX_POOL(i8, int8_t, (a > b) ? a : b)
+BNN2C_MAX_POOL(u8, uint8_t, (a > b) ? a : b)
 
 /* Codes of 32 channels: `best` becomes the smaller of `best` and `tap`; planes are p->channels words apart. */
 BNN2C_KERNEL void bnn2c_max_pool_codes(const bnn2c_max_pool_t *p, const uint32_t *tap, uint32_t invert,
@@ -103,8 +101,7 @@ BNN2C_KERNEL void bnn2c_max_pool_tap_bits(const bnn2c_max_pool_t *p, const uint3
 BNN2C_KERNEL void bnn2c_max_pool_window_bits(const bnn2c_max_pool_t *p, const uint32_t *in, bnn2c_span_t rows,
                                              bnn2c_span_t cols, uint32_t *out) {
   const size_t size = (size_t)p->planes * p->channels;
-  const int any = (rows.first < rows.end) && (cols.first < cols.end);
-  const size_t start = any ? bnn2c_max_pool_pixel(&p->window, rows, cols, rows.first, cols.first) : 0u;
+  const size_t start = bnn2c_max_pool_pixel(&p->window, rows, cols, rows.first, cols.first);
   bnn2c_max_pool_invert(p, &in[start * size], out);
   for (uint32_t ky = rows.first; ky < rows.end; ky++) {
     for (uint32_t kx = cols.first; kx < cols.end; kx++) {

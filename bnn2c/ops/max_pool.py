@@ -22,7 +22,7 @@ class MaxPool(Op):
     on the channels of `largest_code`, where a decreasing function was moved in front of the pool.
 
     Attributes:
-        window: kernel, stride, dilation, pads.
+        window: kernel, stride, dilation, pads; a pixel of the input in every window.
         largest_code: bool [C], only for storage `bits`; None means no channel.
     """
 

@@ -21,11 +21,21 @@ from bnn2c.ops.max_pool import MaxPool
 
 @handles("MaxPool")
 def max_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """Values only; indices are refused."""
+    """Values only; indices are refused, and windows that lie in the padding, where nothing is the largest."""
     if len([o for o in call.proto.output if o]) > 1:
         raise call.refuse("BNN006", "the indices of MaxPool are not supported")
     x = _image(ctx, call)
-    return [_pooled(ctx, x, MaxPool(window_of(call, x.shape[2:])))]
+    window = window_of(call, x.shape[2:])
+    if (_pixels(window, x.shape[2:]) == 0).any():
+        raise call.refuse("BNN006", "a window of MaxPool lies in the padding and holds no pixel")
+    return [_pooled(ctx, x, MaxPool(window))]
+
+
+def _pixels(window: Window, size: Sequence[int]) -> Array:
+    """How many pixels of an image (its spatial size) each window holds, [OH, OW]."""
+    height, width = size if len(size) == 2 else (1, *size)
+    rows, cols = window.valid_taps(height, width)
+    return np.asarray(np.outer(rows.sum(1), cols.sum(1)))
 
 
 def _pooled(ctx: Context, x: View, op: MaxPool | AveragePool) -> Tensor:
@@ -59,7 +69,7 @@ def lp_pool(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 
 def _divisors(call: Call, window: Window, size: tuple[int, int]) -> Array:
-    """How many pixels each window averages: [OH or 1, OW or 1]."""
+    """How many pixels each window averages: [OH or 1, OW or 1]; 1 for a window of none, whose average is 0."""
     grown = list(size)
     pads = list(window.pads)
     if call.attrs.get("count_include_pad"):
@@ -70,8 +80,7 @@ def _divisors(call: Call, window: Window, size: tuple[int, int]) -> Array:
         grown = [size[a] + explicit[a] + explicit[a + 2] for a in range(2)]
         pads = [0, 0, pads[2] - explicit[2], pads[3] - explicit[3]]
     counter = Window(window.kernel, window.stride, window.dilation, (pads[0], pads[1], pads[2], pads[3]))
-    rows, cols = counter.valid_taps(grown[0], grown[1])
-    return compress(np.outer(rows.sum(1), cols.sum(1)).astype(np.float32))
+    return compress(np.maximum(_pixels(counter, grown), 1).astype(np.float32))
 
 
 @handles("Pad")
