@@ -397,6 +397,21 @@ def test_rows_of_few_values_are_chosen_by_real_numbers(width: int, tmp_path: Pat
         np.testing.assert_allclose(got.ravel() * output.get("scale", 1.0), wanted.ravel(), atol=1e-3)
 
 
+@pytest.mark.parametrize("real", ["int16", "int8"])
+def test_ternary_weights_are_two_signs(real: str, tmp_path: Path) -> None:
+    """Integers lose nothing when half of a number is added and taken away."""
+    rng, net = np.random.default_rng(6), models.Net()
+    x = net.add("Conv", net.input([1, 3, 6, 6]), rng.integers(-1, 2, (5, 3, 3, 3)).astype(np.float32), pads=[1] * 4)
+    model = net.model(net.add("Relu", net.add("Mul", x, 0.3)))
+    samples = rng.standard_normal((20, 1, 3, 6, 6)).astype(np.float32)
+    found = models.compiled(model, real=real, calibrate=vectors(tmp_path, samples))
+    assert [layer["op"] for layer in found.manifest["layers"]].count("fixed_conv2d") == 2
+    (output,) = found.manifest["outputs"]
+    for sample in samples:
+        (got,), (wanted,) = found.reference([sample]), models.ort_run(model, [sample])
+        np.testing.assert_allclose(got * output["scale"], wanted, atol=0.02 * np.abs(wanted).max())
+
+
 def test_values_that_share_a_format_may_be_as_large_as_numbers_get() -> None:
     """Their sum is not a number of the type."""
     large = Spread(-1.0, 1e308, np.full(3, 1e308), 1)

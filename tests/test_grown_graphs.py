@@ -284,6 +284,14 @@ def test_dynamically_quantised_layers(agree: Callable[..., Compiled]) -> None:
     agree(n.model(n.add("Mul", n.add("Mul", sums, f"{codes}_1"), 0.5)), given, np.zeros_like(given))
 
 
+@pytest.mark.parametrize("element", [TensorProto.BOOL, TensorProto.INT32])
+def test_rows_of_a_table_are_no_real_output(element: int, agree: Callable[..., Compiled]) -> None:
+    """Truth values and integers are stored otherwise than the rows of a table that other operations look up."""
+    n = Net()
+    rows = n.add("Gather", np.arange(72).reshape(9, 8) % 5 - 2.0, n.input([1, 2], element=TensorProto.INT64))
+    agree(n.model(n.cast(rows, element), element=element), np.array([[0, 8]]), np.array([[3, 5]]))
+
+
 def test_dynamically_quantised_numbers(agree: Callable[..., Compiled]) -> None:
     """Scale and zero point are computed, for one operation and for the channels of another."""
     n = Net(opset=19)

@@ -327,6 +327,27 @@ def test_real_inputs_with_two_valued_weights_are_only_added() -> None:
     assert kinds(found)[0] == "sign_conv2d" and macs(found) == (280, 0)
 
 
+def test_what_ternary_weights_leave_out_takes_no_digits(tmp_path: Path) -> None:
+    """Half of the inputs are beyond all others, and no weight reads them; their sums decide signs, too."""
+    n, rng = Net(), rng_of(15)
+    weights = rng.integers(-1, 2, (7, 40)).astype(np.float32)
+    weights[:, ::2] = 0
+    y = n.add("MatMul", n.input([1, 40]), weights.T)
+    found = check(n.model(y, n.add("Sign", n.add("Add", y, 0.5))), draw=lambda r: _far_apart(r, 40))
+    assert "ternary_conv2d" in kinds(found) and macs(found) == (280, 0)
+    library = build_shared(found.files, found.manifest, tmp_path)
+    for _ in range(3):
+        x = _far_apart(rng, 40)
+        for one, wanted in zip(library.run([x]), found.reference([x]), strict=True):
+            np.testing.assert_array_equal(one, wanted)
+
+
+def _far_apart(rng: np.random.Generator, size: int) -> Array:
+    x = rng.integers(-4, 5, (1, size)).astype(np.float32) / 2
+    x[:, ::2] *= np.float32(2.0**80)
+    return x
+
+
 def test_class_numbers_are_compared_as_integers() -> None:
     n, rng = Net(), rng_of(15)
     x = n.chain(TWO_VALUED["where"](n, n.input([1, 33])), ("MatMul", dense(rng, 6, 33)), ("Mul", 0.37), ("Add", 1.5))

@@ -41,7 +41,7 @@ IN_NETWORKS = {
 CONSTANT_TIME = {
     "average_pool", "best_channel", "binary_conv2d", "binary_mat_mul", "byte_table", "concat", "convert_layout",
     "integer_conv2d", "level_sum", "level_values", "pooled_conv2d", "quantize", "quantized_conv2d", "rearrange",
-    "sign_conv2d", "spread_planes",
+    "sign_conv2d", "spread_planes", "ternary_conv2d",
 }  # fmt: skip
 SOFT_FLOAT = {"cortex-m0", "rv32imc"}  # real numbers are library calls there
 DTYPES = {"f32": "float32", "i32": "int32", "i8": "int8", "u8": "uint8"}

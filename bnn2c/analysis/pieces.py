@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bnn2c.analysis.steps import Array
+
+_KEYS = 1024
+
 
 class NotAStepFunction(Exception):
     """The expression cannot be shown to take finitely many values."""
@@ -44,8 +48,12 @@ def key_of(x: float) -> int:
 
 def float_of(key: int) -> np.float32:
     """Inverse of `key_of`."""
-    bits = key if key >= 0 else (-(key + 1)) | 0x80000000
-    return np.uint32(bits).view(np.float32)
+    return np.float32(floats_of(np.array([key]))[0])
+
+
+def floats_of(keys: Array) -> Array:
+    """The float32 numbers of int64 keys."""
+    return np.asarray(np.where(keys >= 0, keys, -(keys + 1) | 0x80000000).astype(np.uint32).view(np.float32))
 
 
 LOWEST, HIGHEST = key_of(-3.4028234663852886e38), key_of(3.4028234663852886e38)
@@ -60,11 +68,19 @@ def _trim(poly: list[float]) -> tuple[float, ...]:
     return tuple(poly)
 
 
-def bisect(low: int, high: int, same: Callable[[int], bool]) -> int:
-    """The last key in low … high at which `same` holds; it holds at `low` and not at `high`."""
+def last_of(low: int, high: int, same: Callable[[Array], Array]) -> int:
+    """The last key in low … high at which `same` holds; it holds at `low`, not at `high`, and changes once.
+
+    Args:
+        low: first key.
+        high: last key.
+        same: truth values of int64 keys; asked for 1024 and more at a time: asking costs more than a key.
+    """
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if same(middle) else (low, middle)
+        keys = np.arange(low, high, max(1, (high - low) // _KEYS))[1:]
+        holds = same(keys)
+        count = len(keys) if holds.all() else int(holds.argmin())
+        low, high = (int(keys[count - 1]) if count else low), (int(keys[count]) if count < len(keys) else high)
     return low
 
 

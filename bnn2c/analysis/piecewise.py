@@ -16,9 +16,10 @@ from bnn2c.analysis.pieces import (
     NotAStepFunction,
     Piece,
     algebra,
-    bisect,
     float_of,
+    floats_of,
     key_of,
+    last_of,
     merge,
     refine,
 )
@@ -42,6 +43,10 @@ class Analysis:
     def at(self, node: Expr, key: int) -> float:
         """The float32 value of a sub-expression at one float32 argument."""
         return float(evaluate(node, [float_of(key).reshape(1, 1, 1)]).reshape(-1)[0])
+
+    def along(self, node: Expr, keys: Array) -> Array:
+        """Its float32 values at many arguments, [shape of `keys`]."""
+        return np.broadcast_to(evaluate(node, [floats_of(keys).reshape(1, 1, -1)]), (1, 1, keys.size)).reshape(-1)
 
     def run(self) -> list[Piece]:
         """Pieces of the whole expression, all constant."""
@@ -155,7 +160,7 @@ class Analysis:
         return found
 
     def switches(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:
-        """A test of a monotone argument: its value changes at most where bisection finds it."""
+        """A test of a monotone argument: its value changes at most where a search finds it."""
         if e.fn in EQUALITIES:
             return self.equal(e, low, high, parts)
         found: list[Piece] = []
@@ -192,7 +197,7 @@ class Analysis:
         return [(low, high)] if not low <= vertex < high else [(low, vertex), (vertex + 1, high)]
 
     def stairs(self, node: Expr, piece: Piece) -> list[Piece]:
-        """Constant pieces of a monotone range, found by repeated bisection."""
+        """Constant pieces of a monotone range, found by repeated search."""
         if piece.direction not in (1, -1):
             raise NotAStepFunction
         found: list[Piece] = []
@@ -204,7 +209,7 @@ class Analysis:
                 return [*found, Piece(low, piece.high, (value,))]
             if len(found) > MAX_STEPS or not np.isfinite(value):
                 raise NotAStepFunction
-            stop = bisect(low, piece.high, lambda k, v=value: self.at(node, k) == v)  # type: ignore[misc]
+            stop = last_of(low, piece.high, lambda keys, v=value: self.along(node, keys) == v)  # type: ignore[misc]
             found.append(Piece(low, stop, (value,)))
             low = stop + 1
 

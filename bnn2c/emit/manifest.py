@@ -31,7 +31,7 @@ from bnn2c.targets import Target
 ABI_VERSION = 1
 
 _ELSEWHERE = frozenset({"target", "name", "dump_ir", "min_agreement", "max_nodes", "max_tensor_bytes"})
-_FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax"})
+_FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax", "ternary_conv2d"})
 
 
 def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:

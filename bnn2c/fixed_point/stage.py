@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnn2c.errors import Diagnostic
 from bnn2c.fixed_point.compile import FixedPoint, to_fixed_point
+from bnn2c.fixed_point.halves import in_signs
 from bnn2c.ir import Graph
 from bnn2c.options import Options
 from bnn2c.passes.fuse_maps import fuse_maps
@@ -42,7 +43,7 @@ def number_formats(graph: Graph, imported: Graph, options: Options, target: Targ
     real = chosen_format(options, target)
     if real == "float32" or not any(kind.storage == "f32" for kind in graph.types.values()):
         return FixedPoint(graph)
-    narrow = narrow_copies(graph)
+    narrow = narrow_copies(in_signs(graph))
     joined = fuse_maps(fuse_thresholds(narrow), alike_values(narrow))
     found = to_fixed_point(joined, _samples(imported, options).inputs, real, options.calibrate_method)
     if options.calibrate is not None or found.graph is joined:

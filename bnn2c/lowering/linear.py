@@ -30,6 +30,7 @@ from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.map import Map
 from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.ternary_conv2d import TernaryConv2d
 
 MAX_SIGN_PLANES = 2
 
@@ -184,6 +185,10 @@ def _signs(state: State, node: Node, op: Conv2d, lazy: Lazy, split: Integers) ->
     why = [f"weights are {_form(split)} times a scale per channel"]
     why.append(f"input values are not limited: {describe(state, lazy)}")
     source = state.real(lazy, node)
+    if np.abs(split.integers).max() == 1 and (split.integers == 0).any():
+        ternary = TernaryConv2d(split.integers, split.scale.astype(np.float32), op.window, op.groups, pad)
+        name = state.builder.emit(ternary, [source], node.output, node.origin, why)
+        return Lazy(name, Arg(0), state.builder.types[name].shape)
     parts = []
     for bits, coefficient in zip(planes.bits, planes.coefficients, strict=True):
         scale = (split.scale * coefficient / planes.divisor).astype(np.float32)

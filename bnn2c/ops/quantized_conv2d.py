@@ -14,11 +14,12 @@ from bnn2c.ops.conv2d import Conv2d
 from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.ternary_conv2d import TernaryConv2d
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedConv2d(Op):
-    """`step(conv(x))` for a Conv2d, SignConv2d or IntegerConv2d.
+    """`step(conv(x))` for a Conv2d, SignConv2d, TernaryConv2d or IntegerConv2d.
 
     Attributes:
         conv: the convolution.
@@ -79,5 +80,6 @@ _bits, _signs = _rng.integers(0, 2, (6, 3, 3, 2)), _rng.choice([-1, 1], (6, 3, 3
 QuantizedConv2d.CASES = (
     (QuantizedConv2d(Conv2d(_rng.standard_normal((6, 3, 3, 2)), _window), _step), (TensorType((4, 5, 2)),)),
     (QuantizedConv2d(SignConv2d(_bits, np.ones(6), _window), _step), (TensorType((4, 5, 2)),)),
+    (QuantizedConv2d(TernaryConv2d(_signs * _bits, np.ones(6), _window), _step), (TensorType((4, 5, 2)),)),
     (QuantizedConv2d(IntegerConv2d(_signs, _window), _step), (TensorType((4, 5, 2), "i8"),)),
 )

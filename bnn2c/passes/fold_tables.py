@@ -48,9 +48,14 @@ def _few(node: Node) -> bool:
 
 
 def _folded(node: Node, tables: list[Node]) -> Node | None:
-    """The table of results; None when the operation is no map of rows."""
+    """The table of results; None when the operation is no map of rows to real numbers (an output may be integers)."""
     ids = {table.inputs for table in tables}
-    if not isinstance(node.op, Map) or len(ids) != 1 or not same_for_all(node.op.expr, node.op.shape):
+    if (
+        not isinstance(node.op, Map)
+        or node.op.storage != "f32"
+        or len(ids) != 1
+        or not same_for_all(node.op.expr, node.op.shape)
+    ):
         return None
     rows = [table.op.table for table in tables if isinstance(table.op, Embedding)]
     if any(found.shape != rows[0].shape for found in rows) or node.op.shape[2] != rows[0].shape[1]:

@@ -18,6 +18,7 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.ops.softmax import Softmax
+from bnn2c.ops.ternary_conv2d import TernaryConv2d
 from bnn2c.verify.bounded import UNIT, ZERO, Array, Bounded, exact_sum, inexact, summation
 
 __all__ = ["error_of", "full_error"]
@@ -42,10 +43,11 @@ def _conv2d(op: Conv2d, inputs: Inputs, value: Array) -> Array:
     return _linear(replace(size, pad_value=0.0), size, inputs[0], op.weights, op.weights[0].size)
 
 
-def _sign_conv2d(op: SignConv2d, inputs: Inputs, value: Array) -> Array:
+def _sign_conv2d(op: SignConv2d | TernaryConv2d, inputs: Inputs, value: Array) -> Array:
     """Additions and subtractions, then one rounding for the scale."""
     scale = np.abs(op.scale.astype(np.float64))
-    plain = replace(op, weights=np.zeros_like(op.weights), scale=np.ones_like(op.scale), pad_value=abs(op.pad_value))
+    sizes = np.zeros_like(op.weights) if isinstance(op, SignConv2d) else np.abs(op.weights)
+    plain = replace(op, weights=sizes, scale=np.ones_like(op.scale), pad_value=abs(op.pad_value))
     error = _linear(replace(plain, pad_value=0.0), plain, inputs[0], np.ones(1), op.weights[0].size) * scale
     return error if (scale == 1).all() else error + UNIT * np.abs(value)
 
@@ -136,6 +138,7 @@ def _unknown(op: Op, inputs: Inputs, value: Array) -> Array:
 _RULES: dict[type[Op], Callable[..., Array]] = {
     Conv2d: _conv2d,
     SignConv2d: _sign_conv2d,
+    TernaryConv2d: _sign_conv2d,
     MatMul: _mat_mul,
     Reduce: _reduce,
     AveragePool: _average,

@@ -1,14 +1,17 @@
-"""Float input, one-bit weights."""
+"""Float input, weights of one bit and ternary ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from harness import Case, check, plain
 
 from bnn2c.ir.window import Window
 from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.ternary_conv2d import TernaryConv2d
 
 RNG = np.random.default_rng(4)
 
@@ -18,7 +21,15 @@ def conv(size, channels, outputs, window, groups=1, pad_value=0.0):
     return Case(SignConv2d(weights, RNG.standard_normal(outputs), window, groups, pad_value), [plain(*size, channels)])
 
 
-def test_sign_conv2d(tmp_path: Path) -> None:
+def ternary(size, channels, outputs, window, groups=1, pad_value=0.0):
+    weights = RNG.integers(-1, 2, (outputs, *window.kernel, channels // groups)).astype(np.int8)
+    return Case(
+        TernaryConv2d(weights, RNG.standard_normal(outputs), window, groups, pad_value), [plain(*size, channels)]
+    )
+
+
+@pytest.mark.parametrize("conv", [conv, ternary])
+def test_sign_conv2d(conv: Callable[..., Case], tmp_path: Path) -> None:
     windows = [
         Window((1, 1)),
         Window((3, 3), (2, 2), (1, 1), (1, 1, 1, 1)),
