@@ -236,6 +236,17 @@ def test_a_decision_inside_of_an_operator_is_not_its_output() -> None:
     assert sites["sign"] == next(node.output for node in graph.nodes if node.op.expr.fn == "sign")
 
 
+def test_products_below_the_smallest_number_are_rounded_to_it(tmp_path: Path) -> None:
+    """0.1 times the smallest number is 0, and 0.1 times the sum of eight is not: the class is decided by rounding."""
+    n = Net()
+    weights = np.where(np.arange(8)[:, None] < np.array([4, 8]), 0.1, -0.1)
+    model = n.model(n.add("ArgMax", n.add("MatMul", n.input([1, 8]), weights), axis=1), element=TensorProto.INT64)
+    bench = Bench(tmp_path, model.SerializeToString())
+    found = bench.verify(input=np.full((1, 8), 2.0**-149, np.float32))
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    assert bench.verify(lambda i, y: [1 - y[0]], input=np.ones((1, 8), np.float32))["mismatches"] == 1
+
+
 def test_a_decision_that_is_repeated_is_taken_once(tmp_path: Path) -> None:
     """One comparison for all rows: what the output shows of it is one row."""
     n = Net()

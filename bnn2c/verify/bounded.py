@@ -17,17 +17,20 @@ __all__ = [
     "Array",
     "Bounded",
     "HALF_UNIT",
+    "LEAST",
     "NEXT",
     "UNIT",
     "ZERO",
     "exact_sum",
     "half_rounding",
     "inexact",
+    "product_sum",
     "summation",
 ]
 
 Array = npt.NDArray[Any]
 UNIT = 2.0**-24
+LEAST = 2.0**-150  # half of the smallest subnormal number: what a result next to 0 is rounded by
 NEXT = 0.25  # of the error bound: closer to a tie than most numbers that only happen to lie within the bound
 HALF_UNIT = 2.0**-11
 _HALF_LEAST = 2.0**-25
@@ -53,7 +56,7 @@ class Bounded:
 def inexact(rounded: Array, real: Array) -> Array:
     """One rounding of each element where the float32 result is not the real one, [same shape] float64."""
     with np.errstate(all="ignore"):
-        return np.where(rounded.astype(np.float64) == real, 0.0, UNIT * np.abs(np.nan_to_num(real)))
+        return np.where(rounded.astype(np.float64) == real, 0.0, UNIT * np.abs(np.nan_to_num(real)) + LEAST)
 
 
 def half_rounding(value: Array) -> Array:
@@ -73,12 +76,19 @@ def summation(terms: int) -> float:
     return float(min(terms, 4 * np.sqrt(terms)) + 4) * UNIT
 
 
+def product_sum(magnitude: Array, terms: int) -> Array:
+    """The error of float32 sums of `terms` inexact products, of which `magnitude` is the sum of magnitudes."""
+    return np.asarray(magnitude * summation(terms) + terms * LEAST)
+
+
 def exact_sum(left: Array, right: Array, magnitude: float) -> bool:
     """Whether every sum of products of elements of the two arrays is exact in float32, in any order.
 
-    All products are multiples of the product of the two smallest units in use; sums below 2**24 of it are exact.
+    All products are multiples of the product of the two smallest units in use; sums below 2**24 of it are exact, where
+    it is a number of float32 at all.
     """
-    return bool(magnitude <= _EXACT * _quantum(left) * _quantum(right))
+    unit = _quantum(left) * _quantum(right)
+    return bool(unit >= 2 * LEAST and magnitude <= _EXACT * unit)
 
 
 def _quantum(array: Array) -> float:

@@ -19,7 +19,17 @@ from bnn2c.ops.reduce import Reduce
 from bnn2c.ops.sign_conv2d import SignConv2d
 from bnn2c.ops.softmax import Softmax
 from bnn2c.ops.ternary_conv2d import TernaryConv2d
-from bnn2c.verify.bounded import UNIT, ZERO, Array, Bounded, exact_sum, inexact, summation
+from bnn2c.verify.bounded import (
+    LEAST,
+    UNIT,
+    ZERO,
+    Array,
+    Bounded,
+    exact_sum,
+    inexact,
+    product_sum,
+    summation,
+)
 
 __all__ = ["error_of", "full_error"]
 
@@ -49,7 +59,7 @@ def _sign_conv2d(op: SignConv2d | TernaryConv2d, inputs: Inputs, value: Array) -
     sizes = np.zeros_like(op.weights) if isinstance(op, SignConv2d) else np.abs(op.weights)
     plain = replace(op, weights=sizes, scale=np.ones_like(op.scale), pad_value=abs(op.pad_value))
     error = _linear(replace(plain, pad_value=0.0), plain, inputs[0], np.ones(1), op.weights[0].size) * scale
-    return error if (scale == 1).all() else error + UNIT * np.abs(value)
+    return error if (scale == 1).all() else error + UNIT * np.abs(value) + LEAST
 
 
 def _linear(through: Op, size: Op, x: Bounded, weights: Array, terms: int) -> Array:
@@ -57,8 +67,8 @@ def _linear(through: Op, size: Op, x: Bounded, weights: Array, terms: int) -> Ar
     if not x.error.any():
         if exact_sum(x.value, weights, float(magnitude.max(initial=0.0))):
             return ZERO
-        return np.asarray(magnitude * summation(terms))
-    return np.asarray(through.reference(full_error(x)) * (1 + UNIT) + magnitude * summation(terms))
+        return product_sum(magnitude, terms)
+    return np.asarray(through.reference(full_error(x)) * (1 + UNIT) + product_sum(magnitude, terms))
 
 
 def _mat_mul(op: MatMul, inputs: Inputs, value: Array) -> Array:
@@ -68,7 +78,7 @@ def _mat_mul(op: MatMul, inputs: Inputs, value: Array) -> Array:
     if not (error_left.any() or error_right.any()) and exact_sum(left, right, float(magnitude.max(initial=0.0))):
         return ZERO
     moved = op.reference(left + error_left, error_right) + op.reference(error_left, right)
-    return np.asarray(moved + magnitude * summation(left.shape[2]))
+    return np.asarray(moved + product_sum(magnitude, left.shape[2]))
 
 
 def _reduce(op: Reduce, inputs: Inputs, value: Array) -> Array:
