@@ -68,7 +68,7 @@ class TernaryConv2d(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and weight words of one output channel."""
-        from bnn2c.kernels.windows import window_initializer
+        from bnn2c.kernels.c_struct import window_initializer
 
         words = self.constants(inputs)["weights"].shape[1]
         return {"window": window_initializer(self.window, inputs[0].shape), "words": words}
