@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 from harness import Case, check, plain
 
+from bnn2c.analysis.steps import classes_of
+from bnn2c.expr import Arg
 from bnn2c.fixed_point.formats import INTEGER_LIMITS
+from bnn2c.fixed_point.program import Program, Step
 from bnn2c.fixed_point.weights import rescaling
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ir.window import Window
 from bnn2c.ops.fixed_average_pool import FixedAveragePool
 from bnn2c.ops.fixed_conv2d import FixedConv2d
+from bnn2c.ops.fixed_map import FixedMap
 from bnn2c.ops.fixed_mat_mul import FixedMatMul
 from bnn2c.ops.fixed_reduce import FixedReduce
 from bnn2c.ops.fixed_softmax import FixedSoftmax
@@ -22,7 +26,7 @@ from bnn2c.ops.to_fixed import ToFixed
 TYPES = ("i16", "i8", "u8")
 KINDS = ("int16", "int8", "signs")
 BORDERS = [
-    Window((3, 3), (2, 1), (1, 2), (1, 2, 0, 2)),
+    Window((3, 3), (2, 1), (1, 2), (1, 2, 2, 2)),
     Window((3, 5), (1, 1), (1, 1), (0, 2, 1, 3)),
     Window((2, 2), (2, 3)),
     Window((5, 5), (3, 3), (1, 1), (4, 4, 4, 4)),
@@ -70,7 +74,7 @@ def test_dense_layers_of_every_length(tmp_path: Path) -> None:
 def test_groups(tmp_path: Path) -> None:
     """Several channels a group, and one: depthwise, with tails of the blocks of four channels."""
     rng = np.random.default_rng(4)
-    shapes = [(6, 4, 2), (6, 6, 3), (40, 3, 1), (8, 8, 2), *((n, n, n) for n in (2, 3, 4, 5, 8, 9))]
+    shapes = [(6, 4, 2), (4, 10, 2), (40, 3, 1), (9, 9, 3), *((n, n, n) for n in (2, 3, 4, 5, 8, 9))]
     cases = product(KINDS, ("i16", "u8"), shapes, (False, True))
     check([conv(rng, k, given, "i8", i, o, BORDERS[0], g, pad) for k, given, (i, o, g), pad in cases], tmp_path)
 
@@ -78,8 +82,8 @@ def test_groups(tmp_path: Path) -> None:
 def test_sums_are_exact_to_the_unit(tmp_path: Path) -> None:
     """Results in the unit of the sums: nothing is rounded, so that a sum that is off by one is seen."""
     rng, cases = np.random.default_rng(5), []
-    window = Window((3, 2), (1, 2), (1, 1), (1, 1, 0, 1))
-    for kind, (channels, outputs, groups), pad in product(KINDS, ((5, 3, 1), (9, 9, 9), (6, 4, 2)), (False, True)):
+    window = Window((3, 2), (1, 2), (1, 1), (1, 1, 1, 1))
+    for kind, (channels, outputs, groups), pad in product(KINDS, ((5, 3, 1), (9, 9, 9), (6, 6, 2)), (False, True)):
         shape = (outputs, *window.kernel, channels // groups)
         weights = rng.choice([-1, 1] if kind == "signs" else [-3, -2, 0, 1, 3], shape)
         around = rng.integers(-100, 100, channels).astype(np.int16) if pad else None
@@ -101,6 +105,15 @@ def test_ties_round_up(tmp_path: Path) -> None:
         weights = np.full((1, 1, 1, 1), 4, np.int8)
         cases.append(Case(FixedConv2d(weights, *half), [plain(1, 256, 1, storage="u8")], [values]))
     check(cases, tmp_path)
+
+
+def test_tables_are_interpolated(tmp_path: Path) -> None:
+    """Every place between two of the 513 entries, ties included."""
+    rng = np.random.default_rng(6)
+    steps = (Step("load", (), (0,)), Step("table", (0,), (), (rng.integers(-9999, 9999, 513),)))
+    op = FixedMap(Program(steps, classes_of(Arg(0), (1, 65536, 1))), (1, 65536, 1), "i16")
+    places = np.arange(65536, dtype=np.int32).reshape(1, -1, 1)
+    check([Case(op, [plain(1, 65536, 1, storage="i32")], [places])], tmp_path)
 
 
 def test_average_pools(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ TYPES = {"f32": "float", "i32": "int32_t", "i16": "int16_t", "i8": "int8_t", "u8
 WORDS = {"bits": "uint32_t", "planes": "uint32_t"}
 # Rows, run, frames, old.
 SIZES = [(1, 1, 1, 1), (3, 5, 1, 4), (2, 4, 3, 2), (1, 6, 4, 0), (2, 40, 2, 3), (2, 64, 1, 2), (1, 32, 2, 0)]
-SIZES += [(2, 32, 2, 1), (1, 33, 1, 1), (2, 31, 1, 2), (1, 16, 4, 2)]
+SIZES += [(2, 32, 2, 1), (1, 33, 1, 1), (2, 31, 1, 2), (1, 16, 4, 2), (3, 11, 1, 2)]
 FOREVER = 2**31 - 1
 ENDS = [(1, FOREVER), (0, FOREVER), (-3, FOREVER), (0, FOREVER), (0, FOREVER), (0, 0), (0, -1)]  # of each step
 # Blocks of exactly the size of a step and of a history, so that the sanitizer sees every access outside of them.

@@ -44,7 +44,7 @@ def test_binary_layers(family: str, tmp_path: Path) -> None:
 
 def test_groups_and_codes_of_several_planes(tmp_path: Path) -> None:
     sizes = [((1, 1), 96, 6, 3, 0), ((1, 1), 192, 6, 3, 1), ((2, 2), 64, 33, 1, 3), ((1, 2), 33, 65, 1, 3)]
-    sizes += [((1, 1), n, n, n, levels) for n in CHANNELS[1:] for levels in (0, 1)]
+    sizes += [((1, 1), 2080, 2, 2, 0), *(((1, 1), n, n, n, levels) for n in CHANNELS[1:] for levels in (0, 1))]
     cases = [
         random_layer(planes, (3, 3, channels), out, PADDED, groups=groups, levels=levels)
         for planes, channels, out, groups, levels in sizes
@@ -59,6 +59,18 @@ def test_integer_layers(tmp_path: Path) -> None:
     for weights, inputs in product(((-1, 1), (-1, 0, 1), (-128, 5, 127)), AROUND):
         op = IntegerConv2d(rng.choice(weights, (3, 1, 1, inputs)), ONE)
         cases += [Case(op, [plain(1, 2, inputs, storage=storage)]) for storage in ("u8", "i8")]
+    check(cases, tmp_path)
+
+
+def test_windows_of_integer_layers(tmp_path: Path) -> None:
+    """Rows of taps that are one run of the input, and those that are not: dilated, in groups, at the borders."""
+    rng = np.random.default_rng(4)
+    shapes = [(Window((2, 2), dilation=(1, d), pads=(1, 0, 1, 2)), g, 8) for d, g in ((1, 1), (2, 1), (1, 2), (2, 2))]
+    shapes.append((ONE, 1, 1025))
+    cases = []
+    for weights, (window, groups, channels) in product(((-1, 1), (-1, 0, 1), (-128, 5, 127)), shapes):
+        op = IntegerConv2d(rng.choice(weights, (4, *window.kernel, channels // groups)), window, groups)
+        cases.append(Case(op, [plain(3, 5, channels, storage="u8")]))
     check(cases, tmp_path)
 
 
@@ -79,7 +91,7 @@ def test_thresholds(tmp_path: Path) -> None:
     """One threshold for all channels, or one each; the same for all pixels, or by row and column."""
     rng = np.random.default_rng(3)
     cases = []
-    kinds = product(CHANNELS, ("f32", "i32", "i16", "i8", "u8"), ((0, 1), (1, 2)))
+    kinds = product(CHANNELS, ("f32", "i32", "i16", "i8", "u8"), ((0, 1), (1, 2), (0, 2)))
     for channels, storage, (shared, classes) in kinds:
         shape, size = (classes, classes, 1 if shared else channels, 1), (2, 3, channels)
         breaks = rng.integers(-40, 100, shape).astype(float) if storage != "f32" else rng.normal(0, 1, shape)
