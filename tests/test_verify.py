@@ -26,8 +26,8 @@ from bnn2c.ops.quantize import Quantize
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing
 from bnn2c.verify import verify_model
-from bnn2c.verify.bounded import Bounded
-from bnn2c.verify.compare import Target, Tolerance
+from bnn2c.verify.bounded import UNIT, Bounded, summation
+from bnn2c.verify.compare import Target, Tolerance, tolerances
 from bnn2c.verify.decisions import Flips
 from bnn2c.verify.evaluate import evaluate, results
 from bnn2c.verify.expressions import evaluate_bounded
@@ -527,3 +527,10 @@ def test_beyond_real_numbers(scale: float, mask: float, excused: int, tmp_path: 
     assert (found["rounding"], found["mismatches"]) == (excused, 1 - excused)
     listed = [*found["rounding_samples"], found["first_difference"]][0]
     assert (listed["stage"] == "not finite") == bool(excused)
+
+
+def test_tolerances_are_as_small_as_outputs_and_sums() -> None:
+    """1e-5 of the range, however small; of a sum, few units, or four standard deviations, and four."""
+    (one,) = tolerances([{"name": "y", "dtype": "float32"}], [[np.array([1e-4, -1e-4])]])
+    assert not one.exact and one.limit == pytest.approx(2e-9)
+    assert (summation(4), summation(10_000)) == (8 * UNIT, 404 * UNIT) and np.finfo(np.float32).epsneg == UNIT
