@@ -29,15 +29,14 @@ from bnn2c.streaming.clock import LAST, RAW, WHOLE, Clock
 from bnn2c.streaming.moves import LAST_STATE, Moves
 from bnn2c.streaming.one_frame import (
     REDUCTIONS,
-    Frames,
     NotUniform,
     Place,
     Reach,
     Variants,
     at_frames,
-    frames_of,
     reach_along,
 )
+from bnn2c.streaming.positions import Frames, frames_of
 from bnn2c.streaming.schedule import Scheduled, scheduled
 from bnn2c.streaming.values import Misaligned
 

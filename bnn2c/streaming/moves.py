@@ -10,7 +10,8 @@ from bnn2c.analysis.steps import Array
 from bnn2c.ir import Node
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.streaming.clock import LAST, RAW, WHOLE, Clock
-from bnn2c.streaming.one_frame import Moved, NotUniform, Reach, frame_positions, inside_step
+from bnn2c.streaming.one_frame import NotUniform, Reach
+from bnn2c.streaming.positions import Moved, frame_positions, inside_step
 from bnn2c.streaming.values import Values, free_axis
 
 LAST_STATE = "only its last state is read, and steps of several frames would need all of them"

@@ -11,7 +11,8 @@ from bnn2c.ir.op import Pace
 from bnn2c.ops.history import History
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.streaming.clock import LAST, RAW, Clock
-from bnn2c.streaming.one_frame import Frames, NotUniform, Reach, frame_positions, frames_of
+from bnn2c.streaming.one_frame import NotUniform, Reach
+from bnn2c.streaming.positions import Frames, frame_positions, frames_of
 
 
 class Misaligned(Exception):
