@@ -38,6 +38,7 @@ def dilated(frames: int, dilations: tuple[int, ...], stride: int = 1, gated: boo
 def streamed(model: onnx.ModelProto, frames: np.ndarray, folder: Path) -> np.ndarray:
     """The results [n, 5] of a stream of frames [N, 6]."""
     compiled = compile_model(model, Options(name="net", stream=2))
+    assert "spaced_history" in [row["op"] for row in compiled.manifest["layers"]]
     library = ctypes.CDLL(str(build_shared(compiled.files, compiled.manifest, folder).path))
     state = (ctypes.c_uint64 * (compiled.manifest["arena_bytes"] // 8 + 1))()
     assert library.net_reset(state) == 0

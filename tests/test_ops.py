@@ -34,7 +34,7 @@ Case = tuple[Op, tuple[TensorType, ...]]
 OPS = {kind: op.CASES for kind, op in all_ops().items() if op.CASES and op.CASES[0][0].kind == kind}  # not inherited
 # Operations that only whole networks can show: fixed-point forms, loops over bodies, the memory of a stream.
 IN_NETWORKS = {
-    "loop", "history", "frame_classes", "onset", "onset_conv2d", "sliding_sum",
+    "loop", "history", "spaced_history", "frame_classes", "onset", "onset_conv2d", "sliding_sum",
     *(kind for kind in all_ops() if "fixed" in kind),
 }  # fmt: skip
 # What decides nothing by a branch on data, real numbers neither: the same number of instructions for every input.

@@ -1,7 +1,7 @@
 """Rewrite a lowered graph so that it computes the outputs of one input frame, or of some frames at a time.
 
-A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front and
-computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
+A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front (or those k
+of them, `SpacedHistory`) and computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
 over time does one step and keeps its states. All other layers compute one frame from one frame. Where branches meet,
 the earlier one is delayed. Zeros in front of the window are the past of a new stream, zeros behind it come when the
 stream ends; constants that the padding changes in the first and last frames are variants (`Onset`, `OnsetConv2d`).
@@ -193,16 +193,20 @@ class _Streamer(Moves):
         reach = reach_along(node.op, axis, self.whole[node.inputs[0]])
         if reach.span == clock.frames + reach.lead + reach.tail:
             reach = replace(reach, stride=1)
+        early = self.early.get(node.output, 0)
+        spaced = early == 0 and self.spaced(node.inputs[0], reach)
+        reach = reach if spaced else replace(reach, gap=1)
         if reach != Reach(1):
             if isinstance(node.op, LevelSum):
                 node, clock = self._sliding(node, clock, reach)
             else:
-                name = self.kept(node.inputs[0], clock, reach, self.early.get(node.output, 0))
+                name = self.kept(node.inputs[0], clock, reach, early)
                 node, clock = replace(node, inputs=(name,)), self.clock(name)
         if kind.shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
-        early = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
-        op = at_frames(node.op, Place(axis, clock.frames, early, clock.padded, self.several(clock), self.step > 1))
+        first = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
+        place = Place(axis, clock.frames, first, clock.padded, self.several(clock), self.step > 1, spaced)
+        op = at_frames(node.op, place)
         if isinstance(op, Variants):
             node, op = self._told_apart(node, op, clock), Onset(op.ops, axis)
         self.add(replace(node, op=op), self._completed(node.op, clock))

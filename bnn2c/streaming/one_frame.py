@@ -52,12 +52,14 @@ class Reach:
     """What an operation reads: `span` frames, again every `stride` frames.
 
     `lead` of the first window's frames lie before the first frame, and `tail` of the last one's behind the last frame.
+    Of the frames of a window it reads every `gap`-th one.
     """
 
     span: int
     stride: int = 1
     lead: int = 0
     tail: int = 0
+    gap: int = 1
 
 
 def reach_along(op: Op, axis: int, kind: TensorType) -> Reach:
@@ -76,7 +78,7 @@ def reach_along(op: Op, axis: int, kind: TensorType) -> Reach:
     shown = -lead % window.stride[axis] + span
     if isinstance(op, BinaryConv2d) and lead + tail and shown > kind.shape[axis]:
         raise NotUniform(f"the window is too short to show a frame without padding; {shown} frames are enough")
-    return Reach(span, window.stride[axis], lead, tail)
+    return Reach(span, window.stride[axis], lead, tail, window.dilation[axis] if span > 1 else 1)
 
 
 def _zeros_around(op: Op, most: int, span: int) -> bool:
@@ -110,6 +112,7 @@ class Place:
         padded: as many of the first ones may differ, since padding in front of the window reaches them.
         count: positions in a step.
         strided: whether a step has more frames than those of one window.
+        spaced: whether only the frames come that a dilated window reads.
     """
 
     axis: int
@@ -118,6 +121,7 @@ class Place:
     padded: int = 0
     count: int = 1
     strided: bool = False
+    spaced: bool = False
 
     @property
     def alike(self) -> Array:
@@ -142,11 +146,13 @@ def at_frames(op: Op, place: Place) -> Op | Variants:
 
 
 def _still(window: Window, place: Place) -> Window:
-    """No padding along time, which is in the past; no stride for a single position."""
-    stride, pads = list(window.stride), list(window.pads)
+    """No padding along time, which is in the past; no stride for a single position; no dilation of spaced frames."""
+    stride, pads, dilation = list(window.stride), list(window.pads), list(window.dilation)
+    dilation[place.axis] = 1 if place.spaced else dilation[place.axis]
     stride[place.axis] = stride[place.axis] if place.strided else 1
     pads[place.axis] = pads[place.axis + 2] = 0
-    return replace(window, stride=(stride[0], stride[1]), pads=(pads[0], pads[1], pads[2], pads[3]))
+    still = replace(window, stride=(stride[0], stride[1]), dilation=(dilation[0], dilation[1]))
+    return replace(still, pads=(pads[0], pads[1], pads[2], pads[3]))
 
 
 def _first(array: Array, axis: int) -> Array:

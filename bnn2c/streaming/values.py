@@ -10,6 +10,7 @@ from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ir.op import Pace
 from bnn2c.ops.history import History
 from bnn2c.ops.rearrange import Rearrange
+from bnn2c.ops.spaced_history import SpacedHistory
 from bnn2c.streaming.clock import LAST, RAW, Clock
 from bnn2c.streaming.one_frame import NotUniform, Reach
 from bnn2c.streaming.positions import Frames, frame_positions, frames_of
@@ -130,6 +131,7 @@ class Values:
         """The last frames of a value, as they were so many frames ago."""
         reach = replace(reach, span=reach.span + ago, tail=reach.tail + ago)
         name = f"{source}/last_{reach.span}_{reach.stride}_{reach.lead}_{reach.tail}"
+        name += f"_every_{reach.gap}" if reach.gap > 1 else ""
         oldest = f"{name}_but_{ago}" if ago else name
         if name not in self.types:
             self.ends += 1
@@ -141,9 +143,17 @@ class Values:
             self.add(Node(oldest, Rearrange(index), (name,)), self.clocks[name])
         return oldest
 
+    def spaced(self, source: str, reach: Reach) -> bool:
+        """Whether only the frames that a dilated window reads are handed on: packed bits of one pixel."""
+        kind = self.types[source]
+        return reach.gap > 1 and self.step == 1 and kind.storage == "bits" and kind.size == kind.shape[2]
+
     def history(self, clock: Clock, reach: Reach) -> History:
         """What keeps the frames that are read, with the newest end."""
         ends = (clock.end, self.ends)
+        if reach.gap > 1:
+            frames = (reach.span, reach.stride, reach.lead, reach.tail)
+            return SpacedHistory(clock.axis, *frames, ends=ends, gap=reach.gap)
         return History(clock.axis, reach.span, reach.stride, reach.lead, reach.tail, ends=ends, pace=self.pace(clock))
 
     def clock(self, name: str) -> Clock:
