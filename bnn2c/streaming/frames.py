@@ -1,10 +1,11 @@
 """Rewrite a lowered graph so that it computes the outputs of one input frame, or of some frames at a time.
 
 A layer that reads k frames at distance d, every s frames, gets a `History` of (k - 1) d + 1 frames in front (or those k
-of them, `SpacedHistory`) and computes one position: the same operation on the same numbers as in the whole window, so equality is exact. A loop
-over time does one step and keeps its states. All other layers compute one frame from one frame. Where branches meet,
-the earlier one is delayed. Zeros in front of the window are the past of a new stream, zeros behind it come when the
-stream ends; constants that the padding changes in the first and last frames are variants (`Onset`, `OnsetConv2d`).
+of them, `SpacedHistory`) and computes one position: the same operation on the same numbers as in the whole window, so
+equality is exact. A loop over time does one step and keeps its states. All other layers compute one frame from one
+frame. Where branches meet, the earlier one is delayed. Zeros in front of the window are the past of a new stream, zeros
+behind it come when the stream ends; constants that the padding changes in the first and last frames are variants
+(`Onset`, `OnsetConv2d`).
 Refused (BNN028): whatever treats frames differently by their position.
 """
 

@@ -1,4 +1,4 @@
-"""Frames of a stream that lie some frames apart: C = all frames that were given, and no access outside of its blocks."""
+"""Frames of a stream that lie some frames apart: C = the frames that were given, in blocks of exactly their size."""
 
 from __future__ import annotations
 
