@@ -310,6 +310,21 @@ def test_border_classes_are_counted() -> None:
 # --- inputs and outputs -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("epsilon", [0.0, 1e-5])
+def test_batch_normalisation_has_the_bits_of_the_reference(epsilon: float) -> None:
+    """Every decision is a tie with a number that onnxruntime computed."""
+    rng, n = rng_of(16), Net()
+    gamma, beta, mean, var = (rng.standard_normal(2000).astype(np.float32) for _ in range(4))
+    y = n.add(
+        "BatchNormalization", n.input([1, 2000]), gamma, beta, mean, np.abs(var) + np.float32(0.1), epsilon=epsilon
+    )
+    x = rng.integers(-9, 10, (1, 2000)).astype(np.float32)
+    (wanted,) = ort_session(n.model(y))([x])
+    np.testing.assert_array_equal(compiled(n.model(y)).reference([x])[0], wanted)
+    found = compiled(n.model(n.add("Where", n.add("Greater", y, wanted), 1.0, -1.0)))
+    assert (found.reference([x])[0] == -1).all()
+
+
 def test_pixels_with_two_valued_weights_are_integers() -> None:
     n, rng, layer = Net(), rng_of(13), random_layer(rng_of(13), 9, 40)
     x = batch_norm(n, n.add("MatMul", n.add("Sub", n.input([1, 40]), 0.5), layer.weights.T), layer)

@@ -19,7 +19,7 @@ from bnn2c.ops.average_pool import AveragePool
 
 @handles("BatchNormalization")
 def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
-    """`y = x * s + (b - mean * s)`, `s = gamma / sqrt(var + eps)`, in float32: the order of the reference runtime."""
+    """`y = x * s + (b - mean * s)`, `s = gamma * (1 / sqrt(var + eps))`, in float32: the order of onnxruntime."""
     x = call.tensor(0)
     if call.attrs.get("training_mode"):
         raise call.refuse("BNN006", f"{call.op} in training mode", hint="export the model in evaluation mode")
@@ -29,7 +29,7 @@ def batch_norm(ctx: Context, call: Call) -> Sequence[Tensor]:
     if (spread < 0).any():
         raise call.refuse("BNN011", f"the variance of {call.name} is negative in channel {int(spread.argmin())}")
     with np.errstate(all="ignore"):
-        scale = gamma / np.sqrt(spread)
+        scale = gamma * (np.float32(1) / np.sqrt(spread))
         shift = beta - mean * scale
     if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
         raise call.refuse("BNN011", f"the parameters of {call.name} give a scale or shift beyond float32")
