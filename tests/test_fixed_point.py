@@ -414,8 +414,8 @@ def test_ternary_weights_are_two_signs(real: str, tmp_path: Path) -> None:
 
 def test_values_that_share_a_format_may_be_as_large_as_numbers_get() -> None:
     """Their sum is not a number of the type."""
-    large = Spread(-1.0, 1e308, np.full(3, 1e308), 1)
-    np.testing.assert_array_equal(joined([large, large]).mean, large.mean)
+    large = Spread(-1.0, 1e308, np.full(3, np.finfo(np.float64).max), 1)
+    assert np.isfinite(joined([large] * 7).mean).all()
 
 
 @pytest.mark.parametrize("real", ["int16", "int8"])

@@ -44,7 +44,8 @@ def joined(spreads: Sequence[Spread]) -> Spread:
     if not known:
         return Spread(0.0, 0.0)
     alike = len({s.mean.shape for s in known}) == 1
-    mean = np.sum([s.mean / len(known) for s in known], axis=0) if alike else np.zeros(1)  # a sum may be infinite
+    with np.errstate(over="ignore"):  # means may be the largest numbers there are
+        mean = np.nan_to_num(np.mean([s.mean for s in known], axis=0)) if alike else np.zeros(1)
     kept = [k for s in known for k in s.kept]
     return Spread(min(s.low for s in known), max(s.high for s in known), np.asarray(mean), 1, kept)
 
