@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from bnn2c.errors import Diagnostic, plural
 from bnn2c.ir import Graph
-from bnn2c.ops.sign_conv2d import SignConv2d
-from bnn2c.ops.ternary_conv2d import TernaryConv2d
+from bnn2c.ops.sign_conv2d import SignedSums
 from bnn2c.targets import Target
 
 # Instructions of a float32 multiplication and addition by libgcc, as QEMU counts them in dense layers: 86 to 91 on a
@@ -38,7 +37,7 @@ def _real_inputs(graph: Graph) -> Iterator[Diagnostic]:
     """Two-valued weights whose input is real: additions, but no XNOR."""
     for node in graph.nodes:
         conv = getattr(node.op, "conv", node.op)
-        if isinstance(conv, (SignConv2d, TernaryConv2d)):
+        if isinstance(conv, SignedSums):
             name = node.origin[0] if node.origin else node.output
             message = "weights are two-valued but the input is not: additions instead of XNOR and popcount"
             hint = "for 8-bit inputs, --input-scale makes this layer integer arithmetic"

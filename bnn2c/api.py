@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping
@@ -134,8 +133,10 @@ def options_for(target: str, **options: object) -> Options:
 
 
 def _unknown(option: str) -> Diagnostic:
-    near = difflib.get_close_matches(option, Options.__dataclass_fields__, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Options.__dataclass_fields__)}"
+    from bnn2c.targets import nearest
+
+    near = nearest(option, Options.__dataclass_fields__)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(Options.__dataclass_fields__)}"
     return Diagnostic("BNN019", f"unknown option {option!r}", hint=hint)
 
 

@@ -37,10 +37,11 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
     """
     try:
         _refuse_what_is_in_the_way(folder, files)
-        _refuse_files_of_others(folder, files)
+        listed = _listed_hashes(folder / MANIFEST)
+        _refuse_files_of_others(folder, files, listed)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
-            _update(folder, files)
+            _update(folder, files, listed)
         else:
             with _scratch(folder.parent, files) as complete:
                 complete.rename(folder)
@@ -60,8 +61,7 @@ def _refuse_what_is_in_the_way(folder: Path, files: Mapping[str, str]) -> None:
             raise _problem(folder, f"{name} in it is a folder")
 
 
-def _refuse_files_of_others(folder: Path, files: Mapping[str, str]) -> None:
-    listed = _listed_hashes(folder / MANIFEST)
+def _refuse_files_of_others(folder: Path, files: Mapping[str, str], listed: Mapping[str, str]) -> None:
     for name, text in files.items():
         path = folder / name
         beside_manifest = bool(listed) and path.suffix not in (".c", ".h")  # the report, and the manifest itself
@@ -97,8 +97,8 @@ def _scratch(parent: Path, files: Mapping[str, str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _update(folder: Path, files: Mapping[str, str]) -> None:
-    stale = sorted(_unchanged_files_of_earlier_run(folder) - set(files))
+def _update(folder: Path, files: Mapping[str, str], listed: Mapping[str, str]) -> None:
+    stale = sorted(_unchanged(folder, listed) - set(files))
     with _scratch(folder, files) as complete:
         for name in sorted(files, key=lambda name: name == MANIFEST):
             os.replace(complete / name, folder / name)
@@ -106,10 +106,9 @@ def _update(folder: Path, files: Mapping[str, str]) -> None:
         (folder / name).unlink()
 
 
-def _unchanged_files_of_earlier_run(folder: Path) -> set[str]:
-    """Names that an earlier manifest lists and whose content still has the hash that it states."""
-    hashes = _listed_hashes(folder / MANIFEST)
-    return {name for name, digest in hashes.items() if Path(name).name == name and _sha256(folder / name) == digest}
+def _unchanged(folder: Path, listed: Mapping[str, str]) -> set[str]:
+    """Names that the manifest of an earlier run lists and whose content still has the hash that it states."""
+    return {name for name, digest in listed.items() if Path(name).name == name and _sha256(folder / name) == digest}
 
 
 def _listed_hashes(manifest: Path) -> dict[str, str]:

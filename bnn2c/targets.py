@@ -17,7 +17,7 @@ import yaml
 
 from bnn2c.data import data_folder
 
-__all__ = ["ISA_FEATURES", "Runner", "Target", "TargetError", "list_targets", "load_target"]
+__all__ = ["ISA_FEATURES", "Runner", "Target", "TargetError", "list_targets", "load_target", "nearest"]
 
 ISA_FEATURES = ("avx2", "avx512", "dsp", "mve", "neon", "popcnt", "zbb")
 
@@ -180,6 +180,11 @@ def _check_choices(record: Target | Runner) -> None:
             raise TargetError(f"{field.name}: {value!r} is not one of {', '.join(map(str, allowed))}{hint}")
 
 
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that somebody may have meant; empty when none is near."""
+    return next(iter(difflib.get_close_matches(word.lower(), sorted(known), n=1)), "")
+
+
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word.lower(), sorted(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = nearest(word, known)
+    return f"; did you mean {close!r}?" if close else ""

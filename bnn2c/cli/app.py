@@ -19,6 +19,7 @@ from bnn2c.cli.inspect import inspect
 from bnn2c.cli.ops import ops
 from bnn2c.cli.targets import targets
 from bnn2c.cli.verify import verify
+from bnn2c.errors import Diagnostic
 
 __all__ = ["app"]
 
@@ -41,8 +42,6 @@ class _Commands(TyperGroup):
 
 def _tell(error: Any, given: Sequence[str]) -> int:  # noqa: ANN401 - see _UsageError
     """Say what is wrong with the command line, or what there is when it is empty; the exit code."""
-    from bnn2c.errors import Diagnostic
-
     if not given:
         error.show()
         return int(error.exit_code)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,16 +35,18 @@ __all__ = [
 ]
 
 
+def _choice(option: str, values: Sequence[str], text: str, default: str | bool) -> Any:  # noqa: ANN401 - typer's type
+    """An option whose values `bnn2c.options` knows and checks."""
+    return typer.Option(option, help=text, show_default=default, metavar="|".join(values))
+
+
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The network, an .onnx file.", show_default=False)]
 TargetName = Annotated[str, typer.Option("--target", "-t", help="Device family; `bnn2c targets` lists them.")]
 Name = Annotated[
     str | None, typer.Option("--name", help="Prefix of all C names.", show_default="from the model's file name")
 ]
 OptimizeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--optimize", help="What to optimise for.", show_default="what suits the target", metavar="|".join(OPTIMIZE)
-    ),
+    str | None, _choice("--optimize", OPTIMIZE, "What to optimise for.", "what suits the target")
 ]
 
 
@@ -60,10 +63,7 @@ InputOffset = Annotated[
     str | None, typer.Option("--input-offset", help="See --input-scale.", show_default="0", metavar="NUMBER")
 ]
 SignZeroOption = Annotated[
-    str | None,
-    typer.Option(
-        "--sign-zero", help="What sign(0) meant in training; ONNX says 0.", show_default=False, metavar="+1|-1"
-    ),
+    str | None, _choice("--sign-zero", ("+1", "-1"), "What sign(0) meant in training; ONNX says 0.", False)
 ]
 Selftest = Annotated[
     Path | None,
@@ -86,26 +86,14 @@ State = Annotated[
     ),
 ]
 RealOption = Annotated[
-    str | None,
-    typer.Option(
-        "--real",
-        help="Number format of real tensors.",
-        show_default="auto: int16 without FPU, calibrated",
-        metavar="|".join(REAL),
-    ),
+    str | None, _choice("--real", REAL, "Number format of real tensors.", "auto: int16 without FPU, calibrated")
 ]
 Calibrate = Annotated[
     Path | None,
     typer.Option("--calibrate", help=".npz file of inputs that fixed-point scales are found with.", show_default=False),
 ]
 CalibrateMethod = Annotated[
-    str | None,
-    typer.Option(
-        "--calibrate-method",
-        help="How a scale follows from the values.",
-        show_default="minmax",
-        metavar="|".join(CALIBRATE_METHODS),
-    ),
+    str | None, _choice("--calibrate-method", CALIBRATE_METHODS, "How a scale follows from the values.", "minmax")
 ]
 MinAgreement = Annotated[
     float | None,

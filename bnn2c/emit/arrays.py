@@ -59,9 +59,10 @@ class CArray:
 
 @dataclass
 class ArrayPool:
-    """All constants of a model; equal arrays are stored once."""
+    """All constants of a model; equal arrays are stored once. `nbytes` are their bytes of flash."""
 
     arrays: list[CArray] = field(default_factory=list)
+    nbytes: int = 0
     _seen: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
     def add(self, name: str, data: Array, about: str) -> str:
@@ -71,9 +72,5 @@ class ArrayPool:
             self._seen[key] = name
             shape = "x".join(map(str, data.shape)) or "1"
             self.arrays.append(CArray(name, np.ascontiguousarray(data), f"{about}, {shape}"))
+            self.nbytes += data.nbytes
         return self._seen[key]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of flash."""
-        return sum(a.data.nbytes for a in self.arrays)

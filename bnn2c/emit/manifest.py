@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -146,12 +147,13 @@ def report_of(
     running = [node.output not in plan.elided for node in graph.nodes]
     rows = {str(row["layer"]): row for row in state.statistics.rows}
     lanes = lane_words_of(graph)
+    takers = _takers(graph)
     found = []
     for layer in layers:
         known = [o for o in layer.node.origin if o in rows]
         row = _together([rows.pop(o) for o in (known if layer.body else known[:1])])
         kernels = kernel_table(layer.op, layer.inputs[0].type, target, lanes) if layer.inputs else []
-        why = list(layer.node.why) or [_kept_for(layer, graph)]
+        why = list(layer.node.why) or [_kept_for(layer, takers[layer.node.output])]
         found.append({"why": why, **row, "kernels": kernels, "sums_reals": _sums_reals(layer)})
     names = {layer.node.output: layer.name for layer in layers}
     buffers = [
@@ -168,13 +170,20 @@ def report_of(
     return {"layers": found, "warnings": warnings, "memory": buffers}
 
 
-def _kept_for(layer: Layer, graph: Graph) -> str:
+def _takers(graph: Graph) -> dict[str, dict[str, None]]:
+    """Value -> the names of those that read it, in order and once each: nodes, then outputs."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for node in graph.nodes:
+        for name in node.inputs:
+            found[name][node.origin[0] if node.origin else node.output] = None
+    for port in graph.outputs:
+        found[port.value][f"output {port.name}"] = None
+    return found
+
+
+def _kept_for(layer: Layer, takers: Iterable[str]) -> str:
     """What there is to say of a layer without facts: the form of its result, and who takes it in that form."""
-    value = layer.node.output
-    readers = [node.origin[0] if node.origin else node.output for node in graph.nodes if value in node.inputs]
-    outputs = [f"output {port.name}" for port in graph.outputs if port.value == value]
-    takers = ", ".join(dict.fromkeys([*readers, *outputs]))
-    return f"computed as ONNX defines it, result stored as {layer.output.type.storage} for {takers}"
+    return f"computed as ONNX defines it, result stored as {layer.output.type.storage} for {', '.join(takers)}"
 
 
 def _sums_reals(layer: Layer) -> bool:

@@ -15,6 +15,6 @@ def all_ops() -> dict[str, type[Op]]:
     for module in pkgutil.iter_modules(__path__):
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         for _, item in inspect.getmembers(loaded, inspect.isclass):
-            if issubclass(item, Op) and item.__module__ == loaded.__name__:
+            if issubclass(item, Op) and item.__module__ == loaded.__name__ and not inspect.isabstract(item):
                 found[module.name] = item
     return dict(sorted(found.items()))

@@ -13,8 +13,7 @@ from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.paired_conv2d import PairedConv2d
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
-from bnn2c.ops.sign_conv2d import SignConv2d
-from bnn2c.ops.ternary_conv2d import TernaryConv2d
+from bnn2c.ops.sign_conv2d import SignedSums
 from bnn2c.passes.pairs import fuse_pairs
 
 
@@ -25,7 +24,7 @@ def fuse_pixels(graph: Graph) -> Graph:
 
 def _quantised(source: Node, node: Node) -> Op | None:
     conv, step = source.op, node.op
-    if not isinstance(step, Quantize) or not isinstance(conv, (Conv2d, SignConv2d, TernaryConv2d, IntegerConv2d)):
+    if not isinstance(step, Quantize) or not isinstance(conv, (Conv2d, SignedSums, IntegerConv2d)):
         return None
     paired = isinstance(conv, IntegerConv2d) and PairedConv2d.fits(conv, step)
     return (PairedConv2d if paired else QuantizedConv2d)(conv, step)

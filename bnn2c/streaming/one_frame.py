@@ -29,13 +29,12 @@ from bnn2c.ops.map import Map
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.quantize import Quantize
 from bnn2c.ops.reduce import Reduce
-from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.sign_conv2d import SignedSums
 from bnn2c.ops.sliding_sum import SlidingSum
 from bnn2c.ops.softmax import Softmax
-from bnn2c.ops.ternary_conv2d import TernaryConv2d
 from bnn2c.ops.to_fixed import ToFixed
 
-CONVOLUTIONS = (BinaryConv2d, Conv2d, FixedConv2d, IntegerConv2d, SignConv2d, TernaryConv2d)
+CONVOLUTIONS = (BinaryConv2d, Conv2d, FixedConv2d, IntegerConv2d, SignedSums)
 AVERAGES = (AveragePool, FixedAveragePool)
 WINDOWED = (*CONVOLUTIONS, MaxPool, *AVERAGES)
 REDUCTIONS = (Reduce, LevelSum, FixedReduce)
@@ -87,7 +86,7 @@ def _zeros_around(op: Op, most: int, span: int) -> bool:
         return False
     if isinstance(op, FixedConv2d):
         return op.pad is None or not op.pad.any()
-    return not np.any(op.pad_value) if isinstance(op, (Conv2d, SignConv2d, TernaryConv2d)) else True
+    return not np.any(op.pad_value) if isinstance(op, (Conv2d, SignedSums)) else True
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from bnn2c.ops.mat_mul import MatMul
 from bnn2c.ops.max_pool import MaxPool
 from bnn2c.ops.rearrange import Rearrange
 from bnn2c.ops.reduce import Reduce
-from bnn2c.ops.sign_conv2d import SignConv2d
+from bnn2c.ops.sign_conv2d import SignConv2d, SignedSums
 from bnn2c.ops.softmax import Softmax
 from bnn2c.ops.ternary_conv2d import TernaryConv2d
 from bnn2c.verify.bounded import (
@@ -53,7 +53,7 @@ def _conv2d(op: Conv2d, inputs: Inputs, value: Array) -> Array:
     return _linear(replace(size, pad_value=0.0), size, inputs[0], op.weights, op.weights[0].size)
 
 
-def _sign_conv2d(op: SignConv2d | TernaryConv2d, inputs: Inputs, value: Array) -> Array:
+def _sign_conv2d(op: SignedSums, inputs: Inputs, value: Array) -> Array:
     """Additions and subtractions, then one rounding for the scale."""
     scale = np.abs(op.scale.astype(np.float64))
     sizes = np.zeros_like(op.weights) if isinstance(op, SignConv2d) else np.abs(op.weights)
