@@ -46,6 +46,7 @@ from bnn2c.passes.fuse_sums import fuse_sums
 from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.in_bodies import in_bodies
 from bnn2c.passes.join_rows import join_rows
+from bnn2c.passes.keep_compared import keep_compared
 from bnn2c.passes.lay_diagonals import lay_diagonals
 from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.pad_late import pad_late
@@ -70,6 +71,7 @@ FUSING: tuple[Callable[[Graph], Graph], ...] = (
     in_bodies(fuse_pools),
     in_bodies(fuse_pixels),
     in_bodies(fuse_maps),
+    in_bodies(keep_compared),
     in_bodies(tabulate_maps),
     join_rows,
 )

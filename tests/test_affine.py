@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models import Net, compiled, ort_session
+from onnx import TensorProto
 
 from bnn2c.toolchain import build_shared
 
@@ -100,3 +101,28 @@ def test_scaled_sums_beyond_float32_are_infinite_without_a_warning() -> None:
     assert got.ravel()[0] == np.inf
     (got,) = found.reference([(signs[:, 0] * np.float32([1, -1] * 20)).reshape(1, 40)])
     assert got.ravel()[0] == 0
+
+
+@pytest.mark.parametrize("chosen", ["max", "third", "pooled"])
+def test_an_element_is_as_large_as_it_is_where_it_was_chosen(tmp_path: Path, chosen: str) -> None:
+    """`x == max(x)` and `x >= TopK(x)`: both sides are the same float32 numbers, although x is computed twice."""
+    rng, n = np.random.default_rng(0), Net()
+    scale, *shifts = (rng.standard_normal((1, 9, 1)).astype(np.float32) for _ in range(3))
+    weights = rng.standard_normal((9, 9, 1)).astype(np.float32)
+    x = n.add("Conv", n.input([1, 9, 11]), weights)
+    x = n.chain(x, ("Add", shifts[0]), ("Mul", scale), ("Add", shifts[1]))
+    if chosen == "third":
+        largest = n.add("TopK", x, np.array([3]), count=2)
+        largest = n.add("Slice", largest, np.array([2]), np.array([3]), np.array([2]))
+    elif chosen == "max":
+        largest = n.add("ReduceMax", x, axes=[2])
+    else:
+        largest = n.add("MaxPool", x, kernel_shape=[11])
+    hits = n.add("GreaterOrEqual", x, largest)
+    found = compiled(n.model(n.cast(hits, TensorProto.INT32), element=TensorProto.INT32))
+    library = build_shared(found.files, found.manifest, tmp_path)
+    for _ in range(8):
+        values = rng.standard_normal((1, 9, 11)).astype(np.float32)
+        np.testing.assert_array_equal(
+            library.run([values])[0].sum(axis=-1).ravel(), [3 if chosen == "third" else 1] * 9
+        )

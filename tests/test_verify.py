@@ -20,6 +20,7 @@ from bnn2c.expr import Arg, apply, const
 from bnn2c.importer import load_model
 from bnn2c.ir import TensorType
 from bnn2c.ir.graph import outputs
+from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.quantize import Quantize
@@ -226,6 +227,22 @@ def test_a_hundred_equal_pairs_are_seen_in_the_output(tmp_path: Path) -> None:
     assert bench.verify(lambda i, y: [y[0] + 2, y[1]], **stored)["mismatches"] == 1
 
 
+def test_winners_are_read_off_a_hardmax(tmp_path: Path) -> None:
+    """The index of the largest element is no tensor of ONNX there; the element that is 1 tells it."""
+    n = Net()
+    weights = np.stack([TIE[:, 0], np.zeros(3)]).reshape(2, 3, 1, 1)
+    x = n.add("Conv", n.input([1, 3, 10, 10]), weights.astype(np.float32))
+    bench = Bench(tmp_path, n.model(n.add("Hardmax", x, axis=1)).SerializeToString())
+    inputs = np.ones((1, 3, 10, 10), np.float32)
+    exact = bench.compiled.reference([inputs[0]])[0]
+    assert (ort.InferenceSession(str(bench.path)).run(None, {"x": inputs})[0] != exact).all(), "the example must be one"
+    found = bench.verify(input=inputs)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    other = bench.verify(lambda i, y: [1 - y[0]], input=inputs, output=exact[None])
+    assert (other["mismatches"], other["rounding_samples"][0]["elements"]) == (0, 100)
+    assert bench.verify(lambda i, y: [y[0] * 0 + 1], input=inputs)["mismatches"] == 1
+
+
 def test_a_decision_inside_of_an_operator_is_not_its_output() -> None:
     """ThresholdedRelu compares, and its output is not what the comparison gave."""
     n = Net()
@@ -269,6 +286,17 @@ def test_decisions_are_read_off_a_table_of_values(rows: list[list[float]]) -> No
     values = values.copy()
     values[0, 1, 2] = 2.0
     np.testing.assert_array_equal(visible(graph, [values])[code], [1, 0, 0, 0, 1, np.nan])
+
+
+def test_decisions_are_read_off_bits_in_another_layout() -> None:
+    builder = graph_with(TensorType((1, 2, 3)))
+    line = [np.zeros(size, np.int64) for size in (1, 2)]
+    step = Quantize(np.zeros((1, 1, 3, 1)), np.tile(np.array([1, 0], np.uint8), (1, 1, 3, 1)), *line)
+    code = builder.emit(step, ["x"], "code")
+    planes = builder.emit(ConvertLayout("planes"), [code], "planes")
+    graph = finished(builder, builder.emit(ConvertLayout("pixels"), [planes], "y"))
+    values = np.array([[[0, 1, 1], [1, 0, 0]]], np.float32)
+    np.testing.assert_array_equal(visible(graph, [values])[code], values.ravel())
 
 
 def test_bounds_contain_what_onnxruntime_gets_and_execution_is_the_same(tmp_path: Path) -> None:

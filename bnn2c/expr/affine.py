@@ -62,9 +62,9 @@ class Affine:
         return self.shift if self.centred is None else self.shift + self.scale * self.centred[1]
 
 
-def collapse(expr: Expr) -> Expr:
-    """An equivalent expression with merged affine chains; with a decision in it, only its integers are centred."""
-    if _discontinuous(expr):
+def collapse(expr: Expr, stepwise: bool = False) -> Expr:
+    """An equivalent expression with merged affine chains; stepwise, or with a decision in it, they stay as they are."""
+    if stepwise or discontinuous(expr):  # only integers are centred
         return fold(expr, lambda e: e, _exact_at_ties)  # type: ignore[return-value]
     return _spell(fold(expr, _leaf, _node))  # type: ignore[arg-type]
 
@@ -87,7 +87,8 @@ def _exact_at_ties(e: Apply, args: Sequence[object]) -> Expr:
     return apply("add", found, const(rest)) if rest.any() else found
 
 
-def _discontinuous(expr: Expr) -> bool:
+def discontinuous(expr: Expr) -> bool:
+    """Whether there is a decision (sign, comparison, rounding) in the expression."""
     found: list[str] = []
 
     def node(e: Apply, _: list[object]) -> object:

@@ -31,12 +31,13 @@ class Map(Op):
     """`out[h, w, c] = expr(inputs[h, w, c])`; inputs and constants broadcast to `shape` [H, W, C].
 
     The arithmetic is float32 in the order of the expression, which is the order of the ONNX nodes; in C, chains of
-    affine operations are collapsed.
+    affine operations are collapsed, unless `stepwise`: the same chain is computed elsewhere, and the two are compared.
     """
 
     expr: Expr
     shape: tuple[int, int, int]
     storage: str = "f32"
+    stepwise: bool = False
 
     def infer(self, inputs: Sequence[TensorType]) -> TensorType:
         """Every input must broadcast to `shape`."""
@@ -56,7 +57,7 @@ class Map(Op):
 
     @cached_property
     def _collapsed(self) -> Expr:
-        return collapse(self.expr)
+        return collapse(self.expr, self.stepwise)
 
     def printed(self, inputs: Sequence[TensorType]) -> Printed:
         """The C statements of one element."""

@@ -33,7 +33,7 @@ from bnn2c.verify.decisions import Flips, Follow
 from bnn2c.verify.evaluate import Values, evaluate, results
 from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.search import search
-from bnn2c.verify.visible import at_site, decision_site, visible
+from bnn2c.verify.visible import decided, visible
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
@@ -242,16 +242,16 @@ class Judge:
     def _observed(self, seen: dict[str, Array]) -> dict[str, Array]:
         """The reference's results of every operation of the imported graph that takes decisions."""
         graph, tensors = self._traced
-        sites = {node.output: (site, node) for node in graph.nodes if (site := decision_site(node)) is not None}
+        values = {node.output for node in graph.nodes}
         found: dict[str, Array] = {}
         for name, array in seen.items():
             view = tensors.get(name)
-            if isinstance(view, View) and view.value in sites and view.index.size == array.size:
+            if isinstance(view, View) and view.value in values and view.index.size == array.size:
                 flat = found.setdefault(view.value, np.full(graph.types[view.value].size, np.nan))
-                index, values = view.index.ravel(), array.astype(np.float64).ravel()
+                index, numbers = view.index.ravel(), array.astype(np.float64).ravel()
                 new = (index >= 0) & np.isnan(flat[index])
-                flat[index[new]] = values[new]
-        return {sites[value][0]: at_site(graph, sites[value][1], flat) for value, flat in found.items()}
+                flat[index[new]] = numbers[new]
+        return decided(graph, found)
 
     def _first_tensor(self, seen: dict[str, Array], oracle: Values) -> Finding | None:
         """The first ONNX tensor that differs by more than rounding."""

@@ -1,21 +1,23 @@
-"""Decisions whose results can be read off the outputs of a graph.
+"""Decisions whose results can be read off the outputs of a graph, or off other tensors of it.
 
-An index of a maximum, a level or a truth value often goes to an output as it is: moved, joined with others or converted
-to another type. What another execution decided there is then known, however many elements were near a tie.
+An index of a maximum, a level or a truth value often goes to an output as it is: moved, joined with others, converted
+to another type or, in Hardmax, compared with every index. What another execution decided there is then known, however
+many elements were near a tie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bnn2c.expr import Apply, Arg
+from bnn2c.expr import Apply, Arg, Const
 from bnn2c.expr.tree import count_nodes, evaluate
-from bnn2c.ir import Graph, Node
+from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.best_channel import BestChannel
 from bnn2c.ops.concat import Concat
+from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.level_values import LevelValues
 from bnn2c.ops.map import Map
 from bnn2c.ops.quantize import Quantize
@@ -25,7 +27,7 @@ from bnn2c.ops.rearrange import Rearrange
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.expressions import DECISIONS
 
-__all__ = ["at_site", "decision_site", "visible"]
+__all__ = ["decided", "decision_site", "visible"]
 
 
 def decision_site(node: Node) -> str | None:
@@ -38,7 +40,7 @@ def decision_site(node: Node) -> str | None:
     return None
 
 
-def at_site(graph: Graph, node: Node, flat: Array) -> Array:
+def _at_site(graph: Graph, node: Node, flat: Array) -> Array:
     """Results of the node [its elements] as results of its decision, which a broadcast may only repeat, flat."""
     kind = graph.types[node.output]
     if not isinstance(node.op, Map) or not node.inputs:
@@ -51,31 +53,43 @@ def at_site(graph: Graph, node: Node, flat: Array) -> Array:
 
 def visible(graph: Graph, outputs: Sequence[Array]) -> dict[str, Array]:
     """Site -> results, flat float64, NaN where unknown, of the decisions that the outputs of an execution show."""
-    producers = {node.output: node for node in graph.nodes}
-    waiting = [(p.value, np.ravel(a).astype(np.float64)) for p, a in zip(graph.outputs, outputs, strict=True)]
-    found: dict[str, Array] = {}
-    while waiting:
-        value, flat = waiting.pop()
-        node = producers.get(value)
-        if node is None or np.isnan(flat).all():
+    known: dict[str, Array] = {}
+    for port, array in zip(graph.outputs, outputs, strict=True):
+        _learn(known, port.value, np.ravel(array).astype(np.float64))
+    return decided(graph, known)
+
+
+def decided(graph: Graph, known: Mapping[str, Array]) -> dict[str, Array]:
+    """Site -> results, as `visible`, of the decisions that known values, flat float64, NaN where unknown, show."""
+    known, found = dict(known), {}
+    for node in reversed(graph.nodes):
+        flat = known.get(node.output)
+        if flat is None or np.isnan(flat).all():
             continue
         site = decision_site(node)
         if site is not None:
-            flat = at_site(graph, node, flat)
-            known = found.setdefault(site, flat)
-            found[site] = np.where(np.isnan(known), flat, known)
-        else:
-            waiting.extend(_sources(graph, node, flat))
+            found[site] = _at_site(graph, node, flat)
+        for value, source in _sources(graph, node, flat):
+            _learn(known, value, source)
     return found
 
 
+def _learn(known: dict[str, Array], value: str, flat: Array) -> None:
+    """Add what is not known yet."""
+    old = known.get(value, flat)
+    known[value] = np.where(np.isnan(old), flat, old)
+
+
 def _sources(graph: Graph, node: Node, flat: Array) -> Iterator[tuple[str, Array]]:
-    """What is known about the inputs of a node that only moves or renames its elements."""
+    """What is known about the inputs of a node that moves or renames its elements, or finds a constant among them."""
     op, kinds = node.op, [graph.types[name] for name in node.inputs]
     if isinstance(op, Rearrange):
         source, index = np.full(kinds[0].size, np.nan), op.index.ravel()
-        source[index[index >= 0]] = flat[index >= 0]
+        moved = (index >= 0) & ~np.isnan(flat)
+        source[index[moved]] = flat[moved]
         yield node.inputs[0], source
+    elif isinstance(op, ConvertLayout):
+        yield node.inputs[0], flat
     elif isinstance(op, Concat):
         ends = np.cumsum([kind.shape[op.axis] for kind in kinds])[:-1]
         parts = np.split(flat.reshape(graph.types[node.output].shape), ends, axis=op.axis)
@@ -85,3 +99,16 @@ def _sources(graph: Graph, node: Node, flat: Array) -> Iterator[tuple[str, Array
         yield node.inputs[0], np.where(match.any(axis=1), match.argmax(axis=1), np.nan)
     elif isinstance(op, Map) and isinstance(op.expr, Arg) and kinds[op.expr.index].shape == op.shape:
         yield node.inputs[op.expr.index], flat
+    elif isinstance(op, Map):
+        yield from _equal(node, op, kinds, flat)
+
+
+def _equal(node: Node, op: Map, kinds: Sequence[TensorType], flat: Array) -> Iterator[tuple[str, Array]]:
+    """What elements are that were found to be equal to a constant."""
+    match op.expr:
+        case Apply("eq", (Arg(number), Const(constant)) | (Const(constant), Arg(number))):
+            kind, hit = kinds[number], flat == 1
+            place = np.broadcast_to(np.arange(kind.size).reshape(kind.shape), op.shape).ravel()
+            source = np.full(kind.size, np.nan)
+            source[place[hit]] = np.broadcast_to(constant, op.shape).ravel()[hit]
+            yield node.inputs[number], source
