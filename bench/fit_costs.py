@@ -124,7 +124,7 @@ def count(layer: networks.Conv, core: Core) -> int:
         families = dict.fromkeys(graph.types, core.family)
         raw = [node.output for node in graph.nodes if getattr(node.op, "thresholds", 0) is None]
         families |= dict.fromkeys(raw, "sliced_channels")
-        yield convert(graph, Choice(families, core.lane_words, 0), device)
+        yield convert(graph, Choice(families, core.lane_words, 0))
 
     before, pipeline.kernel_choices = pipeline.kernel_choices, forced
     try:

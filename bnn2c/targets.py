@@ -17,15 +17,17 @@ import yaml
 
 from bnn2c.data import data_folder
 
-__all__ = ["ISA_FEATURES", "Runner", "Target", "TargetError", "list_targets", "load_target", "nearest"]
+__all__ = ["CORES", "ISA_FEATURES", "Runner", "Target", "TargetError", "list_targets", "load_target", "nearest"]
 
 ISA_FEATURES = ("avx2", "avx512", "dsp", "mve", "neon", "popcnt", "zbb")
+CORES = ("other", "cortex-m", "cortex-m0", "rv32", "armv7", "aarch64", "x86")
 
 _CHOICES: dict[str, tuple[object, ...]] = {
     "word_bits": (32,),
     "byte_order": ("little", "big"),
     "fpu": ("none", "single", "double"),
     "optimize": ("size", "balanced", "speed"),
+    "core": CORES,
     "kind": ("native", "native-x86", "qemu-user", "qemu-system"),
 }
 
@@ -78,6 +80,8 @@ class Target:
         word_bits: width of the words that bits are packed into; 32 (wider vectors are several words: `lane_words`).
         byte_order: `little` or `big` endian; generated code does not depend on it, files of test programs do.
         isa: instruction set features that generated code may use, of `ISA_FEATURES`.
+        core: kind of core, of `CORES`, whose instruction counts kernels are chosen by; "cortex-m" executes Thumb-2, and
+            "cortex-m0" Armv6-M.
         fpu: `none`, `single` or `double` precision in hardware.
         optimize: what `--optimize` is when the user does not say.
         flags: compiler flags, for compiling and linking.
@@ -93,6 +97,7 @@ class Target:
     word_bits: int = 32
     byte_order: str = "little"
     isa: tuple[str, ...] = ()
+    core: str = "other"
     fpu: str = "none"
     optimize: str = "balanced"
     flags: tuple[str, ...] = ()

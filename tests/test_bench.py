@@ -175,8 +175,7 @@ def test_stored_predictions_are_within_ten_percent_on_every_target() -> None:
 
 def prediction(row: dict[str, Any]) -> int:
     """Instructions that the cost model says for a measured layer."""
-    from bnn2c.kernels import channel_steps, class_groups, class_sharing, few_pixels, sliced_channels
-    from bnn2c.kernels.alternatives import cost_key, vector_key
+    from bnn2c.kernels.alternatives import PREDICTIONS
     from bnn2c.kernels.shape import ConvShape
     from bnn2c.targets import load_target
 
@@ -184,16 +183,7 @@ def prediction(row: dict[str, Any]) -> int:
     size, out = (1, 1) if layer.dense else (layer.size, layer.output_size)
     kernel, stride, pad = (1, 1, 0) if layer.dense else (layer.kernel, layer.stride, layer.pad)
     shape = ConvShape(size, size, layer.inputs, out, out, layer.outputs, kernel, kernel, stride, stride, pad, pad)
-    target = load_target(row["target"])
-    if row["kernel"] == "class_sharing":
-        return class_sharing.cost(shape, vector_key(target, row["lane_words"])).instructions
-    if row["kernel"] == "few_pixels":
-        return few_pixels.cost(shape, vector_key(target, 1), cost_key(target)).instructions
-    if row["kernel"] == "class_groups":
-        return class_groups.cost(shape).instructions
-    if row["kernel"] == "channel_steps":
-        return channel_steps.cost(shape, vector_key(target, row["lane_words"])).instructions
-    return sliced_channels.cost(shape, cost_key(target), words_per_lane=row["lane_words"]).instructions
+    return PREDICTIONS[row["kernel"]](shape, True, load_target(row["target"]), row["lane_words"]).instructions
 
 
 def test_stored_timing_is_static() -> None:

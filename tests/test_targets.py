@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import bnn2c
 from bnn2c.data import data_folder
 from bnn2c.targets import TargetError, list_targets, load_target
 
@@ -38,6 +39,17 @@ def test_features() -> None:
     assert load_target("cortex-m4").has("dsp")
     assert not load_target("cortex-m0").has("dsp")
     assert load_target("cortex-m4").fpu == "single"
+
+
+def test_kernels_are_chosen_by_what_the_file_says_not_by_its_name(tmp_path: Path) -> None:
+    """A copy of a target's file, as docs/targets.md asks for, gets the same code."""
+    model = Path(__file__).resolve().parent.parent / "examples" / "digits" / "digits_cnn.onnx"
+    for name in ("cortex-m4", "cortex-m0", "rv32imc", "aarch64"):
+        copy = tmp_path / "board.yaml"
+        copy.write_text((data_folder("targets") / f"{name}.yaml").read_text("utf-8"), "utf-8")
+        options = {"input_scale": 1 / 255, "optimize": "speed", "name": "digits"}
+        of_copy = bnn2c.compile(model, str(copy), **options).manifest["layers"]
+        assert of_copy == bnn2c.compile(model, name, **options).manifest["layers"], name
 
 
 def test_file_of_the_user(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,14 @@ from bnn2c.kernels.binary import (
     Sliced,
     TableRows,
 )
+from bnn2c.kernels.cores import core_of, counting_row, vector_row
 from bnn2c.kernels.levels import shape_of
-from bnn2c.kernels.shape import Cost
+from bnn2c.kernels.shape import ConvShape, Cost
+from bnn2c.targets import Target
 
 if TYPE_CHECKING:
     from bnn2c.ir import Graph, Op
     from bnn2c.ops.binary_conv2d import BinaryConv2d
-    from bnn2c.targets import Target
 
 
 POOLING = {1: 58, 2: 80, 4: 120, 8: 150}  # for 1 and 4 counted in the layers of CNV_1W1A, for 2 and 8 reckoned
@@ -69,7 +71,7 @@ def alternatives(op: Op, kind: TensorType, target: Target, lane_words: int) -> l
         return []
     found = []
     for name, family in FAMILIES.items():
-        refused = family.refuses(with_family(conv, name, target, lane_words), kind, target.isa) or ""
+        refused = family.refuses(replace(conv, family=name, lane_words=lane_words), kind, target.isa) or ""
         predicted = None if refused else cost_of(name, conv, kind, target, lane_words)
         layout = "planes" if name in PLANE_FAMILIES else "pixels"
         if predicted is not None and layout == "planes":
@@ -119,38 +121,24 @@ def binary_part(op: Op) -> BinaryConv2d | None:
     return part if isinstance(part, BinaryConv2d) else None
 
 
-def with_family(op: BinaryConv2d, family: str, target: Target, lane_words: int) -> BinaryConv2d:
-    """The operation, to be run by a family."""
-    return replace(op, family=family, lane_words=lane_words)
+PREDICTIONS: dict[str, Callable[[ConvShape, bool, Target, int], Cost]] = {
+    ClassSharing.name: lambda shape, _, target, lanes: class_sharing.cost(shape, vector_row(target, lanes)),
+    ClassGroups.name: lambda shape, *_: class_groups.cost(shape),
+    FewPixels.name: lambda shape, _, target, lanes: few_pixels.cost(shape, vector_row(target, lanes), core_of(target)),
+    ChannelSteps.name: lambda shape, _, target, lanes: channel_steps.cost(shape, vector_row(target, lanes)),
+    Sliced.name: lambda shape, bits, target, lanes: sliced_channels.cost(shape, core_of(target), bits, lanes),
+    DepthwiseLanes.name: lambda shape, bits, *_: depthwise_lanes.cost(shape, bits),
+    TableRows.name: lambda shape, *_: table_rows.cost(shape),
+    PopcountLanes.name: lambda shape, *_: popcount_lanes.cost(shape),
+    PopcountRows.name: lambda shape, _, target, __: popcount_rows.cost(shape, counting_row(target)),
+}
+"""Family -> its cost for a shape, with bits as results or raw sums, on a target, with vectors of so many words."""
 
 
 def cost_of(family: str, op: BinaryConv2d, kind: TensorType, target: Target, lane_words: int) -> Cost | None:
     """Predicted cost; None for families without a model."""
-    shape = shape_of(op, kind)
-    if family == ClassSharing.name:
-        return class_sharing.cost(shape, vector_key(target, lane_words))
-    if family == ClassGroups.name:
-        return class_groups.cost(shape)
-    if family == FewPixels.name:
-        return few_pixels.cost(shape, vector_key(target, lane_words), cost_key(target))
-    if family == ChannelSteps.name:
-        return channel_steps.cost(shape, vector_key(target, lane_words))
-    if family == Sliced.name:
-        return sliced_channels.cost(shape, cost_key(target), op.thresholds is not None, lane_words)
-    if family == DepthwiseLanes.name:
-        return depthwise_lanes.cost(shape, op.thresholds is not None)
-    if family == TableRows.name:
-        return table_rows.cost(shape)
-    if family == PopcountLanes.name:
-        return popcount_lanes.cost(shape)
-    if family == PopcountRows.name:
-        return popcount_rows.cost(shape, _counting(target))
-    return None
-
-
-def widest_lanes(target: Target) -> int:
-    """Words of the widest vectors that pay on a target (BNN2C_LANE_WORDS)."""
-    return class_sharing.lane_words((*target.isa, "rv32") if target.name.startswith("rv32") else target.isa)
+    predict = PREDICTIONS.get(family)
+    return predict(shape_of(op, kind), op.thresholds is not None, target, lane_words) if predict else None
 
 
 def lane_words_of(graph: Graph) -> int:
@@ -162,35 +150,3 @@ def lane_words_of(graph: Graph) -> int:
     binary = [part for op in ops if (part := binary_part(op)) and part.family in lanes]
     widths = [op.lane_words for op in binary] + [op.lane_words for op in ops if isinstance(op, PairedConv2d)]
     return max(widths, default=1)
-
-
-def turns_operands(target: Target) -> bool:
-    """Whether turning a word by a known number is free (an operand on Arm but for Thumb-1) or one instruction (Zbb)."""
-    return cost_key(target) == "cortex-m" or target.has("neon") or target.has("zbb")
-
-
-def cost_key(target: Target) -> str:
-    """The row of the cost tables that describes a target with words of 32 bits."""
-    if target.name.startswith("cortex-m"):
-        return "cortex-m0" if target.name == "cortex-m0" else "cortex-m"
-    return "rv32" if target.name.startswith("rv32") else "x86" if target.has("avx2") else "other"
-
-
-def vector_key(target: Target, lane_words: int) -> str:
-    """The row that describes a target with vectors of `lane_words` words; such rows exist for the widest ones only."""
-    if lane_words == 1 or lane_words != widest_lanes(target):
-        return cost_key(target) if target.name.startswith("cortex-m") else "other"
-    if target.has("mve"):
-        return "cortex-m55"
-    return "rv32" if target.name.startswith("rv32") else "x86" if target.has("avx2") else _neon(target)
-
-
-def _counting(target: Target) -> str:
-    """The row of `popcount_rows`, named after what counts bits."""
-    if target.has("neon"):
-        return _neon(target)
-    return "zbb" if target.has("zbb") else "avx512" if target.has("avx512") else "x86"
-
-
-def _neon(target: Target) -> str:
-    return "aarch64" if target.name == "aarch64" else "armv7"

@@ -41,16 +41,6 @@ def supports(shape: ConvShape, target_features: Sequence[str] = ()) -> str | Non
     return shape.limit_error()
 
 
-def lane_words(target_features: Sequence[str] = ()) -> int:
-    """Words of a lane vector (BNN2C_LANE_WORDS), to be defined before the runtime headers are included."""
-    features = set(target_features)
-    if "avx2" in features:
-        return 8
-    if {"neon", "mve", "sse2"} & features:
-        return 4
-    return 2 if "rv32" in features else 1  # two words share the decoding of a list; 31 registers hold both
-
-
 def to_planes(bits: Array) -> Array:
     """Bits uint8 [h, w, c] in layout planes: uint32 [c, ceil(h * w / 32)]."""
     height, width, channels = bits.shape

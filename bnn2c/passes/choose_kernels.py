@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bnn2c.ir import Graph, Node, Op, TensorType
-from bnn2c.kernels.alternatives import Alternative, alternatives, binary_part, widest_lanes, with_family
+from bnn2c.kernels.alternatives import Alternative, alternatives, binary_part
 from bnn2c.kernels.binary import PLANE_FAMILIES, WIDE_FAMILIES, FewPixels, SlicedPlanes
+from bnn2c.kernels.cores import widest_lanes
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.ops.convert_layout import ConvertLayout
 from bnn2c.ops.frame_classes import FrameClasses
@@ -100,7 +101,7 @@ def choose_kernels(
     widths = [1] if optimize == "size" else sorted({1, widest_lanes(target)})
     choices = [_choice(graph, target, optimize, lanes, unshared, runs) for lanes in widths]
     fitting = [one for one in choices if one.lane_words == 1 or _may_be_wide(graph, one)]
-    return convert(graph, min(fitting, key=lambda one: one.instructions), target)
+    return convert(graph, min(fitting, key=lambda one: one.instructions))
 
 
 def _single_pixels(node: Node) -> Node:
@@ -175,14 +176,14 @@ def _saves_enough(chosen: list[Candidates], runs: float, code_bytes: int) -> boo
     return saved >= BALANCED_GAIN * (code_bytes + sum(c.extra_bytes for c in chosen))
 
 
-def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
+def convert(graph: Graph, choice: Choice) -> Graph:
     """Rebuild the graph with families and conversions."""
     types = dict(graph.types)
     nodes: list[Node] = []
     shared = {name for name, family in choice.families.items() if family in PLANE_FAMILIES}
     moved = Layouts(graph, choice.lane_words).kept(shared)
     converted: dict[tuple[str, str], str] = {}
-    for node, family in _with_families(graph, choice, target):
+    for node, family in _with_families(graph, choice):
         turned, waits = is_turned(node, types), isinstance(node.op, FrameClasses)
         wanted = "planes" if family in PLANE_FAMILIES or node.output in moved else "pixels"
         inputs = []
@@ -199,7 +200,7 @@ def convert(graph: Graph, choice: Choice, target: Target) -> Graph:
     return replace(graph, nodes=tuple(nodes), types=types)
 
 
-def _with_families(graph: Graph, choice: Choice, target: Target) -> Iterator[tuple[Node, str]]:
+def _with_families(graph: Graph, choice: Choice) -> Iterator[tuple[Node, str]]:
     """Every node and its family, "" for none; a convolution whose family cannot pool, and its pool behind it."""
     for node in graph.nodes:
         op, family = node.op, choice.families.get(node.output, "")
@@ -207,7 +208,7 @@ def _with_families(graph: Graph, choice: Choice, target: Target) -> Iterator[tup
         if isinstance(op, PairedConv2d):
             op = replace(op, lane_words=choice.lane_words)
         elif conv is not None:
-            conv = with_family(conv, family, target, choice.lane_words)
+            conv = replace(conv, family=family, lane_words=choice.lane_words)
             if isinstance(op, PooledConv2d) and not PooledConv2d.fits(conv, op.pool):
                 whole = f"{node.output}_whole"
                 yield replace(node, output=whole, op=conv), family

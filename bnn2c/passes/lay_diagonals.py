@@ -11,7 +11,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from bnn2c.ir import Graph, Op
-from bnn2c.kernels.alternatives import lane_words_of, turns_operands
+from bnn2c.kernels.alternatives import lane_words_of
+from bnn2c.kernels.cores import turns_operands
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.targets import Target
 

@@ -17,8 +17,9 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2c.ir import Graph, Node, TensorType
-from bnn2c.kernels.alternatives import alternatives, binary_part, cost_of, widest_lanes
+from bnn2c.kernels.alternatives import alternatives, binary_part, cost_of
 from bnn2c.kernels.binary import WIDE_FAMILIES, Sliced
+from bnn2c.kernels.cores import widest_lanes
 from bnn2c.kernels.shape import Cost
 from bnn2c.ops.binary_conv2d import BinaryConv2d
 from bnn2c.ops.max_pool import MaxPool
