@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from bnn2c.errors import Diagnostic, plural
 from bnn2c.ir import Graph
 from bnn2c.ops.sign_conv2d import SignedSums
+from bnn2c.soft_float import soft_float_instructions
 from bnn2c.targets import Target
-
-# Instructions of a float32 multiplication and addition by libgcc, as QEMU counts them in dense layers: 86 to 91 on a
-# Cortex-M3, 184 to 195 on a Cortex-M0 and RV32.
-_SOFT_FLOAT_MACS = {"cortex-m3": 90}
-_SOFT_FLOAT_MAC = 190
 
 
 def advice(graph: Graph, target: Target) -> list[Diagnostic]:
@@ -46,13 +42,19 @@ def _real_inputs(graph: Graph) -> Iterator[Diagnostic]:
 
 
 def _soft_float(graph: Graph, target: Target) -> Iterator[Diagnostic]:
-    """Float tensors on a core without an FPU."""
-    real = [node for node in graph.nodes if graph.types[node.output].storage == "f32"]
-    if target.fpu == "none" and real and target.name != "portable":
-        elements = sum(graph.types[node.output].size for node in real)
-        message = f"float values computed in software on {target.name}: {elements} in {plural(len(real), 'layer')}"
-        products = sum(node.op.cost(graph.input_types(node)).real_macs for node in real)
-        each = _SOFT_FLOAT_MACS.get(target.name, _SOFT_FLOAT_MAC)
-        why = f"real products and sums: {products}, about {each} instructions each" if products else ""
+    """Float arithmetic on a core without an FPU: how much of it, and which layer has most."""
+    layers = soft_float_instructions(graph, target) if target.fpu == "none" else {}
+    if layers:
+        node = max((n for n in graph.nodes if n.output in layers), key=lambda n: layers[n.output])
+        total, most = sum(layers.values()), layers[node.output]
+        message = f"{plural(len(layers), 'layer')} computed in software floating point on {target.name}"
+        why = f"about {_rounded(total)} instructions for one inference, {_rounded(most)} of them in this layer"
         hint = "--real int16 --calibrate vectors.npz computes in integers"
-        yield Diagnostic("BNN024", message, node=real[0].output, why=why, hint=hint, severity="warning")
+        name = node.origin[0] if node.origin else node.output
+        yield Diagnostic("BNN024", message, node=name, op=node.op.kind, why=why, hint=hint, severity="warning")
+
+
+def _rounded(count: int) -> str:
+    """A prediction, to two digits."""
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return f"{round(count / unit) * unit:,}"

@@ -154,12 +154,12 @@ def uses_args(expr: Expr) -> frozenset[int]:
     return frozenset(found)
 
 
-def count_nodes(expr: Expr) -> int:
-    """Number of distinct applications in the tree."""
+def count_nodes(expr: Expr, weigh: Callable[[Apply], int] = lambda _: 1) -> int:
+    """Number of distinct applications in the tree, each as often as `weigh` says."""
     seen = [0]
 
     def node(e: Apply, _: list[object]) -> object:
-        seen[0] += 1
+        seen[0] += weigh(e)
         return e
 
     _walk(expr, lambda e: e, node)
