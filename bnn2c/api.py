@@ -47,18 +47,21 @@ class CompiledModel:
         """Hashes, sizes, inputs, outputs and layers; the content of manifest.json."""
         return self.compiled.manifest
 
-    def write(self, folder: str | os.PathLike[str]) -> None:
+    def write(self, folder: str | os.PathLike[str]) -> list[str]:
         """Write the C files, manifest.json and report.{txt,json,html}, all or none.
 
         Args:
             folder: where to; unchanged files of an earlier run that are no longer generated are removed from it.
+
+        Returns:
+            names of such files that stay, since somebody has changed them; a build of all files would take them in.
 
         Raises:
             CompileError: BNN023 when the folder cannot be written; nothing is changed then.
         """
         report = {f"report.{kind}": getattr(self.report, writer)() for kind, writer in _REPORTS.items()}
         manifest = {MANIFEST: json.dumps(self.manifest, indent=1, ensure_ascii=False) + "\n"}
-        write_folder(Path(folder), {**self.files, **report, **manifest})
+        return write_folder(Path(folder), {**self.files, **report, **manifest})
 
     def run(self, inputs: Any) -> list[np.ndarray]:  # noqa: ANN401 - one array, several, or a dict by name
         """Run the generated C on this machine, built with its C compiler.

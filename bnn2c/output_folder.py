@@ -20,7 +20,7 @@ _HEAD_BYTES = 400
 _MANIFEST_LIMIT = 64 * 1024 * 1024
 
 
-def write_folder(folder: Path, files: Mapping[str, str]) -> None:
+def write_folder(folder: Path, files: Mapping[str, str]) -> list[str]:
     """Write files into a folder, all or none.
 
     A new folder appears complete, by one rename. In an existing one each file is replaced by a rename once all are
@@ -32,6 +32,9 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         folder: where to; made with its parents when it does not exist.
         files: text by file name, without folders; written as UTF-8 with the line breaks that it has.
 
+    Returns:
+        names of files of an earlier run that stay although they are no longer generated: somebody has changed them.
+
     Raises:
         CompileError: BNN023 when the folder cannot be used or written, or a file of somebody else is in the way.
     """
@@ -41,10 +44,10 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         _refuse_files_of_others(folder, files, listed)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
-            _update(folder, files, listed)
-        else:
-            with _scratch(folder.parent, files) as complete:
-                complete.rename(folder)
+            return _update(folder, files, listed)
+        with _scratch(folder.parent, files) as complete:
+            complete.rename(folder)
+        return []
     except OSError as error:
         raise _problem(folder, error.strerror or str(error)) from None
 
@@ -97,18 +100,15 @@ def _scratch(parent: Path, files: Mapping[str, str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _update(folder: Path, files: Mapping[str, str], listed: Mapping[str, str]) -> None:
-    stale = sorted(_unchanged(folder, listed) - set(files))
+def _update(folder: Path, files: Mapping[str, str], listed: Mapping[str, str]) -> list[str]:
+    stale = {name for name in listed if Path(name).name == name and (folder / name).is_file()} - set(files)
+    unchanged = {name for name in stale if _sha256(folder / name) == listed[name]}
     with _scratch(folder, files) as complete:
         for name in sorted(files, key=lambda name: name == MANIFEST):
             os.replace(complete / name, folder / name)
-    for name in stale:
+    for name in unchanged:
         (folder / name).unlink()
-
-
-def _unchanged(folder: Path, listed: Mapping[str, str]) -> set[str]:
-    """Names that the manifest of an earlier run lists and whose content still has the hash that it states."""
-    return {name for name, digest in listed.items() if Path(name).name == name and _sha256(folder / name) == digest}
+    return sorted(stale - unchanged)
 
 
 def _listed_hashes(manifest: Path) -> dict[str, str]:
