@@ -15,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import bnn2c
 from bnn2c.cli.app import _COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,3 +133,22 @@ def test_node_test_figures_agree() -> None:
     assert found is not None and found[1] == found[2]
     for page in ("README.md", "docs/trust.md"):
         assert f"{found[1]} of {found[2]}" in (ROOT / page).read_text("utf-8"), page
+
+
+def keys_of(data: object) -> set[str]:
+    """All keys of a JSON document; names of files are keys of `files`, and options are those of Python."""
+    if isinstance(data, dict):
+        inner = [keys_of(value) for key, value in data.items() if key not in ("files", "options")]
+        return set(data).union(*inner)
+    return set().union(*map(keys_of, data)) if isinstance(data, list) else set()
+
+
+def test_every_key_of_the_manifest_and_the_report_is_documented() -> None:
+    digits = ROOT / "examples" / "digits"
+    vectors = digits / "digits_test.npz"
+    fixed = bnn2c.compile(digits / "digits_cnn.onnx", "cortex-m0", real="int16", calibrate=vectors)
+    stream = bnn2c.compile(ROOT / "examples" / "har" / "har.onnx", stream=-1)
+    text = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("output-format.md", "cli.md"))
+    for model in (fixed, stream):
+        for document in (model.manifest, model.report.data):
+            assert [key for key in sorted(keys_of(document)) if f"`{key}`" not in text and f'"{key}"' not in text] == []

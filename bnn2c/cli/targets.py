@@ -33,6 +33,7 @@ def _facts(target: Target) -> dict[str, Any]:
         "word_bits": target.word_bits,
         "fpu": target.fpu,
         "isa": list(target.isa),
+        "core": target.core,
         "optimize": target.optimize,
         "missing": _missing(target),
     }
