@@ -47,10 +47,7 @@ def hull(*numbers: float | Array) -> Interval:
 
 
 def _expression(expr: Expr, inputs: Sequence[Interval]) -> Interval:
-    def leaf(e: Expr) -> object:
-        return inputs[e.index] if isinstance(e, Arg) else hull(e.value)  # type: ignore[attr-defined]
-
-    return fold(expr, leaf, lambda e, args: _applied(e, args))  # type: ignore[return-value, arg-type]
+    return fold(expr, lambda e: inputs[e.index] if isinstance(e, Arg) else hull(e.value), _applied)
 
 
 def _applied(e: Apply, args: Sequence[Interval]) -> Interval:

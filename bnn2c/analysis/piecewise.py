@@ -8,6 +8,8 @@ over the float32 numbers with the reference's own float32 chain, so the threshol
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from bnn2c.analysis.pieces import (
@@ -48,27 +50,29 @@ class Analysis:
         """Its float32 values at many arguments, [shape of `keys`]."""
         return np.broadcast_to(evaluate(node, [floats_of(keys).reshape(1, 1, -1)]), (1, 1, keys.size)).reshape(-1)
 
+    def equals(self, node: Expr, value: float, keys: Array) -> Array:
+        """Where a sub-expression has a value, bool [shape of `keys`]."""
+        return np.asarray(self.along(node, keys) == value)
+
     def run(self) -> list[Piece]:
         """Pieces of the whole expression, all constant."""
-        pieces: list[Piece] = fold(self.expr, self.leaf, self.node)  # type: ignore[assignment]
         found: list[Piece] = []
-        for piece in pieces:
+        for piece in fold(self.expr, self.leaf, self.node):
             found.extend([piece] if piece.constant else self.stairs(self.expr, piece))
             if len(found) > MAX_PIECES or (found[-1].poly and np.isnan(found[-1].poly[0])):
                 raise NotAStepFunction
         return found
 
-    def leaf(self, e: Expr) -> list[Piece]:
+    def leaf(self, e: Arg | Const) -> list[Piece]:
         """Arguments and constants."""
         if isinstance(e, Arg):
             return [Piece(LOWEST, HIGHEST, (0.0, 1.0))]
-        assert isinstance(e, Const)
         return [Piece(LOWEST, HIGHEST, (float(e.value.reshape(-1)[0]),))]
 
-    def node(self, e: Apply, args: list[object]) -> list[Piece]:
+    def node(self, e: Apply, args: list[list[Piece]]) -> list[Piece]:
         """One application on the common refinement of its arguments' pieces."""
         found: list[Piece] = []
-        for low, high, parts in refine([a for a in args if isinstance(a, list)]):
+        for low, high, parts in refine(args):
             found.extend(self.piece(e, low, high, parts))
             if len(found) > MAX_PIECES:
                 raise NotAStepFunction
@@ -209,7 +213,7 @@ class Analysis:
                 return [*found, Piece(low, piece.high, (value,))]
             if len(found) > MAX_STEPS or not np.isfinite(value):
                 raise NotAStepFunction
-            stop = last_of(low, piece.high, lambda keys, v=value: self.along(node, keys) == v)  # type: ignore[misc]
+            stop = last_of(low, piece.high, partial(self.equals, node, value))
             found.append(Piece(low, stop, (value,)))
             low = stop + 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 
 import numpy as np
 
-from bnn2c.expr.tree import Apply, Arg, Const, Expr, fold
+from bnn2c.expr.tree import Arg, Expr, fold
 from bnn2c.ir import Graph, Node
 from bnn2c.ops.rearrange import Rearrange
 
@@ -84,12 +84,8 @@ def fingerprint(item: object) -> bytes:
 
 
 def _expression(expr: Expr) -> bytes:
-    def leaf(e: Expr) -> object:
-        return fingerprint(e.index if isinstance(e, Arg) else e.value if isinstance(e, Const) else None)
-
-    def node(e: Apply, args: list[object]) -> object:
-        return fingerprint((e.fn, e.params, *args))
-
-    found = fold(expr, leaf, node)
-    assert isinstance(found, bytes)
-    return found
+    return fold(
+        expr,
+        lambda e: fingerprint(e.index if isinstance(e, Arg) else e.value),
+        lambda e, args: fingerprint((e.fn, e.params, *args)),
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn2c.expr import Const, Expr, remap_consts
+from bnn2c.expr import Arg, Const, Expr, remap_consts
 from bnn2c.expr.tree import fold
 
 Array = npt.NDArray[Any]
@@ -88,12 +88,11 @@ def constants(expr: Expr) -> list[Array]:
     """The arrays of all non-scalar constants."""
     found: list[Array] = []
 
-    def leaf(e: Expr) -> object:
+    def leaf(e: Arg | Const) -> None:
         if isinstance(e, Const) and e.value.size > 1:
             found.append(e.value)
-        return e
 
-    fold(expr, leaf, lambda e, _: e)
+    fold(expr, leaf, lambda *_: None)
     return found
 
 

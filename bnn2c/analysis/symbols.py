@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bnn2c.analysis.repetition import fingerprint
 from bnn2c.expr.functions import FUNCTIONS
-from bnn2c.expr.tree import Apply, Arg, Const, Expr, evaluate, fold
+from bnn2c.expr.tree import Apply, Arg, Expr, evaluate, fold
 from bnn2c.ir import Graph, Node
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ops.binary_conv2d import BinaryConv2d
@@ -148,15 +148,11 @@ class Symbols:
         return found.reshape(values.shape)
 
     def _expression(self, expr: Expr, given: list[Ids]) -> Ids:
-        def leaf(e: Expr) -> object:
-            return given[e.index] if isinstance(e, Arg) else self._constants(e.value) if isinstance(e, Const) else None
-
-        def node(e: Apply, args: list[object]) -> object:
-            return self._applied(e, [np.asarray(a) for a in np.broadcast_arrays(*map(np.asarray, args))])
-
-        found = fold(expr, leaf, node)
-        assert isinstance(found, np.ndarray)
-        return found
+        return fold(
+            expr,
+            lambda e: given[e.index] if isinstance(e, Arg) else self._constants(e.value),
+            lambda e, args: self._applied(e, [np.asarray(a) for a in np.broadcast_arrays(*args)]),
+        )
 
     def _applied(self, e: Apply, args: list[Ids]) -> Ids:
         """A function of elements, computed where all are constants."""

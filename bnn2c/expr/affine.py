@@ -65,20 +65,20 @@ class Affine:
 def collapse(expr: Expr, stepwise: bool = False) -> Expr:
     """An equivalent expression with merged affine chains; stepwise, or with a decision in it, they stay as they are."""
     if stepwise or discontinuous(expr):  # only integers are centred
-        return fold(expr, lambda e: e, _exact_at_ties)  # type: ignore[return-value]
-    return _spell(fold(expr, _leaf, _node))  # type: ignore[arg-type]
+        return fold(expr, lambda e: e, _exact_at_ties)
+    return _spell(fold(expr, _leaf, _node))
 
 
 def slope(expr: Expr) -> Real | None:
     """Factor of the argument where the whole expression is `x * a + b`, [H or 1, W or 1, C or 1]; None otherwise."""
     found = fold(expr, _leaf, _node)
-    return found.scale if isinstance(found, Affine) and isinstance(found.base, Arg) else None
+    return found.scale if isinstance(found.base, Arg) else None
 
 
-def _exact_at_ties(e: Apply, args: Sequence[object]) -> Expr:
+def _exact_at_ties(e: Apply, args: Sequence[Expr]) -> Expr:
     """`base - step * acc` as `step * (M[c] - acc) + rest`: exactly 0 at a sum of 0, in float32 too."""
     if e.fn != "descend":
-        return apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
+        return apply(e.fn, *args, params=e.params)
     base, step = (np.asarray(a.value, np.float64) for a in e.args[1:] if isinstance(a, Const))
     middle = np.rint(base / step)
     uniform = middle if (middle != middle.flat[0]).any() else middle[:1, :1, :1]
@@ -89,25 +89,16 @@ def _exact_at_ties(e: Apply, args: Sequence[object]) -> Expr:
 
 def discontinuous(expr: Expr) -> bool:
     """Whether there is a decision (sign, comparison, rounding) in the expression."""
-    found: list[str] = []
-
-    def node(e: Apply, _: list[object]) -> object:
-        if e.fn in DISCONTINUOUS:
-            found.append(e.fn)
-        return e
-
-    fold(expr, lambda e: e, node)
-    return bool(found)
+    return fold(expr, lambda _: False, lambda e, below: e.fn in DISCONTINUOUS or any(below))
 
 
-def _leaf(e: Expr) -> object:
+def _leaf(e: Arg | Const) -> Affine:
     if isinstance(e, Const):
         return Affine(None, np.zeros((1, 1, 1)), np.asarray(e.value, np.float64))
     return Affine(e, np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
 
 
-def _node(e: Apply, args: list[object]) -> object:
-    parts: list[Affine] = args  # type: ignore[assignment]
+def _node(e: Apply, parts: list[Affine]) -> Affine:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         found = _merged(e, parts)
         if found is not None and all((np.abs(n) < _REACH).all() for n in (found.scale, found.whole_shift)):

@@ -69,20 +69,19 @@ def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType
         if differs:
             varying.add(name)
 
-    def leaf(e: Expr) -> object:
+    def leaf(e: Arg | Const) -> str:
         if isinstance(e, Const):
             text = _constant(out, e.value)
             if e.value.shape[2] > 1:
                 varying.add(text)
             return text
-        assert isinstance(e, Arg)
         if e.index not in loaded:
             loaded[e.index] = f"x{e.index}"
             state(f"x{e.index}", load(e.index, inputs[e.index]), inputs[e.index].shape[2] > 1)
         return loaded[e.index]
 
-    def node(e: Apply, args: list[object]) -> object:
-        operands = [str(a) for a in args] + [c_float(p) for p in e.params]
+    def node(e: Apply, args: list[str]) -> str:
+        operands = args + [c_float(p) for p in e.params]
         value = FUNCTIONS[e.fn].c.format(*operands)
         if value not in known:
             known[value] = f"t{len(out.pixel) + len(out.statements)}"
@@ -90,7 +89,7 @@ def print_c(expr: Expr, shape: tuple[int, int, int], inputs: Sequence[TensorType
             out.functions.add(e.fn)
         return known[value]
 
-    out.result = str(fold(classes.restrict(expr), leaf, node))
+    out.result = fold(classes.restrict(expr), leaf, node)
     return out
 
 

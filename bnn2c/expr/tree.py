@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bnn2c.expr.functions import FUNCTIONS
 
 Real = npt.NDArray[np.floating]
+T = TypeVar("T")
 
 
 class Expr:
@@ -70,9 +71,15 @@ def apply(fn: str, *args: Expr, params: tuple[float, ...] = ()) -> Expr:
     return Apply(fn, args, params)
 
 
-def _walk(expr: Expr, leaf: Callable[[Expr], object], node: Callable[[Apply, list[object]], object]) -> object:
-    """Post-order walk without recursion; each shared node is visited once."""
-    done: dict[int, object] = {}
+def fold(expr: Expr, leaf: Callable[[Arg | Const], T], node: Callable[[Apply, list[T]], T]) -> T:
+    """Post-order walk without recursion, for printers and analyses; each shared node is visited once.
+
+    Args:
+        expr: the tree.
+        leaf: what an argument or a constant gives.
+        node: what an application gives, from what its operands gave.
+    """
+    done: dict[int, T] = {}
     stack: list[Expr] = [expr]
     while stack:
         top = stack[-1]
@@ -86,6 +93,7 @@ def _walk(expr: Expr, leaf: Callable[[Expr], object], node: Callable[[Apply, lis
             done[id(top)] = node(top, [done[id(a)] for a in top.args])
             stack.pop()
         else:
+            assert isinstance(top, (Arg, Const))
             done[id(top)] = leaf(top)
             stack.pop()
     return done[id(expr)]
@@ -99,17 +107,16 @@ def evaluate(expr: Expr, roots: Sequence[Real], dtype: npt.DTypeLike = np.float3
     """
     cast = [np.asarray(r, dtype) for r in roots]
 
-    def leaf(e: Expr) -> object:
+    def leaf(e: Arg | Const) -> Real:
         if isinstance(e, Arg):
             return cast[e.index]
-        value = e.value  # type: ignore[attr-defined]
-        return value if value.dtype == np.float64 else np.asarray(value, dtype)
+        return e.value if e.value.dtype == np.float64 else np.asarray(e.value, dtype)
 
-    def node(e: Apply, args: list[object]) -> object:
+    def node(e: Apply, args: list[Real]) -> Real:
         return np.asarray(FUNCTIONS[e.fn].numpy(*args, *e.params), dtype)
 
     with np.errstate(over="ignore"):  # what is beyond float32 is infinite
-        return _walk(expr, leaf, node)  # type: ignore[return-value]
+        return fold(expr, leaf, node)
 
 
 def substitute(expr: Expr, args: Sequence[Expr]) -> Expr:
@@ -122,50 +129,40 @@ def remap_consts(expr: Expr, change: Callable[[Real], Real]) -> Expr:
     return rewrite(expr, lambda e: Const(change(e.value)) if isinstance(e, Const) and e.value.size > 1 else e)
 
 
-def rewrite(expr: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
+def rewrite(expr: Expr, leaf: Callable[[Arg | Const], Expr]) -> Expr:
     """Rebuild the tree with every leaf replaced by `leaf(leaf node)`; unchanged parts are shared."""
 
-    def node(e: Apply, args: list[object]) -> object:
+    def node(e: Apply, args: list[Expr]) -> Expr:
         same = all(a is b for a, b in zip(args, e.args, strict=True))
-        return e if same else apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
+        return e if same else apply(e.fn, *args, params=e.params)
 
-    return _walk(expr, leaf, node)  # type: ignore[return-value]
+    return fold(expr, leaf, node)
 
 
 def replaced(expr: Expr, part: Expr, new: Expr) -> Expr:
     """Rebuild the tree with `new` in the place of one of its sub-trees."""
 
-    def node(e: Apply, args: list[object]) -> object:
-        return new if e is part else apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
+    def node(e: Apply, args: list[Expr]) -> Expr:
+        return new if e is part else apply(e.fn, *args, params=e.params)
 
-    return _walk(expr, lambda e: e, node)  # type: ignore[return-value]
+    return fold(expr, lambda e: e, node)
 
 
 def uses_args(expr: Expr) -> frozenset[int]:
     """The argument numbers that occur in the tree."""
-    found: set[int] = set()
-
-    def leaf(e: Expr) -> object:
-        if isinstance(e, Arg):
-            found.add(e.index)
-        return e
-
-    _walk(expr, leaf, lambda e, _: e)
-    return frozenset(found)
+    return fold(
+        expr,
+        lambda e: frozenset({e.index} if isinstance(e, Arg) else ()),
+        lambda _, args: frozenset[int]().union(*args),
+    )
 
 
 def count_nodes(expr: Expr, weigh: Callable[[Apply], int] = lambda _: 1) -> int:
     """Number of distinct applications in the tree, each as often as `weigh` says."""
     seen = [0]
 
-    def node(e: Apply, _: list[object]) -> object:
+    def node(e: Apply, _: list[None]) -> None:
         seen[0] += weigh(e)
-        return e
 
-    _walk(expr, lambda e: e, node)
+    fold(expr, lambda _: None, node)
     return seen[0]
-
-
-def fold(expr: Expr, leaf: Callable[[Expr], object], node: Callable[[Apply, list[object]], object]) -> object:
-    """Public memoised post-order fold, for printers and analyses."""
-    return _walk(expr, leaf, node)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnn2c.analysis.steps import Array
-from bnn2c.expr import Apply, Arg, Expr
+from bnn2c.expr import Apply, Arg, Const, Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import fold
 from bnn2c.ir import Graph, Node
@@ -90,19 +90,18 @@ def _run(node: Node, inputs: list[Array], found: Calibration) -> Array:
         return node.op.reference(*inputs)
     cast = [np.asarray(x, np.float32) for x in inputs]
 
-    def leaf(e: Expr) -> object:
+    def leaf(e: Arg | Const) -> Array:
         if isinstance(e, Arg):
             found.note(e, cast[e.index])
             return cast[e.index]
-        value = e.value  # type: ignore[attr-defined]
-        return value if value.dtype == np.float64 else np.asarray(value, np.float32)
+        return e.value if e.value.dtype == np.float64 else np.asarray(e.value, np.float32)
 
-    def apply(e: Apply, args: list[object]) -> object:
+    def apply(e: Apply, args: list[Array]) -> Array:
         value = np.asarray(FUNCTIONS[e.fn].numpy(*args, *e.params), np.float32)
         found.note(e, value)
         return value
 
-    value = np.asarray(fold(node.op.expr, leaf, apply))
+    value = fold(node.op.expr, leaf, apply)
     return np.broadcast_to(value, node.op.shape).astype(NUMPY_TYPES[node.op.storage])
 
 

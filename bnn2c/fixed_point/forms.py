@@ -72,16 +72,15 @@ def _counting(terms: Mapping[Base, Array]) -> dict[Base, Array]:
 def form_of(expr: Expr, classes: Classes) -> Form:
     """The affine form of an expression whose constants are restricted to `classes`."""
 
-    def leaf(e: Expr) -> object:
+    def leaf(e: Arg | Const) -> Form:
         if isinstance(e, Const):
             value = np.asarray(e.value, np.float64)
             if not np.isfinite(value).all():
                 raise NotFixed("a constant is not finite")
             return Form({}, classes.pick(value) if value.size > 1 else value.reshape(1, 1, 1), e)
-        assert isinstance(e, Arg)
         return single(Base(e, index=e.index), e)
 
-    return fold(expr, leaf, lambda e, args: _node(e, args))  # type: ignore[return-value, arg-type]
+    return fold(expr, leaf, _node)
 
 
 def single(base: Base, source: Expr) -> Form:

@@ -99,8 +99,8 @@ def _whole_numbers(lazy: Lazy) -> tuple[Expr, str] | None:
     """The last part of the chain with values that a byte holds and on which alone the rest depends; its storage."""
     whole: set[int] = set()
 
-    def node(e: Apply, args: list[object]) -> object:
-        found = e.fn in ROUNDED or e.fn in KEEP_WHOLE and all(args[e.fn == "where" :])
+    def node(e: Apply, args: list[bool]) -> bool:
+        found = e.fn in ROUNDED or (e.fn in KEEP_WHOLE and all(args[e.fn == "where" :]))
         if found:
             whole.add(id(e))
         return found

@@ -46,23 +46,23 @@ def _decides(expr: Expr) -> bool:
     """Whether a decision is made on the real value of a sum."""
     found: list[bool] = []
 
-    def node(e: Apply, on_sum: list[object]) -> object:
+    def node(e: Apply, on_sum: list[bool]) -> bool:
         below = e.fn == "descend" or any(on_sum)
         found.append(e.fn in DECISIONS and below)
         return below
 
-    fold(expr, lambda e: False, node)
+    fold(expr, lambda _: False, node)
     return any(found)
 
 
 def _settled_inside(expr: Expr, domain: Array, shape: tuple[int, int, int]) -> Expr:
     """Each decision by itself."""
 
-    def node(e: Apply, args: list[object]) -> object:
+    def node(e: Apply, args: list[Expr]) -> Expr:
         found = _selection(e, domain, shape) if e.fn in DECISIONS and _decides(e) else None
-        return found or apply(e.fn, *args, params=e.params)  # type: ignore[arg-type]
+        return found or apply(e.fn, *args, params=e.params)
 
-    return fold(expr, lambda e: e, node)  # type: ignore[return-value]
+    return fold(expr, lambda e: e, node)
 
 
 def _selection(expr: Expr, domain: Array, shape: tuple[int, int, int]) -> Expr | None:

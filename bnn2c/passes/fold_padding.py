@@ -47,8 +47,8 @@ def _folded(types: dict[str, TensorType], node: Node, producers: dict[str, Node]
     window = node.op.window
     if any(window.pads) and node.op.pad_value != copy.fill:
         return [node]
-    joined: Pads = tuple(a + b for a, b in zip(window.pads, pads, strict=True))  # type: ignore[assignment]
-    op = replace(node.op, window=replace(window, pads=joined), pad_value=copy.fill)
+    top, left, bottom, right = (a + b for a, b in zip(window.pads, pads, strict=True))
+    op = replace(node.op, window=replace(window, pads=(top, left, bottom, right)), pad_value=copy.fill)
     inside = copy.index[pads[0] : copy.index.shape[0] - pads[2], pads[1] : copy.index.shape[1] - pads[3]]
     kind = types[copy.source]
     if inside.shape == kind.shape and np.array_equal(inside.ravel(), np.arange(kind.size)):
@@ -56,8 +56,8 @@ def _folded(types: dict[str, TensorType], node: Node, producers: dict[str, Node]
     rest = Rearrange(np.ascontiguousarray(inside))
     name = f"{node.output}_unpadded"
     types[name] = rest.infer([kind])
-    left = Node(name, rest, (copy.source,), copy.origin)
-    return [left, replace(node, op=op, inputs=(name,), origin=node.origin + copy.origin)]
+    unpadded = Node(name, rest, (copy.source,), copy.origin)
+    return [unpadded, replace(node, op=op, inputs=(name,), origin=node.origin + copy.origin)]
 
 
 def copy_of(value: str, producers: dict[str, Node]) -> Copy | None:

@@ -55,9 +55,10 @@ def _fused(node: Node, done: dict[str, Node], readers: dict[str, int]) -> Node:
     merged: list[Node] = []
     for name in node.inputs:
         inner = done.get(name)
-        if inner is not None and _mergeable(inner, node.op, readers[name]):
+        first = _mergeable(inner, node.op, readers[name]) if inner is not None else None
+        if inner is not None and first is not None:
             slots = [_slot(names, n) for n in inner.inputs]
-            args.append(substitute(inner.op.expr, [Arg(s) for s in slots]))  # type: ignore[attr-defined]
+            args.append(substitute(first.expr, [Arg(s) for s in slots]))
             merged.append(inner)
         else:
             args.append(Arg(_slot(names, name)))
@@ -73,12 +74,9 @@ def _slot(names: list[str], name: str) -> int:
     return names.index(name)
 
 
-def _mergeable(inner: Node, outer: Map, readers: int) -> bool:
+def _mergeable(inner: Node, outer: Map, readers: int) -> Map | None:
+    """The operation of the inner node, if it may become part of the outer one."""
     op = inner.op
-    return (
-        isinstance(op, Map)
-        and readers == 1
-        and op.shape == outer.shape
-        and op.storage == "f32"
-        and count_nodes(op.expr) + count_nodes(outer.expr) <= MAX_OPERATIONS
-    )
+    if not isinstance(op, Map) or readers != 1 or (op.shape, op.storage) != (outer.shape, "f32"):
+        return None
+    return op if count_nodes(op.expr) + count_nodes(outer.expr) <= MAX_OPERATIONS else None

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnn2c.expr import Const, Expr
+from bnn2c.expr import Arg, Const, Expr
 from bnn2c.expr.tree import fold
 from bnn2c.ir import Graph, Node, TensorType
 from bnn2c.ir.op import Array
@@ -73,7 +73,7 @@ def _constant_shapes(expr: Expr) -> list[tuple[int, ...]]:
     """Shapes [H or 1, W or 1, C or 1] of all constants."""
     found: list[tuple[int, ...]] = []
 
-    def leaf(part: Expr) -> None:
+    def leaf(part: Arg | Const) -> None:
         if isinstance(part, Const):
             found.append(part.value.shape)
 

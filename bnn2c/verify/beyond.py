@@ -47,7 +47,7 @@ def _overflows(node: Node, values: Values) -> bool:
 def _finite_constant(value: object) -> bool:
     """Whether a field of an operation (array, number, expression or anything else) holds finite numbers only."""
     if isinstance(value, Expr):
-        return bool(fold(value, lambda e: isinstance(e, Arg) or _finite(e.value), lambda _, args: all(args)))  # type: ignore[attr-defined]
+        return fold(value, lambda e: isinstance(e, Arg) or _finite(e.value), lambda _, args: all(args))
     return _finite(np.asarray(value)) if isinstance(value, (np.ndarray, float)) else True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bnn2c.expr import Apply, Arg, Expr
+from bnn2c.expr import Apply, Arg, Const, Expr
 from bnn2c.expr.functions import FUNCTIONS
 from bnn2c.expr.tree import fold
 from bnn2c.verify.bounded import NEXT, UNIT, Array, Bounded, half_rounding, inexact
@@ -42,24 +42,22 @@ def evaluate_bounded(
     """
     count = 0
 
-    def leaf(e: Expr) -> object:
+    def leaf(e: Arg | Const) -> Bounded:
         if isinstance(e, Arg):
             root = roots[e.index]
             return Bounded(np.asarray(root.value, real), root.error, root.unsure)
-        return Bounded(e.value, np.zeros(1))  # type: ignore[attr-defined]
+        return Bounded(e.value, np.zeros(1))
 
-    def node(e: Apply, args: list[object]) -> object:
+    def node(e: Apply, args: list[Bounded]) -> Bounded:
         nonlocal count
         label = f"{site}#{count}" if count else site
         count += 1
-        found = _applied(e, [a for a in args if isinstance(a, Bounded)], label, decide, real)
+        found = _applied(e, args, label, decide, real)
         if half and e.fn not in DECISIONS:
             return Bounded(found.value, found.error + half_rounding(found.value), found.unsure)
         return found
 
-    found = fold(expr, leaf, node)
-    assert isinstance(found, Bounded)
-    return found
+    return fold(expr, leaf, node)
 
 
 def _applied(e: Apply, args: Sequence[Bounded], site: str, decide: Decider, kind: type) -> Bounded:
