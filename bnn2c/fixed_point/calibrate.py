@@ -15,7 +15,6 @@ from bnn2c.ir import Graph, Node
 from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ops.map import Map
 
-METHODS = ("minmax", "percentile", "mse")
 MAX_SAMPLES = 256
 KEPT = 2048
 PERCENTILE = 99.99

@@ -48,7 +48,7 @@ def to_fixed_point(graph: Graph, samples: Sequence[Sequence[Array]], real: str, 
         graph: a lowered graph with float32 values.
         samples: calibration vectors, one array per graph input each.
         real: int16 or int8.
-        method: how a scale is found (calibrate.METHODS).
+        method: how a scale is found, one of `options.CALIBRATE_METHODS`.
     """
     graph = write_first_steps(graph)
     calibration = calibrate(graph, samples)

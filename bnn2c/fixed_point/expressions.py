@@ -7,7 +7,7 @@ difference; functions with one argument are tables of 512 linear pieces.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -52,10 +52,10 @@ class Compiler:
         self.steps.append(step)
         return len(self.steps) - 1
 
-    def once(self, key: tuple[object, ...], make: object) -> Number:
+    def once(self, key: tuple[object, ...], make: Callable[[], Number]) -> Number:
         """The number for a key, computed once. Keys hold their forms: the id of one that is gone becomes another's."""
         if key not in self.numbers:
-            self.numbers[key] = make()  # type: ignore[operator]
+            self.numbers[key] = make()
         return self.numbers[key]
 
     def range_of(self, form: Form) -> tuple[float, float]:

@@ -14,9 +14,9 @@ from bnn2c.fixed_point.formats import INTEGER_LIMITS, Format, NotFixed
 from bnn2c.fixed_point.forms import form_of
 from bnn2c.fixed_point.lookup import as_lookup
 from bnn2c.fixed_point.program import of_loaded
-from bnn2c.fixed_point.rewrite import Rewriter
+from bnn2c.fixed_point.rewriter import Rewriter, Rule
 from bnn2c.fixed_point.weights import IntegerWeights, integer_weights, rescaling, sign_weights
-from bnn2c.ir import Node, origins
+from bnn2c.ir import Node, Op, origins
 from bnn2c.ops.arg_max import ArgMax
 from bnn2c.ops.average_pool import AveragePool
 from bnn2c.ops.concat import Concat
@@ -214,7 +214,7 @@ def _embedding(work: Rewriter, node: Node, op: Embedding) -> None:
     work.emit(node.output, replace(op, table=table), (ids,), node)
 
 
-RULES: dict[type, Any] = {
+RULES: dict[type[Op], Rule] = {
     Map: _map,
     Conv2d: _conv,
     SignConv2d: _conv,

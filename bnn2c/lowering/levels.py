@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2c.analysis.piecewise import real_steps
-from bnn2c.analysis.steps import Array, Steps
-from bnn2c.expr import Arg, Expr, apply, const
+from bnn2c.analysis.steps import Array, Steps, classes_of
+from bnn2c.expr import Arg, Expr, apply, const, evaluate, remap_consts, substitute
 from bnn2c.expr.affine import slope
 from bnn2c.ir import Node
 from bnn2c.lowering.state import Lazy, Pool, State
@@ -226,9 +226,6 @@ def pooled_steps(state: State, pool: Pool, lazy: Lazy) -> Steps | None:
     monotone where `g o f` and `f` both are monotone in the root. g has to be the same at all positions of the pooled
     tensor, for the elements of a window lie elsewhere.
     """
-    from bnn2c.analysis.steps import classes_of
-    from bnn2c.expr import substitute
-
     classes = classes_of(lazy.expr, lazy.shape)
     if classes.shape[:2] != (1, 1):
         return None
@@ -272,9 +269,6 @@ def directions(state: State, lazy: Lazy) -> Array | None:
 
 def monotone_directions(lazy: Lazy, domain: Array) -> Array | None:
     """Direction of each channel on a finite domain, by evaluation."""
-    from bnn2c.analysis.steps import classes_of
-    from bnn2c.expr import evaluate, remap_consts
-
     small = classes_of(lazy.expr, lazy.shape).restrict(lazy.expr)
     lifted = remap_consts(small, lambda v: v[..., None])
     table = np.asarray(evaluate(lifted, [domain.astype(np.float32)[None, None, None]]))

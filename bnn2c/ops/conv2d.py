@@ -12,6 +12,7 @@ from bnn2c.errors import plural
 from bnn2c.ir.op import Array, Cost, Op, rounded
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import window_initializer
 
 SHORT_ROW = 64
 
@@ -69,8 +70,6 @@ class Conv2d(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and kernel variant."""
-        from bnn2c.kernels.c_struct import window_initializer
-
         window = window_initializer(self.window, inputs[0].shape)
         return {"window": window, "depthwise": self.depthwise, "patch": self.gathers}
 

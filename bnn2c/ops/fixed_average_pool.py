@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import window_initializer
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +42,6 @@ class FixedAveragePool(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and the steps from one divisor to the next, 0 along an axis with a single one."""
-        from bnn2c.kernels.c_struct import window_initializer
-
         rows, cols = self.divisors.shape
         steps = {"divisor_row": cols if rows > 1 else 0, "divisor_col": 1 if cols > 1 else 0}
         return {"window": window_initializer(self.window, inputs[0].shape), **steps}

@@ -12,6 +12,7 @@ from bnn2c.ir.graph import NUMPY_TYPES
 from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import window_initializer
 from bnn2c.packing import pack_words
 
 INPUTS = ("u8", "i8", "i16")
@@ -107,8 +108,6 @@ class FixedConv2d(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and kernel variant."""
-        from bnn2c.kernels.c_struct import window_initializer
-
         kernel = f"{self.weight_kind}_{inputs[0].storage}_{self.storage}"
         words = self._stored_weights().shape[1] if self.signs else self.row
         return {

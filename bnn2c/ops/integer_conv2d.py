@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.packing import pack_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +61,6 @@ class IntegerConv2d(Op):
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """One or two runs of words per output, or int8."""
-        from bnn2c.packing import pack_words
-
         flat = self.weights.reshape(self.weights.shape[0], -1)
         if self.weight_kind == "i8":
             return {"weights": flat.astype(np.int8)}

@@ -12,6 +12,8 @@ import numpy as np
 from bnn2c.ir.graph import Graph, execute
 from bnn2c.ir.op import Array, Cost, Op, Pace
 from bnn2c.ir.types import TensorType
+from bnn2c.kernels.steps import loop_lines
+from bnn2c.memory import plan_memory
 
 if TYPE_CHECKING:
     from bnn2c.memory import Plan
@@ -130,8 +132,6 @@ class Loop(Op):
     @cached_property
     def plan(self) -> Plan:
         """Memory of one step; the body's inputs and outputs are C pointers."""
-        from bnn2c.memory import plan_memory
-
         return plan_memory(self.body)
 
     @cached_property
@@ -214,8 +214,6 @@ class Loop(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """C lines: what happens before the first step, the windows of step t, and the states after it."""
-        from bnn2c.kernels.steps import loop_lines
-
         return loop_lines(self, inputs)
 
     def headers(self, inputs: Sequence[TensorType]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.ir.op import Array, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import window_initializer
 from bnn2c.packing import pack_words
 
 
@@ -58,8 +59,6 @@ class MaxPool(Op):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry."""
-        from bnn2c.kernels.c_struct import window_initializer
-
         return {"window": window_initializer(self.window, inputs[0].shape)}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from bnn2c.ir.op import Array, Cost, Op, rounded
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import window_initializer
 from bnn2c.ops.conv2d import linear
 from bnn2c.packing import pack_words
 
@@ -71,8 +72,6 @@ class SignedSums(Op, ABC):
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
         """Geometry and weight words of one output channel."""
-        from bnn2c.kernels.c_struct import window_initializer
-
         words = self.constants(inputs)["weights"].shape[1]
         return {"window": window_initializer(self.window, inputs[0].shape), "words": words}
 

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+import onnx
 
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
@@ -112,8 +113,6 @@ def clip(ctx: Context, call: Call) -> Sequence[Tensor]:
 @handles("Cast", "CastLike")
 def cast(ctx: Context, call: Call) -> Sequence[Tensor]:
     """To integer truncates, to bool tests for non-zero, to float keeps the value."""
-    import onnx
-
     x = call.tensor(0)
     target = (
         np.dtype(call.tensor(1).dtype)

@@ -12,6 +12,7 @@ from bnn2c.importer.context import Context
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
+from bnn2c.importer.handlers.transposed import phases
 from bnn2c.importer.tensors import Array, Tensor, View, is_permutation, shape3
 from bnn2c.ir.window import Window
 from bnn2c.ops.conv2d import Conv2d
@@ -76,8 +77,6 @@ def add_bias(ctx: Context, x: Tensor, bias: Tensor | None) -> Tensor:
 @handles("ConvTranspose")
 def conv_transpose(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Sub-pixel decomposition: each output phase of the stride is a convolution with its share of the taps."""
-    from bnn2c.importer.handlers.transposed import phases
-
     weights = constant_weights(call, 1)
     x = ctx.as_view(call.tensor(0))
     if len(x.shape) not in (3, 4):

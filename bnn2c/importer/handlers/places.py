@@ -17,6 +17,7 @@ from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.winners import at_place
 from bnn2c.importer.tensors import Array, Tensor, View
+from bnn2c.ops.embedding import Embedding
 
 MOST_COMPARED = 1 << 16
 MOST_CHOSEN = 4
@@ -38,8 +39,6 @@ def gather(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 def _rows(ctx: Context, call: Call, table: Tensor, ids: View) -> Tensor:
     """Rows of a table, by computed numbers: [ids.shape, row]."""
-    from bnn2c.ops.embedding import Embedding
-
     if isinstance(table, View):
         flat = moved(table, elements(table).reshape(table.shape[0], -1))
         found = _chosen(ctx, call, flat, ids.with_index(ids.index.reshape(-1, 1)))

@@ -9,14 +9,16 @@ import numpy as np
 from bnn2c.expr import compress
 from bnn2c.importer.call import Call
 from bnn2c.importer.context import Context
+from bnn2c.importer.handlers.interpolation import linear_axis, nearest_axis
 from bnn2c.importer.handlers.reductions import p_norm
 from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.handlers.spatial import channels_first, channels_last, each_image, window_of
-from bnn2c.importer.tensors import Array, Tensor, View
+from bnn2c.importer.tensors import Array, Tensor, View, shape3, storage_order
 from bnn2c.ir.window import Window
 from bnn2c.ops.average_pool import AveragePool
 from bnn2c.ops.max_pool import MaxPool
+from bnn2c.ops.rearrange import Rearrange
 
 
 @handles("MaxPool")
@@ -104,9 +106,6 @@ def pad(ctx: Context, call: Call) -> Sequence[Tensor]:
 
 def _padded(ctx: Context, x: View, grow: list[tuple[int, int]], number: float) -> Tensor:
     """A view with -1 where the constant goes, placed in the channels-last order of an image."""
-    from bnn2c.importer.tensors import shape3, storage_order
-    from bnn2c.ops.rearrange import Rearrange
-
     if not any(b or a for b, a in grow):
         return x
     index = np.pad(x.index, grow, constant_values=-1)
@@ -131,8 +130,6 @@ def _pad_widths(call: Call, rank: int) -> list[tuple[int, int]]:
 @handles("Resize", "Upsample")
 def resize(ctx: Context, call: Call) -> Sequence[Tensor]:
     """Nearest neighbour moves elements; linear interpolation is a product with constant weights along each axis."""
-    from bnn2c.importer.handlers.interpolation import linear_axis, nearest_axis
-
     x = call.tensor(0)
     if call.attrs.get("antialias"):
         raise call.refuse("BNN006", "Resize with antialias is not supported")

@@ -14,6 +14,7 @@ from bnn2c.importer.handlers.registry import handles
 from bnn2c.importer.handlers.shape import elements, moved
 from bnn2c.importer.limits import as_integer
 from bnn2c.importer.tensors import Array, Tensor, View, storage_order
+from bnn2c.ops.concat import Concat
 from bnn2c.ops.map import Map
 from bnn2c.ops.reduce import Reduce
 
@@ -144,8 +145,6 @@ def stack(ctx: Context, tensors: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def _join(ctx: Context, views: list[View], axis: int, order: list[int]) -> Tensor:
-    from bnn2c.ops.concat import Concat
-
     place = order.index(axis)
     turned = [view.index.transpose(order) for view in views]
     whole = _whole_values(ctx, views, turned, place)
