@@ -292,7 +292,7 @@ def _widened(by: Stages, e: Expr, ends: tuple[Array, Array], unit: float) -> tup
     """Rounded to 16 bits of the calibrated range, and saturated there."""
     if not _moving(e) or isinstance(e, Arg) or getattr(e, "fn", "") in TESTS - {"where"}:
         return ends
-    low, high = by.calibration.ranges.get(id(e), (-1.0, 1.0))
+    low, high = by.calibration.ranges.get(e, (-1.0, 1.0))
     reach = max(abs(low), abs(high), 1e-30)
     error = SUM * max(reach * SHORT, unit) + (CURVE * reach if getattr(e, "fn", "") in CURVES else 0.0)
     edge = reach * 1.04
@@ -303,7 +303,7 @@ def _widened(by: Stages, e: Expr, ends: tuple[Array, Array], unit: float) -> tup
 
 def _tabulated(by: Stages, e: Expr, ends: tuple[Array, Array]) -> tuple[Array, Array]:
     """The argument of a curve: a little beyond the calibrated range the curve is flat."""
-    low, high = by.calibration.ranges.get(id(e), (-FARTHEST, FARTHEST))
+    low, high = by.calibration.ranges.get(e, (-FARTHEST, FARTHEST))
     low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
     return np.minimum(ends[0], np.clip(ends[0], low, high)), np.maximum(ends[1], np.clip(ends[1], low, high))
 

@@ -253,11 +253,11 @@ def program_error(expr: Expr, low: float, high: float) -> float:
     """Largest error of a compiled expression of one int16 operand, relative to the range of the result."""
     scale, shape = max(-low, high) / 32767, (1, 1, 1)
     q = np.arange(round(low / scale), round(high / scale), 7).reshape(-1, 1, 1)
-    ranges: dict[int, tuple[float, float]] = {}
+    ranges: dict[Expr, tuple[float, float]] = {}
 
     def note(e: Expr) -> None:
         found = evaluate(e, [(q * scale).astype(np.float32)])
-        ranges[id(e)] = (float(found.min()), float(found.max()))
+        ranges[e] = (float(found.min()), float(found.max()))
         for inner in getattr(e, "args", ()):
             note(inner)
 

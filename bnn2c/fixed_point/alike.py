@@ -60,10 +60,10 @@ def _join_values(calibration: Calibration, names: Sequence[str]) -> None:
 
 
 def _join_parts(calibration: Calibration, parts: Sequence[Expr]) -> None:
-    ranges = [calibration.ranges[id(part)] for part in parts if id(part) in calibration.ranges]
+    ranges = [calibration.ranges[part] for part in parts if part in calibration.ranges]
     if ranges:
         wide = min(r[0] for r in ranges), max(r[1] for r in ranges)
-        calibration.ranges |= dict.fromkeys(map(id, parts), wide)
+        calibration.ranges |= dict.fromkeys(parts, wide)
 
 
 def _parts(expr: Expr) -> list[Expr]:

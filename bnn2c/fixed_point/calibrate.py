@@ -50,18 +50,18 @@ class Spread:
 
 @dataclass
 class Calibration:
-    """Spreads of the graph's float32 values, ranges of sub-expressions by their id, and of integer values."""
+    """Spreads of the graph's float32 values, ranges of sub-expressions, and of integer values."""
 
     spreads: dict[str, Spread] = field(default_factory=dict)
-    ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
+    ranges: dict[Expr, tuple[float, float]] = field(default_factory=dict)
     integers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def note(self, expr: Expr, value: Array) -> None:
         """Widen the range of a sub-expression."""
         finite = value[np.isfinite(value)]
         if finite.size:
-            low, high = self.ranges.get(id(expr), (np.inf, -np.inf))
-            self.ranges[id(expr)] = (min(low, float(finite.min())), max(high, float(finite.max())))
+            low, high = self.ranges.get(expr, (np.inf, -np.inf))
+            self.ranges[expr] = (min(low, float(finite.min())), max(high, float(finite.max())))
 
 
 def calibrate(graph: Graph, samples: Sequence[Sequence[Array]]) -> Calibration:

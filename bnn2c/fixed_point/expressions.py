@@ -20,7 +20,7 @@ from bnn2c.fixed_point.forms import Base, Form, form_of
 from bnn2c.fixed_point.program import INT32, QUOTIENT_LIMIT, Program, Step, smallest
 from bnn2c.fixed_point.sums import ALL, HALF, NONE, SMALL_ERROR, scaled_sum
 
-Ranges = Mapping[int, tuple[float, float]]
+Ranges = Mapping[Expr, tuple[float, float]]
 
 TESTS = {"ge": "ge", "gt": "gt", "le": "ge", "lt": "gt", "eq": "eq"}
 LOGIC = {"and", "or", "xor", "not", "bool"}
@@ -38,7 +38,7 @@ class Compiler:
 
     Attributes:
         inputs: scale and bounds of each operand; `step` is unused.
-        ranges: id of a sub-expression -> smallest and largest real value seen in calibration.
+        ranges: sub-expression -> smallest and largest real value seen in calibration.
         steps: the program so far.
     """
 
@@ -53,7 +53,7 @@ class Compiler:
         return len(self.steps) - 1
 
     def once(self, key: tuple[object, ...], make: Callable[[], Number]) -> Number:
-        """The number for a key, computed once. Keys hold their forms: the id of one that is gone becomes another's."""
+        """The number for a key, computed once; forms and bases in it are compared by identity."""
         if key not in self.numbers:
             self.numbers[key] = make()
         return self.numbers[key]
@@ -65,8 +65,8 @@ class Compiler:
         base = form.only
         if base is not None and base.index >= 0:
             number = self.inputs[base.index]
-            return self.ranges.get(id(form.source), (number.low * number.scale, number.high * number.scale))
-        return self.ranges.get(id(form.source), (-1.0, 1.0))
+            return self.ranges.get(form.source, (number.low * number.scale, number.high * number.scale))
+        return self.ranges.get(form.source, (-1.0, 1.0))
 
     def scale_for(self, form: Form) -> float:
         """A scale at which the form fills 16 bits."""
@@ -280,7 +280,7 @@ def compile_expression(
         expr: real-valued expression.
         shape: [H, W, C] of the result.
         inputs: scale and bounds of every operand.
-        ranges: calibrated range of every sub-expression, by id.
+        ranges: calibrated range of every sub-expression.
         out: format of the result.
 
     Raises:

@@ -66,7 +66,7 @@ def _through_table(state: State, node: Node, lazy: Lazy, values: Array) -> tuple
     unit = float((levels[-1] - levels[0]) / whole.max())
     if np.abs(levels[0] + unit * whole - values).max() > TOLERANCE * np.abs(values).max():
         return None
-    key = f"bytes {lazy.root} {whole.tobytes().hex()}"
+    key = ("bytes", lazy.root, whole.tobytes())
     table = ByteTable(whole.astype(np.uint8))
     name = state.once(key, lambda: state.builder.emit(table, [lazy.root], f"{node.output}_bytes", node.origin))
     return name, (unit, float(levels[0]))
@@ -80,9 +80,7 @@ def on_bytes(state: State, node: Node, lazy: Lazy) -> Lazy:
         return lazy
     whole, storage = found
     rest = replaced(lazy.expr, whole, Arg(0))
-    state.keep += [whole, rest]
-    key = f"whole {lazy.root} {id(whole)}"
-    name = state.once(key, lambda: _stored(state, node, replace(lazy, expr=whole), storage))
+    name = state.once(("whole", lazy.root, whole), lambda: _stored(state, node, replace(lazy, expr=whole), storage))
     return replace(lazy, root=name, expr=rest)
 
 

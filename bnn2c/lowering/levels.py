@@ -98,9 +98,7 @@ def find_levels(state: State, lazy: Lazy, node: Node) -> Levels | None:
     if table is None:
         return None
     values, codes = table
-    key = f"code {lazy.root} {id(lazy.expr)}"
-    state.keep.append(lazy.expr)
-    name = state.once(key, lambda: _emit_codes(state, lazy, steps, codes, values, node))
+    name = state.once(("code", lazy.root, lazy.expr), lambda: _emit_codes(state, lazy, steps, codes, values, node))
     state.domains[name] = np.arange(values.shape[1])
     return Levels(name, values)
 
@@ -230,7 +228,6 @@ def pooled_steps(state: State, pool: Pool, lazy: Lazy) -> Steps | None:
     if classes.shape[:2] != (1, 1):
         return None
     whole = Lazy(pool.inner.root, substitute(classes.restrict(lazy.expr), [pool.inner.expr]), pool.inner.shape)
-    state.keep.append(whole.expr)
     way = directions(state, pool.inner)
     steps = state.steps(whole)
     if way is None or steps is None or steps.classes.shape[:2] != (1, 1) and not _same_way(steps):

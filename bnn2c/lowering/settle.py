@@ -38,7 +38,6 @@ def settled(state: State, lazy: Lazy, node: Node) -> Lazy:
         if levels is not None:
             return lazy_levels(state, levels)
     expr = _selection(lazy.expr, domain, lazy.shape) or _settled_inside(lazy.expr, domain, lazy.shape)
-    state.keep.append(expr)
     return Lazy(lazy.root, expr, lazy.shape, lazy.origin)
 
 

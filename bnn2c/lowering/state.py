@@ -80,11 +80,10 @@ class State:
         self.pools: dict[str, Pool] = {}
         self.warnings: list[Diagnostic] = []
         self.statistics = Statistics()
-        self._reals: dict[tuple[str, int], str] = {}
-        self._steps: dict[tuple[str, int], Steps | None] = {}
+        self._made: dict[object, str] = {}
+        self._steps: dict[tuple[str, Expr], Steps | None] = {}
         self._equal: dict[tuple[bytes, tuple[int, int, int]], Steps | None] = {}
-        self.keep: list[Expr] = []
-        self.depths: dict[int, int] = {}
+        self.depths: dict[Expr, int] = {}
         self.why: dict[str, tuple[str, ...]] = {}
 
     def add_root(self, source: str, root: str, domain: Array | None = None) -> None:
@@ -95,9 +94,8 @@ class State:
 
     def steps(self, lazy: Lazy) -> Steps | None:
         """The tensor as a piecewise-constant function of its root, if it is one; evaluated once."""
-        key = (lazy.root, id(lazy.expr))
+        key = (lazy.root, lazy.expr)
         if key not in self._steps:
-            self.keep.append(lazy.expr)
             domain = self.domains.get(lazy.root)
             if domain is not None:
                 found = tabulate(lazy.expr, domain, lazy.shape)
@@ -117,11 +115,7 @@ class State:
 
     def real(self, lazy: Lazy, node: Node) -> str:
         """A float32 value that holds the tensor; computed once."""
-        key = (lazy.root, id(lazy.expr))
-        if key not in self._reals:
-            self.keep.append(lazy.expr)
-            self._reals[key] = self._materialise(lazy, node)
-        return self._reals[key]
+        return self.once(("real", lazy.root, lazy.expr), lambda: self._materialise(lazy, node))
 
     def _materialise(self, lazy: Lazy, node: Node) -> str:
         from bnn2c.lowering.settle import settled
@@ -143,15 +137,14 @@ class State:
         pool = self.pools[root]
         inner = self.real(pool.inner, pool.node)
         return self.once(
-            f"pool {root}", lambda: self.builder.emit(pool.op, [inner], pool.node.output, pool.node.origin)
+            ("pool", root), lambda: self.builder.emit(pool.op, [inner], pool.node.output, pool.node.origin)
         )
 
-    def once(self, key: str, make: Callable[[], str]) -> str:
-        """The value made for `key`; made at the first call."""
-        found = self._reals.get((key, 0))
-        if found is None:
-            found = self._reals[(key, 0)] = make()
-        return found
+    def once(self, key: tuple[object, ...], make: Callable[[], str]) -> str:
+        """The value made for `key`; made at the first call. Expressions in it are compared by identity."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def combined(self, op: Map, lazies: list[Lazy], node: Node) -> Lazy:
         """An elementwise expression of lazy tensors: lazy on one root, emitted on several; a condition as a byte."""
@@ -161,7 +154,7 @@ class State:
         if kept is not None and lazies[kept].shape == op.shape and op.storage == "f32":
             return replace(lazies[kept], origin=origin)
         if len(roots) == 1 and all(lazy.shape == op.shape for lazy in lazies) and op.storage == "f32":
-            depth = 1 + max(self.depths.get(id(lazy.expr), 0) for lazy in lazies)
+            depth = 1 + max(self.depths.get(lazy.expr, 0) for lazy in lazies)
             if depth <= MAX_CHAIN:
                 return self._chained(roots[0], substitute(op.expr, [lazy.expr for lazy in lazies]), op, origin, depth)
         values = [self.value_of(lazy, node) for lazy in lazies]
@@ -176,8 +169,7 @@ class State:
 
     def _chained(self, root: str, expr: Expr, op: Map, origin: tuple[str, ...], depth: int) -> Lazy:
         """A lazy tensor; how long its chain of operations is, is remembered so that none gets too long to analyse."""
-        self.keep.append(expr)
-        self.depths[id(expr)] = depth
+        self.depths[expr] = depth
         return Lazy(root, expr, op.shape, origin)
 
     def value_of(self, lazy: Lazy, node: Node) -> tuple[str, Expr]:
