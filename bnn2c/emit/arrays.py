@@ -13,8 +13,8 @@ from bnn2c.expr.c_code import c_float
 
 Array = npt.NDArray[Any]
 C_TYPES = {
-    "uint8": "uint8_t", "int8": "int8_t", "uint16": "uint16_t", "int16": "int16_t", "uint32": "uint32_t", "int32":
-    "int32_t", "float32": "float",
+    "bool": "uint8_t", "uint8": "uint8_t", "int8": "int8_t", "uint16": "uint16_t", "int16": "int16_t",
+    "uint32": "uint32_t", "int32": "int32_t", "float32": "float",
 }  # fmt: skip
 PER_LINE = {1: 20, 2: 14, 4: 8}
 LITERALS: dict[str, Callable[[Any], str]] = {

@@ -13,7 +13,6 @@ from bnn2c.memory import Plan
 from bnn2c.ops.loop import Loop
 
 MAX_NAMES = 12
-C_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1, "uint32_t": 4}
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class _Maker:
         if place == "arena":
             return _arena(f"const {kind.c_type}" if read else kind.c_type, first)
         name = self.ports[place][port]
-        return f"&{name}[{first // C_BYTES[kind.c_type]}]" if first else name
+        return f"&{name}[{first // kind.element_bytes}]" if first else name
 
 
 def _arena(c_type: str, offset: int) -> str:

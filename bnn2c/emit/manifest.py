@@ -9,8 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bnn2c import __version__
 from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.files import stack_bytes
@@ -96,18 +94,16 @@ def settings_of(options: Options) -> dict[str, Any]:
 
 
 def _interface(ports: Sequence[Port], fallback: str) -> list[dict[str, Any]]:
-    sizes = {"float32": 4, "int32": 4, "int16": 2}
-    named = ports_table(ports, fallback)
     return [
         {
-            "name": port.name,
+            "name": row["name"],
             "c_name": row["c_name"],
             "dtype": port.dtype,
-            "shape": list(port.shape),
-            "bytes": int(np.prod(port.shape, dtype=int)) * sizes.get(port.dtype, 1),
+            "shape": row["shape"],
+            "bytes": row["bytes"],
             **({} if port.scale is None else {"scale": port.scale}),
         }
-        for port, row in zip(ports, named, strict=True)
+        for port, row in zip(ports, ports_table(ports, fallback), strict=True)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bnn2c.errors import Diagnostic
 from bnn2c.fixed_point.compile import FixedPoint, to_fixed_point
@@ -14,9 +14,7 @@ from bnn2c.passes.fuse_thresholds import fuse_thresholds
 from bnn2c.passes.narrow_copies import narrow_copies
 from bnn2c.passes.roll_loops import alike_values
 from bnn2c.targets import Target
-
-if TYPE_CHECKING:
-    from bnn2c.verify.vectors import Vectors
+from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors
 
 RANDOM_SAMPLES = 32
 
@@ -54,8 +52,6 @@ def number_formats(graph: Graph, imported: Graph, options: Options, target: Targ
 
 
 def _samples(imported: Graph, options: Options) -> Vectors:
-    from bnn2c.verify.vectors import load_vectors, random_vectors
-
     if options.calibrate is None:
         return random_vectors(RANDOM_SAMPLES, imported, options)
     ports: list[dict[str, Any]] = [{"name": p.name, "dtype": p.dtype, "shape": list(p.shape)} for p in imported.inputs]

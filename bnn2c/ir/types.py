@@ -7,7 +7,7 @@ from math import prod
 
 Shape = tuple[int, int, int]
 
-ELEMENT_BYTES = {"f32": 4, "i32": 4, "i16": 2, "i8": 1, "u8": 1}
+ELEMENT_BYTES = {"f32": 4, "i32": 4, "i16": 2, "i8": 1, "u8": 1, "bits": 4}
 C_TYPES = {"f32": "float", "i32": "int32_t", "i16": "int16_t", "i8": "int8_t", "u8": "uint8_t", "bits": "uint32_t"}
 WORD_BITS = 32
 
@@ -47,7 +47,12 @@ class TensorType:
             return 4 * self.shape[2] * -(-self.shape[0] * self.shape[1] // WORD_BITS)
         if self.storage == "bits":
             return 4 * self.planes * self.words_per_pixel * self.shape[0] * self.shape[1]
-        return ELEMENT_BYTES[self.storage] * self.size
+        return self.element_bytes * self.size
+
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one element of the C type; `bits` are words."""
+        return ELEMENT_BYTES[self.storage]
 
     @property
     def c_type(self) -> str:
