@@ -14,7 +14,7 @@ from bnn2c import naming
 from bnn2c.advice import advice
 from bnn2c.emit import emit
 from bnn2c.emit.files import runtime_files
-from bnn2c.emit.manifest import facts_of, manifest_of, report_of
+from bnn2c.emit.manifest import Job, facts_of, manifest_of, report_of
 from bnn2c.emit.states import state_context, state_facts
 from bnn2c.emit.stream import stream_context, stream_facts
 from bnn2c.errors import Diagnostic
@@ -136,7 +136,8 @@ def compile_model(source: str | Path | bytes | onnx.ModelProto, options: Options
     step = dump("frames_in_rows", frames_in_rows(step)) if stream else step
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
     states = state_pairs(step, options.states)
-    lowered = Lowered(graph, stream, states, imported, state, formats.summary, options, target, prefix, digest)
+    job = Job(prefix, digest, target, options)
+    lowered = Lowered(graph, stream, states, imported, state, formats.summary, job)
     runs = stream.inputs[0].count / stream.step if stream else 1.0
     choices = (_finished(choice, target) for choice in kernel_choices(step, target, options.optimize, runs))
     chosen, compiled = first_that_fits(((choice, generate(lowered, choice)) for choice in choices), options)
@@ -161,33 +162,30 @@ class Lowered:
     imported: Graph
     state: State
     fixed_point: dict[str, Any]
-    options: Options
-    target: Target
-    prefix: str
-    digest: str
+    job: Job
 
 
 def generate(source: Lowered, graph: Graph) -> Compiled:
     """Memory plan and C files of a graph with chosen kernels."""
-    prefix, digest, target, options, stream = source.prefix, source.digest, source.target, source.options, source.stream
+    job, stream = source.job, source.stream
+    prefix, options = job.prefix, job.options
     window = source.graph if stream else graph
     plan = plan_memory(graph, source.states)
     plan = with_counter(plan) if stream and stream.step > 1 else plan
     step = _step_of(source, graph, plan)
-    facts = facts_of(graph, prefix, digest, target, options)
-    files, layers, pool = emit(graph, plan, prefix, facts, stream, step)
+    files, layers, pool = emit(graph, plan, prefix, facts_of(graph, job), stream, step)
     if options.integrity:
         files |= check_files(pool, prefix)
     if options.nms:
         files |= runtime_files(["bnn2c_nms.h"])
     named = replace(graph, inputs=window.inputs, outputs=window.outputs)
-    manifest = manifest_of(named, plan, prefix, digest, target, options, layers, pool, files, step)
+    manifest = manifest_of(named, plan, job, layers, pool.nbytes, files, step)
     if step is not None:
         manifest |= stream_facts(stream, step, plan) if stream else state_facts(step, plan)
     if source.fixed_point:
         manifest["fixed_point"] = source.fixed_point
-    warnings = [*source.state.warnings, *advice(graph, target)]
-    report = report_of(graph, layers, plan, source.state, target, warnings)
+    warnings = [*source.state.warnings, *advice(graph, job.target)]
+    report = report_of(graph, layers, plan, source.state, job.target, warnings)
     return Compiled(files, manifest, report, source.imported, window, options)
 
 

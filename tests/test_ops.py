@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bnn2c.emit import emit
-from bnn2c.emit.manifest import facts_of, manifest_of
+from bnn2c.emit.manifest import Job, facts_of, manifest_of
 from bnn2c.expr import Arg
 from bnn2c.ir import Graph, Op, Port, TensorType
 from bnn2c.ir.builder import Builder
@@ -115,10 +115,9 @@ def least(x: Array) -> float:
 
 
 def generate(graph: Graph, target: str = "portable") -> tuple[dict[str, str], dict[str, Any]]:
-    plan, found, options = plan_memory(graph), load_target(target), Options(target=target)
-    digest = "0" * 64
-    files, layers, pool = emit(graph, plan, "cases", facts_of(graph, "cases", digest, found, options))
-    return files, manifest_of(graph, plan, "cases", digest, found, options, layers, pool, files)
+    plan, job = plan_memory(graph), Job("cases", "0" * 64, load_target(target), Options(target=target))
+    files, layers, pool = emit(graph, plan, "cases", facts_of(graph, job))
+    return files, manifest_of(graph, plan, job, layers, pool.nbytes, files)
 
 
 def assert_equal(found: Sequence[Array], expected: Sequence[Array], cases: Sequence[Case]) -> None:

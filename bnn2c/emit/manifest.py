@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bnn2c import __version__
-from bnn2c.emit.arrays import ArrayPool
 from bnn2c.emit.files import stack_bytes
 from bnn2c.emit.layers import Layer
 from bnn2c.emit.ports import ports_table
@@ -33,17 +32,34 @@ _ELSEWHERE = frozenset({"target", "name", "dump_ir", "min_agreement", "max_nodes
 _FLOAT_SUMS = frozenset({"average_pool", "reduce", "sign_conv2d", "softmax", "ternary_conv2d"})
 
 
-def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Options) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Job:
+    """What is compiled, and for what.
+
+    Attributes:
+        prefix: of all C names.
+        digest: SHA-256 of the model.
+        target: the device.
+        options: of the compilation.
+    """
+
+    prefix: str
+    digest: str
+    target: Target
+    options: Options
+
+
+def facts_of(graph: Graph, job: Job) -> dict[str, Any]:
     """Text facts that the templates print."""
-    lanes = lane_words_of(graph)
+    lanes, options = lane_words_of(graph), job.options
     scaled = options.input_scale is not None
     note = f"; real = {options.input_scale:.9g} * value + {options.input_offset:.9g}" if scaled else ""
     return {
-        "title": f"network {prefix}",
+        "title": f"network {job.prefix}",
         "version": __version__,
-        "target": target.name,
+        "target": job.target.name,
         "optimize": options.optimize,
-        "sha256": digest,
+        "sha256": job.digest,
         "abi": ABI_VERSION,
         "align": ALIGNMENT,
         "input_note": note,
@@ -55,23 +71,20 @@ def facts_of(graph: Graph, prefix: str, digest: str, target: Target, options: Op
 def manifest_of(
     graph: Graph,
     plan: Plan,
-    prefix: str,
-    digest: str,
-    target: Target,
-    options: Options,
+    job: Job,
     layers: list[Layer],
-    pool: ArrayPool,
-    files: dict[str, str],
+    weights_bytes: int,
+    files: Mapping[str, str],
     step: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The manifest; see docs/output-format.md."""
     return {
         "schema": 1,
         "generator": f"bnn2c {__version__}",
-        "prefix": prefix,
-        "model_sha256": digest,
-        "target": target.name,
-        "options": settings_of(options),
+        "prefix": job.prefix,
+        "model_sha256": job.digest,
+        "target": job.target.name,
+        "options": settings_of(job.options),
         "inputs": _interface(graph.inputs, "input"),
         "outputs": [
             row | _range(graph, port)
@@ -80,7 +93,7 @@ def manifest_of(
         "arena_bytes": plan.size,
         "arena_align": ALIGNMENT,
         "stack_bytes": stack_bytes(layers, step),
-        "weights_bytes": pool.nbytes,
+        "weights_bytes": weights_bytes,
         "layers": [_layer(layer) for layer in layers],
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
