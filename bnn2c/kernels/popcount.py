@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnn2c.ir.types import TensorType
-from bnn2c.kernels.c_struct import c_struct
+from bnn2c.kernels.c_struct import c_struct, window_members
 from bnn2c.kernels.shape import Array
 from bnn2c.packing import pack_words
 
@@ -59,17 +59,12 @@ class Popcount:
 
     def initializer(self, names: Mapping[str, str]) -> str:
         """C initialiser of the parameter struct."""
-        op, window = self.op, self.op.window
-        height, width = window.output(*self.kind.shape[:2])
+        op = self.op
         levels = op.thresholds.shape[3] if op.thresholds is not None else 0
         classes = op.thresholds.shape[1] if op.thresholds is not None else 1
         arrays = {key: names.get(key, "NULL") for key in ("coefficients", "weights", "mask", "thresholds")}
         return c_struct(
-            in_h=self.kind.shape[0], in_w=self.kind.shape[1], in_words=self.kind.words_per_pixel,
-            out_h=height, out_w=width, out_c=op.weights.shape[1],
-            kernel_h=window.kernel[0], kernel_w=window.kernel[1], stride_h=window.stride[0], stride_w=window.stride[1],
-            dilation_h=window.dilation[0], dilation_w=window.dilation[1],
-            pad_top=window.pads[0], pad_left=window.pads[1],
+            **window_members(op.window, self.kind.shape), in_words=self.kind.words_per_pixel, out_c=op.weights.shape[1],
             groups=op.groups, group_channels=self.width, group_words=self.words, levels=levels, col_classes=classes,
             input_planes=self.kind.planes, weight_planes=len(op.coefficients), output_planes=int(levels).bit_length(),
             **arrays, row_class=names.get("rows", "NULL"), col_class=names.get("cols", "NULL"),

@@ -11,6 +11,7 @@ import numpy as np
 from bnn2c.ir.op import Array, Cost, Op
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import c_struct, window_members
 from bnn2c.packing import pack_words
 
 
@@ -68,8 +69,13 @@ class IntegerConv2d(Op):
         return {"weights": pack_words(np.stack(signs, axis=1).astype(np.uint8).reshape(-1, flat.shape[1]))}
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """Which weight form the kernel reads."""
-        return {"weights": self.weight_kind}
+        """Which weight form the kernel reads, and its parameters."""
+        outputs, channels = self.weights.shape[0], inputs[0].shape[2]
+        members = c_struct(
+            **window_members(self.window, inputs[0].shape), in_c=channels, out_c=outputs, groups=self.groups,
+            run=self.weights[0].size, weights="@weights@",
+        )  # fmt: skip
+        return {"weights": self.weight_kind, "members": members}
 
     def scratch_bytes(self, inputs: Sequence[TensorType]) -> int:
         """One window as int16, each group's part rounded up to 16 elements."""

@@ -11,6 +11,8 @@ import numpy as np
 from bnn2c.ir.op import Array
 from bnn2c.ir.types import TensorType
 from bnn2c.ir.window import Window
+from bnn2c.kernels.c_struct import c_struct
+from bnn2c.kernels.shape import ConvShape
 from bnn2c.ops.integer_conv2d import IntegerConv2d
 from bnn2c.ops.quantize import MAX_BREAK, Quantize
 from bnn2c.ops.quantized_conv2d import QuantizedConv2d
@@ -41,7 +43,8 @@ class PairedConv2d(QuantizedConv2d):
         single = step.is_threshold([TensorType((1, 1, 1), "i32")])
         same = bool((step.codes[..., 0] == step.codes[:1, :1, :, 0]).all())
         bytes_hold = max(*step.breaks.shape[:2], *conv.weights.shape[1:]) <= 255
-        return several and conv.two_valued and small and single and same and bytes_hold
+        classes_occur = step.breaks.shape[1] == step.col_class.max() + 1
+        return several and conv.two_valued and small and single and same and bytes_hold and classes_occur
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Codes uint8 [O, groups], bounds uint32 [classes, O], classes of rows and columns.
@@ -65,9 +68,15 @@ class PairedConv2d(QuantizedConv2d):
         }
 
     def params(self, inputs: Sequence[TensorType]) -> dict[str, Any]:
-        """Groups of inputs, column classes."""
+        """Geometry, border classes of the thresholds, groups of inputs."""
         assert isinstance(self.conv, IntegerConv2d)
-        return {"groups": self.groups, "col_classes": self.step.breaks.shape[1], "window": self.conv.window}
+        window, rows, cols = self.conv.window, self.step.row_class.tolist(), self.step.col_class.tolist()
+        shape = ConvShape(
+            *inputs[0].shape, *self.infer(inputs).shape, *window.kernel, *window.stride, *window.pads[:2],
+            *window.dilation, 1, tuple(rows), tuple(cols),
+        )  # fmt: skip
+        geometry = shape.c_initializer("@row_class@", "@col_class@")
+        return {"members": c_struct(shape=geometry, groups=self.groups, codes="@codes@", bounds="@bounds@")}
 
     @property
     def groups(self) -> int:
