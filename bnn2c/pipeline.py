@@ -19,7 +19,7 @@ from bnn2c.emit.states import state_context, state_facts
 from bnn2c.emit.stream import stream_context, stream_facts
 from bnn2c.errors import Diagnostic
 from bnn2c.fitting import first_that_fits
-from bnn2c.fixed_point import number_formats
+from bnn2c.fixed_point.stage import number_formats
 from bnn2c.importer import import_graph, load_model
 from bnn2c.importer.limits import exhaustion_refused
 from bnn2c.integrity import check_files

@@ -89,7 +89,7 @@ class Analysis:
         if e.fn in ("add", "sub", "mul", "neg", "div"):
             return [self.arithmetic(e.fn, low, high, parts)]
         if e.fn == "where":
-            return self.select(e, low, high, parts)
+            return self.select(low, high, parts)
         if e.fn in ("relu", "abs", "max", "min"):
             return self.corner(e, low, high, parts)
         if e.fn in COMPARISONS or e.fn in ("sign", "not", "bool"):
@@ -128,7 +128,7 @@ class Analysis:
             raise NotAStepFunction
         return moving.pop()
 
-    def select(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:
+    def select(self, low: int, high: int, parts: list[Piece]) -> list[Piece]:
         """`where` with a condition that is constant on the range."""
         condition = parts[0]
         if not condition.constant or not condition.poly:
@@ -168,7 +168,7 @@ class Analysis:
         if e.fn in EQUALITIES:
             return self.equal(e, low, high, parts)
         found: list[Piece] = []
-        for start, stop in self.monotone_ranges(e.fn, low, high, parts):
+        for start, stop in self.monotone_ranges(low, high, parts):
             found.extend(self.stairs(e, Piece(start, stop, None, 1)))
         return found
 
@@ -181,7 +181,7 @@ class Analysis:
         ends = [*(start - 1 for start in starts[1:]), high]
         return [Piece(start, end, (self.at(e, start),)) for start, end in zip(starts, ends, strict=True)]
 
-    def monotone_ranges(self, fn: str, low: int, high: int, parts: list[Piece]) -> list[tuple[int, int]]:
+    def monotone_ranges(self, low: int, high: int, parts: list[Piece]) -> list[tuple[int, int]]:
         """Ranges on which the (difference of the) arguments is monotone; a parabola is cut at its vertex."""
         if len(parts) == 2:
             if all(p.poly is not None for p in parts):

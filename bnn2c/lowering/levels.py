@@ -157,10 +157,10 @@ def _emit_codes(state: State, lazy: Lazy, steps: Steps, codes: Array, values: Ar
     op = Quantize(steps.breaks, codes, steps.classes.rows, steps.classes.cols, planes, root in state.domains)
     if steps.breaks.shape[-1] == 0:
         op = replace(op, breaks=np.full((*steps.breaks.shape[:3], 1), np.inf), codes=np.repeat(codes, 2, axis=-1))
-    name = state.builder.emit(op, [root], f"{node.output}_code", origin, _reasons(state, root, steps, values))
+    name = state.builder.emit(op, [root], f"{node.output}_code", origin, _reasons(state, root, values))
     if pool is None:
         return name
-    mask = pool_mask(codes, steps, directions(state, pool.inner))
+    mask = pool_mask(codes, directions(state, pool.inner))
     return state.builder.emit(replace(pool.op, largest_code=mask), [name], f"{pool.node.output}_code", pool.node.origin)
 
 
@@ -195,7 +195,7 @@ def record(state: State, steps: Steps, node: Node, values: Array) -> None:
         state.warn("BNN017", "sign(0) = 0 can occur: kept three-valued, exactly as ONNX defines it", node, hint=hint)
 
 
-def _reasons(state: State, root: str, steps: Steps, values: Array) -> list[str]:
+def _reasons(state: State, root: str, values: Array) -> list[str]:
     kind = state.builder.types[root]
     domain = state.domains.get(root)
     source = f"{len(domain)} integer values" if domain is not None else "float32 numbers, thresholds found by bisection"
@@ -274,7 +274,7 @@ def monotone_directions(lazy: Lazy, domain: Array) -> Array | None:
     return np.where(rising, 1, -1) if bool((rising | falling).all()) else None
 
 
-def pool_mask(codes: Array, steps: Steps, way: Array | None) -> Array:
+def pool_mask(codes: Array, way: Array | None) -> Array:
     """Channels in which the *largest* code must win: the code rises (the value falls) while the pooled tensor rises."""
     assert way is not None
     change = np.diff(codes.astype(np.int64), axis=-1)

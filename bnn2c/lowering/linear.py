@@ -39,7 +39,7 @@ def lower_conv2d(state: State, node: Node, op: Conv2d) -> Lazy:
     """Binary, integer, addition-only or real convolution."""
     lazy = state.lazies[node.inputs[0]]
     if not op.weights.any():
-        return _nothing(state, node, op)
+        return _nothing(state, node)
     split = as_integers(op.weights)
     op, lazy = _flattened(state, node, op, lazy)
     if split is not None:
@@ -203,7 +203,7 @@ def _signs(state: State, node: Node, op: Conv2d, lazy: Lazy, split: Integers) ->
     return Lazy(name, Arg(0), shape)
 
 
-def _nothing(state: State, node: Node, op: Conv2d) -> Lazy:
+def _nothing(state: State, node: Node) -> Lazy:
     """All weights are zero: so is the result."""
     shape = state.source.types[node.output].shape
     state.warn("BNN015", "all weights are zero: the output of this layer is constant", node)
