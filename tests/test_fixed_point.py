@@ -20,12 +20,12 @@ from bnn2c.errors import CompileError
 from bnn2c.expr import Arg, Expr, apply, const, evaluate
 from bnn2c.fixed_point.alike import joined
 from bnn2c.fixed_point.answers import class_axis, same_answers
-from bnn2c.fixed_point.calibrate import METHODS, Spread, limit
+from bnn2c.fixed_point.calibrate import Spread, limit
 from bnn2c.fixed_point.expressions import compile_expression
 from bnn2c.fixed_point.formats import Format, NotFixed, Number
 from bnn2c.fixed_point.weights import integer_weights, rescaling
 from bnn2c.ops.fixed_softmax import FixedSoftmax
-from bnn2c.options import Options
+from bnn2c.options import CALIBRATE_METHODS, Options
 from bnn2c.pipeline import Compiled, compile_model
 from bnn2c.targets import load_target
 from bnn2c.toolchain import ToolchainMissing, build_shared, require_tools, run_on_target
@@ -327,7 +327,7 @@ def test_calibration_methods_clip_outliers() -> None:
     spread = Spread()
     spread.add(values.reshape(-1, 1))
     spread.kept = [values]
-    found = {method: limit(spread, 127, method) for method in METHODS}
+    found = {method: limit(spread, 127, method) for method in CALIBRATE_METHODS}
     assert found["minmax"] == pytest.approx(3.0)
     assert found["percentile"] < 1.0 and found["mse"] < 2.9
 
