@@ -178,32 +178,41 @@ class _Streamer(Moves):
     def _timed(self, node: Node, clock: Clock) -> None:
         if isinstance(node.op, Rearrange):
             self.moved(node, node.op.index, clock)
-            return
-        if isinstance(node.op, Embedding):
+        elif isinstance(node.op, Embedding):
             self._rows(node, clock)
-            return
+        else:
+            self._at_frames(*self._with_past(*self._in_order(node)))
+
+    def _in_order(self, node: Node) -> tuple[Node, Clock]:
+        """The node, and the clock of its operands, whose frames lie along one axis; it reduces windows as rows."""
         entered = [self.physical(name) for name in node.inputs]
         clock = replace(entered[0], padded=max(c.padded for c in entered))
-        axis, kind = clock.axis, self.whole[node.output]
-        if any(c.axis != axis for c in entered):
+        if any(c.axis != clock.axis for c in entered):
             raise NotUniform("its inputs have time on different axes")
         reduced = isinstance(node.op, REDUCTIONS) and not isinstance(node.op, LevelSum)
-        if reduced and axis == 1 and self.several(clock) > 1:
-            node, clock = self.windows_as_rows(node, clock)
-            axis = 0
-        reach = reach_along(node.op, axis, self.whole[node.inputs[0]])
+        if reduced and clock.axis == 1 and self.several(clock) > 1:
+            return self.windows_as_rows(node, clock)
+        return node, clock
+
+    def _with_past(self, node: Node, clock: Clock) -> tuple[Node, Clock, bool]:
+        """The node reading as many frames as it needs, their clock, and whether they are those of a dilated window."""
+        reach = reach_along(node.op, clock.axis, self.whole[node.inputs[0]])
         if reach.span == clock.frames + reach.lead + reach.tail:
             reach = replace(reach, stride=1)
         early = self.early.get(node.output, 0)
         spaced = early == 0 and self.spaced(node.inputs[0], reach)
         reach = reach if spaced else replace(reach, gap=1)
-        if reach != Reach(1):
-            if isinstance(node.op, LevelSum):
-                node, clock = self._sliding(node, clock, reach)
-            else:
-                name = self.kept(node.inputs[0], clock, reach, early)
-                node, clock = replace(node, inputs=(name,)), self.clock(name)
-        if kind.shape[axis] != clock.frames:
+        if reach == Reach(1):
+            return node, clock, spaced
+        if isinstance(node.op, LevelSum):
+            return *self._sliding(node, clock, reach), spaced
+        name = self.kept(node.inputs[0], clock, reach, early)
+        return replace(node, inputs=(name,)), self.clock(name), spaced
+
+    def _at_frames(self, node: Node, clock: Clock, spaced: bool) -> None:
+        """Restrict the operation to the frames of a step, and append it."""
+        axis = clock.axis
+        if self.whole[node.output].shape[axis] != clock.frames:
             raise NotUniform("it changes the number of frames")
         first = max(1, min(clock.frames, (self.count - 1 - clock.delay) // clock.stride + 1))
         place = Place(axis, clock.frames, first, clock.padded, self.several(clock), self.step > 1, spaced)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bnn2c.errors import CompileError
@@ -59,18 +59,20 @@ def scheduled(graph: Graph, clocks: Clocks, frames: int, step: int) -> Scheduled
         raise CompileError.single("BNN028", f"the network cannot be streamed: {error}") from error
     rank = {name: order[clock.beat] if clock and step == 1 else 0 for name, clock in clocks.items()}
     nodes = sorted(graph.nodes, key=lambda node: max([0, *(rank[name] for name in node.inputs)]))
-    read = {
-        final.end,
-        *(
-            clock.end
-            for node in nodes
-            if isinstance(node.op, FrameClasses) and len(node.op.ending) and (clock := clocks[node.output])
-        ),
-    }
-    read |= {node.op.ends[0] for node in nodes if isinstance(node.op, History) and node.op.ends}
+    read = {final.end, *_ends_read(nodes, clocks)}
     nodes = [_placed(node, rank, clocks, read if flush or step > 1 else None) for node in nodes]
     slowest = max(clock.stride for clock in clocks.values() if clock)
     return Scheduled(replace(graph, nodes=tuple(nodes)), final.delay + 1, final.stride, flush, final.end, slowest)
+
+
+def _ends_read(nodes: Iterable[Node], clocks: Clocks) -> Iterator[int]:
+    """Numbers of the ends that operations read: those in front of kept frames, and those of classes at the end."""
+    for node in nodes:
+        clock = clocks[node.output]
+        if isinstance(node.op, History) and node.op.ends:
+            yield node.op.ends[0]
+        elif isinstance(node.op, FrameClasses) and len(node.op.ending) and clock:
+            yield clock.end
 
 
 def _placed(node: Node, rank: Mapping[str, int], clocks: Clocks, read: Container[int] | None) -> Node:
