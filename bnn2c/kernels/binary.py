@@ -20,6 +20,7 @@ from bnn2c.kernels import (
     sliced_planes,
     table_rows,
 )
+from bnn2c.kernels.kernel import Kernel
 from bnn2c.kernels.levels import class_levels, class_thresholds, shape_of
 from bnn2c.kernels.popcount import Popcount
 from bnn2c.kernels.shape import Array, Layer
@@ -30,12 +31,10 @@ if TYPE_CHECKING:
 MAX_WASTED_BYTES = 1024
 
 
-class OnePlane:
+class OnePlane(Kernel):
     """A family for one activation plane and one weight plane; its module packs a layer for lanes of some width."""
 
-    name: ClassVar[str]
     module: ClassVar[ModuleType]
-    shape_member: ClassVar[str] = "shape"  # of the parameter struct
     two_layouts: ClassVar[bool] = False  # whether the module lays weights in rows or in diagonals
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
@@ -43,12 +42,11 @@ class OnePlane:
         thresholds = class_thresholds(op, self.shape)
         layout = (self.diagonal,) if self.two_layouts else ()
         self.layer: Layer = self.module.layer(self.shape, op.weights[0], thresholds, op.lane_words, *layout)
-        self.header: str = self.module.HEADER
-        self.struct: str = self.module.STRUCT
+        self.header, self.struct = self.module.HEADER, self.module.STRUCT
 
     @classmethod
     def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
-        """Why the family cannot run the layer on a target with the features `isa`, or None."""
+        """Layers of several planes or thresholds, what the module does not support, and poor choices."""
         shape = shape_of(op, kind)
         if op.coefficients != ((1,),):
             return "several bit planes"
@@ -69,7 +67,7 @@ class OnePlane:
 
     @property
     def pixel_function(self) -> str:
-        """The C function of a single pixel, without its suffix."""
+        """Named after the header."""
         return self.header.removesuffix(".h")
 
     def constants(self) -> dict[str, Array]:
@@ -77,16 +75,12 @@ class OnePlane:
         return self.layer.arrays
 
     def initializer(self, names: Mapping[str, str]) -> str:
-        """C initialiser of the parameter struct."""
+        """That of the layer."""
         return self.layer.initializer(dict(names))
 
     def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
-        """The C statement."""
+        """That of the layer."""
         return self.layer.call(params, source, scratch, out, result)
-
-    def consumes_input(self) -> bool:
-        """Whether the input is read before anything is written to the scratch, which may then lie on it."""
-        return False
 
     def scratch_bytes(self) -> int:
         """Patches, counters, carries."""
@@ -204,21 +198,19 @@ class DepthwiseLanes(OnePlane):
     module: ClassVar[ModuleType] = depthwise_lanes
 
 
-class SlicedPlanes:
+class SlicedPlanes(Kernel):
     """Output-channel lanes, several planes."""
 
     name = "sliced_planes"
-    shape_member = "shape"
     header = sliced_planes.HEADER
     struct = sliced_planes.STRUCT
-    pixel_function = sliced_planes.STRUCT
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
         self.op, self.kind, self.shape = op, kind, shape_of(op, kind)
 
     @classmethod
     def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
-        """Why the family cannot run the layer, or None."""
+        """Few outputs, factors other than powers of two, thresholds per position."""
         shape = shape_of(op, kind)
         if empty := _empty_lanes(shape.out_c, shape.taps * len(op.weights), 1):
             return empty
@@ -228,23 +220,24 @@ class SlicedPlanes:
             return "a threshold per position"
         return sliced_channels.supports(shape)
 
+    @property
+    def pixel_function(self) -> str:
+        """Named after the struct."""
+        return self.struct
+
     def constants(self) -> dict[str, Array]:
         """Plan, encoded weights, counter presets, border classes."""
         op = self.op
         return sliced_planes.pack(self.shape, op.weights, op.coefficients, class_levels(op, self.shape), op.diagonal)
 
     def initializer(self, names: Mapping[str, str]) -> str:
-        """C initialiser of the parameter struct."""
+        """Planes, digits and levels of the codes."""
         levels = 0 if self.op.thresholds is None else self.op.thresholds.shape[3]
         return sliced_planes.initializer(self.shape, self.op.coefficients, self.kind.planes, levels, names)
 
     def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
-        """The C statement."""
+        """All pixels."""
         return f"bnn2c_sliced_planes_{result}({params}, {source}, {scratch}, {out});"
-
-    def consumes_input(self) -> bool:
-        """The input is only read."""
-        return False
 
     def scratch_bytes(self) -> int:
         """Patches and carries."""
@@ -257,7 +250,7 @@ def _empty_lanes(channels: int, taps: int, lane_words: int) -> str | None:
     return None
 
 
-_ORDERED = (
+_ORDERED: tuple[type[Kernel], ...] = (
     ClassSharing,
     ClassGroups,
     FewPixels,
@@ -270,8 +263,7 @@ _ORDERED = (
     SlicedPlanes,
     Popcount,
 )
-Kernel = OnePlane | SlicedPlanes | Popcount
-FAMILIES: dict[str, type[OnePlane | SlicedPlanes | Popcount]] = {family.name: family for family in _ORDERED}
+FAMILIES: dict[str, type[Kernel]] = {family.name: family for family in _ORDERED}
 WIDE_FAMILIES = frozenset({TableRows.name})  # more than a bit per weight, packed pixels
 WHOLE_FAMILIES = frozenset({TableRows.name, PopcountLanes.name})  # only whole maps leave them, no single pixels
 PLANE_FAMILIES = frozenset(name for name, family in FAMILIES.items() if issubclass(family, PixelLanes))
@@ -288,5 +280,5 @@ def choose(op: BinaryConv2d, kind: TensorType) -> Kernel:
 
 def _portable(op: BinaryConv2d, kind: TensorType) -> type[Kernel]:
     """The family of a layer for which none was chosen."""
-    families: tuple[type[OnePlane | SlicedPlanes], ...] = (Sliced, DepthwiseLanes, SlicedPlanes)
+    families: tuple[type[Kernel], ...] = (Sliced, DepthwiseLanes, SlicedPlanes)
     return next((family for family in families if family.refuses(op, kind) is None), Popcount)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bnn2c.ir.types import TensorType
 from bnn2c.kernels.c_struct import c_struct, window_members
+from bnn2c.kernels.kernel import Kernel
 from bnn2c.kernels.shape import Array
 from bnn2c.packing import pack_words
 
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
     from bnn2c.ops.binary_conv2d import BinaryConv2d
 
 
-class Popcount:
+class Popcount(Kernel):
     """The general kernel."""
 
     name = "popcount"
-    shape_member = "shape"
     header = "bnn2c_binary_conv2d.h"
     struct = "bnn2c_binary_conv2d_t"
-    pixel_function = "bnn2c_binary_conv2d"
 
     def __init__(self, op: BinaryConv2d, kind: TensorType) -> None:
         self.op, self.kind = op, kind
@@ -35,6 +34,11 @@ class Popcount:
     def refuses(cls, op: BinaryConv2d, kind: TensorType, isa: Sequence[str] = ()) -> str | None:
         """Nothing: this kernel runs every layer."""
         return None
+
+    @property
+    def pixel_function(self) -> str:
+        """Named after the header."""
+        return self.header.removesuffix(".h")
 
     def constants(self) -> dict[str, Array]:
         """Weights in place within their words, group masks, thresholds, class maps."""
@@ -58,7 +62,7 @@ class Popcount:
         return pack_words(placed)
 
     def initializer(self, names: Mapping[str, str]) -> str:
-        """C initialiser of the parameter struct."""
+        """Window, groups, planes and levels."""
         op = self.op
         levels = op.thresholds.shape[3] if op.thresholds is not None else 0
         classes = op.thresholds.shape[1] if op.thresholds is not None else 1
@@ -71,12 +75,8 @@ class Popcount:
         )  # fmt: skip
 
     def call(self, params: str, source: str, scratch: str, out: str, result: str) -> str:
-        """The C statement."""
+        """All pixels."""
         return f"bnn2c_binary_conv2d_{result}({params}, {source}, {scratch}, {out});"
-
-    def consumes_input(self) -> bool:
-        """The input is only read."""
-        return False
 
     def scratch_bytes(self) -> int:
         """The patch."""
