@@ -146,6 +146,24 @@ def test_scores_of_zero_are_zero_in_every_channel(tmp_path: Path) -> None:
     agree(model, [np.full((1, 2, 4, 5), value, np.float32) for value in (-1, 1)], tmp_path)
 
 
+def test_pixels_of_equal_sums_are_equal_at_the_border_too(tmp_path: Path) -> None:
+    """Zeros and ones times +-scale: what the padding leaves out is a whole number until it is scaled."""
+    n, rng = Net(), np.random.default_rng(0)
+    ones = n.add("Where", n.add("Greater", n.input([1, 6, 7, 5]), 0.0), 1.0, 0.0)
+    weights, scale = signs(6, 10, 6, 3, 3), rng.uniform(0.01, 2, (10, 1, 1)).astype(np.float32)
+    found = compiled(
+        n.model(n.add("Add", n.add("Conv", ones, scale[..., None] * weights, pads=[1] * 4), 100 * scale[::-1]))
+    )
+    library = build_shared(found.files, found.manifest, tmp_path)
+    x = rng.standard_normal((1, 6, 7, 5)).astype(np.float32)
+    given = np.pad(np.float64(x[0] > 0), ((0, 0), (1, 1), (1, 1)))
+    sums = sum(
+        np.einsum("oi,ihw->ohw", weights[..., i, j], given[:, i : i + 7, j : j + 5]) for i, j in np.ndindex(3, 3)
+    )
+    for made, exact in zip(library.run([x])[0].reshape(10, -1), sums.reshape(10, -1), strict=True):
+        assert len(set(zip(made.tolist(), exact.tolist(), strict=True))) == len(set(exact.tolist())) > 5
+
+
 @pytest.mark.parametrize("unit", [1e-45, 1e-30, -1e-9])
 def test_a_tiny_value_that_never_changes_is_not_zero(unit: float, tmp_path: Path) -> None:
     """`clip(x, 5, 6) > 4` always: the layer has one value, and the signs of its sums are those of sums of weights."""

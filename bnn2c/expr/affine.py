@@ -162,7 +162,8 @@ def _short(numbers: Real, digits: int = 4) -> bool:
 def _centred_form(part: Affine) -> Affine | None:
     """The centred form, where it makes equal real numbers equal and the other form does not.
 
-    That is where it has a shift common to all elements, or none; and where all but the addition of the shift is exact.
+    That is where it has a shift common to all elements, or none; where all but the addition of the shift is exact; and
+    where elements lie apart along an axis (the pixels of a channel: padding) that share their scale and shift.
     In the other form shifts of their own are rounded once more, and lost next to a much larger distance.
     """
     if part.centred is None:
@@ -173,7 +174,9 @@ def _centred_form(part: Affine) -> Affine | None:
         return found
     if _short(part.scale) and _short(part.whole_shift, _DIGITS):
         return None
-    return found if found.shift.size == 1 or _short(part.scale) else None
+    shared = zip(compress(np.asarray(further)).shape, compress(part.scale).shape, found.shift.shape, strict=True)
+    along_an_axis = any(sizes[0] > 1 and sizes[1:] == (1, 1) for sizes in shared)
+    return found if found.shift.size == 1 or _short(part.scale) or along_an_axis else None
 
 
 def _spell(part: Affine) -> Expr:
