@@ -78,7 +78,12 @@ def unrolled_gru(
 
 
 def recurrent_with_states(
-    op: str, direction: str, lengths: Sequence[int] = (7,), activations: str = ""
+    op: str,
+    direction: str,
+    lengths: Sequence[int] = (7,),
+    activations: str = "",
+    peepholes: bool = False,
+    **attributes: object,
 ) -> onnx.ModelProto:
     """All outputs of an operator with initial states; each sequence of the batch has its length, of 7 steps."""
     g, gates, hidden = Onnx(3), {"RNN": 1, "GRU": 3, "LSTM": 4}[op], 10
@@ -87,8 +92,10 @@ def recurrent_with_states(
     states = ["h", "c"] if op == "LSTM" else ["h"]
     given = ["x", *weights, g.constant(g.normal(ways, 2 * gates * hidden)), g.constant(np.array(lengths, np.int32))]
     kinds = [activations] * ({"RNN": 1, "GRU": 2, "LSTM": 3}[op] * ways)
-    more = {"activations": kinds, "activation_alpha": [0.3] * len(kinds)} if activations else {}
-    found = g(op, *given, *states, outputs=1 + len(states), hidden_size=hidden, direction=direction, **more)
+    if activations:
+        attributes |= {"activations": kinds, "activation_alpha": [0.3] * len(kinds)}
+    given += [*states, g.constant(g.normal(ways, 3 * hidden))] if peepholes else states
+    found = g(op, *given, outputs=1 + len(states), hidden_size=hidden, direction=direction, **attributes)
     for k, name in enumerate(["y", *(f"{state}n" for state in states)]):
         g("Identity", f"{found}_{k}" if k else found, name=name)
     batch = len(lengths)

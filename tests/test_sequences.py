@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -199,6 +200,24 @@ def test_sequences_of_different_lengths_on_a_device(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("way", "length"), [("bidirectional", 7), ("bidirectional", 4), ("reverse", 5)])
 def test_initial_states_and_shorter_sequences(op: str, way: str, length: int, tmp_path: Path) -> None:
     check(sequence_models.recurrent_with_states(op, way, (length,)), tmp_path, 2)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("RNN", {"clip": 0.5}),
+        ("GRU", {"clip": 0.5}),
+        ("GRU", {"clip": 0.5, "linear_before_reset": 1}),
+        ("LSTM", {"clip": 0.5}),
+        ("LSTM", {"input_forget": 1}),
+        ("LSTM", {"peepholes": True}),
+        ("LSTM", {"peepholes": True, "input_forget": 1}),
+        ("LSTM", {"peepholes": True, "clip": 0.5}),
+    ],
+)
+def test_what_enters_a_gate(op: str, attributes: dict[str, Any], tmp_path: Path) -> None:
+    """Peepholes look at the states of the cell, and `clip` bounds all that enters an activation."""
+    check(sequence_models.recurrent_with_states(op, "bidirectional", **attributes), tmp_path, 2)
 
 
 @pytest.mark.parametrize("name", ["Elu", "Softplus", "ThresholdedRelu", "Softsign", "HardSigmoid"])

@@ -61,7 +61,7 @@ class Cell:
     def sums(self, x: Tensor, h: Tensor) -> Tensor:
         """`x W^T + h R^T + Wb + Rb` of all gates; x is already multiplied."""
         both = self.e("add", x, self.hidden(h, 0, GATES[self.call.op]))
-        return self.clipped(self.e("add", both, (self.input_bias + self.hidden_bias)[None]))
+        return self.e("add", both, (self.input_bias + self.hidden_bias)[None])
 
     def clipped(self, x: Tensor) -> Tensor:
         """The `clip` attribute bounds what enters an activation."""
@@ -71,7 +71,7 @@ class Cell:
 
 def step_rnn(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """`H = f(sums)`."""
-    return cell.activations[0](cell.sums(x, h)), c
+    return cell.activations[0](cell.clipped(cell.sums(x, h))), c
 
 
 def step_gru(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,20 +95,21 @@ def step_gru(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tenso
 
 
 def step_lstm(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Gates i, o, f, c with optional peepholes."""
+    """Gates i, o, f, c with optional peepholes, which are bounded by `clip` together with the sums."""
     e = cell.e
     f, g, out = cell.activations[:3]
     sums = cell.sums(x, h)
 
-    def peep(number: int, gate: Tensor, state: Tensor) -> Tensor:
-        if cell.peepholes is None:
-            return gate
-        return e("add", gate, e("mul", np.split(cell.peepholes, 3)[number][None], state))
+    def gate(number: int, state: Tensor) -> Tensor:
+        found = cell.gate(sums, number)
+        if cell.peepholes is not None:
+            found = e("add", found, e("mul", np.split(cell.peepholes, 3)[number][None], state))
+        return f(cell.clipped(found))
 
-    i = f(peep(0, cell.gate(sums, 0), c))
-    forget = e("sub", 1.0, i) if cell.call.attrs.get("input_forget") else f(peep(2, cell.gate(sums, 2), c))
-    new_c = e("add", e("mul", forget, c), e("mul", i, g(cell.gate(sums, 3))))
-    o = f(peep(1, cell.gate(sums, 1), new_c))
+    i = gate(0, c)
+    forget = e("sub", 1.0, i) if cell.call.attrs.get("input_forget") else gate(2, c)
+    new_c = e("add", e("mul", forget, c), e("mul", i, g(cell.clipped(cell.gate(sums, 3)))))
+    o = gate(1, new_c)
     return e("mul", o, out(new_c)), new_c
 
 
