@@ -29,7 +29,7 @@ typedef struct {
   const uint8_t *bounds; /* [out_c rounded up to 4][row_classes][digits], in that order (bnn2c_border_lanes.h) */
 } bnn2c_class_sharing;
 
-#define BNN2C_CLASS_MAX_DIGITS 20
+#define BNN2C_CLASS_MAX_DIGITS 20u
 
 typedef struct {
   bnn2c_lanes total[BNN2C_CLASS_MAX_DIGITS];

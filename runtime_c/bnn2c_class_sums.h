@@ -123,9 +123,11 @@ BNN2C_INLINE const uint8_t *bnn2c_add_class(bnn2c_lanes *c, const uint8_t *list,
                                             bnn2c_lanes *carries, const bnn2c_lanes *base, bnn2c_lanes *sum,
                                             uint32_t planes, uint32_t granule) {
   uint32_t plain = bnn2c_block_count(&list, granule);
-  const uint32_t signs = *list++;
-  uint32_t inverted = bnn2c_block_count(&list, granule);
+  const uint32_t signs = *list;
+  uint32_t inverted;
   bnn2c_lanes *carry = carries;
+  list++;
+  inverted = bnn2c_block_count(&list, granule);
   for (; plain != 0u; plain--) {
     *carry = bnn2c_add_lane_pair(&c[2], bnn2c_add_listed8(c, bnn2c_window(patch, list, granule), list + 1));
     carry++;

@@ -29,7 +29,8 @@ typedef struct {
       for (uint32_t n = 0u; n < p->n; n++) {                                                                           \
         int64_t sum = 0;                                                                                               \
         for (uint32_t k = 0u; k < p->k; k++) {                                                                         \
-          sum += (int32_t)left[k] * (int32_t)column[k];                                                                \
+          const int32_t product = (int32_t)left[k] * (int32_t)column[k];                                               \
+          sum += product;                                                                                              \
         }                                                                                                              \
         sum = bnn2c_shift64(sum, p->drop);                                                                             \
         *out = (type)bnn2c_clamp32(bnn2c_rescale((int32_t)sum, p->multiplier, p->shift), low, high);                   \

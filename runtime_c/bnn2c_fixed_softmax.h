@@ -28,13 +28,13 @@ BNN2C_INLINE int32_t bnn2c_fixed_softmax_power(const bnn2c_fixed_softmax_t *p, i
       int32_t largest = in[0];                                                                                         \
       int32_t sum = 0;                                                                                                 \
       for (uint32_t c = 1u; c < p->channels; c++) {                                                                    \
-        largest = (in[c] > largest) ? in[c] : largest;                                                                 \
+        largest = ((int32_t)in[c] > largest) ? (int32_t)in[c] : largest;                                               \
       }                                                                                                                \
       for (uint32_t c = 0u; c < p->channels; c++) {                                                                    \
-        sum += bnn2c_fixed_softmax_power(p, largest - in[c]);                                                          \
+        sum += bnn2c_fixed_softmax_power(p, largest - (int32_t)in[c]);                                                 \
       }                                                                                                                \
       for (uint32_t c = 0u; c < p->channels; c++) {                                                                    \
-        out[c] = (type)((bnn2c_fixed_softmax_power(p, largest - in[c]) * (high) + sum / 2) / sum);                     \
+        out[c] = (type)((bnn2c_fixed_softmax_power(p, largest - (int32_t)in[c]) * (high) + sum / 2) / sum);            \
       }                                                                                                                \
       in += p->channels;                                                                                               \
       out += p->channels;                                                                                              \

@@ -87,7 +87,7 @@ BNN2C_INLINE void bnn2c_lanes_count(const bnn2c_popcount_lanes *p, const bnn2c_l
   const uint32_t *weights = at->weights + 16u * vectors;
   const uint8_t *from = at->window + 4;
   const uint16_t *offset = p->offsets;
-  const uint16_t *const last = offset + p->runs - 1;
+  const uint16_t *const last = offset + p->runs - 1u;
   uint32_t left = (uint32_t)p->run_words - 1u;
   bnn2c_lanes_word(counts, vectors, pixels, 1u, at->window, step, at->weights);
   for (;;) {

@@ -89,16 +89,18 @@ BNN2C_INLINE void bnn2c_store_rows(bnn2c_row_counts counts, int16_t *out) {
 /* Writes the counts of `rows` rows and moves on. */
 BNN2C_INLINE void bnn2c_store_row_counts(bnn2c_channel_output *out, const bnn2c_row_counts *counts, uint32_t rows) {
   uint32_t r = 0u;
-  for (; (out->i16 != 0) && (rows - r >= BNN2C_ROWS); r += BNN2C_ROWS) {
+  for (; (out->i16 != NULL) && (rows - r >= BNN2C_ROWS); r += BNN2C_ROWS) {
     bnn2c_store_rows(counts[r / BNN2C_ROWS], out->i16);
     out->i16 += BNN2C_ROWS;
   }
   for (; r < rows; r++) {
     const uint32_t count = bnn2c_row_count(counts[r / BNN2C_ROWS], r % BNN2C_ROWS);
-    if (out->i16 != 0) {
-      *out->i16++ = (int16_t)count;
+    if (out->i16 != NULL) {
+      *out->i16 = (int16_t)count;
+      out->i16++;
     } else {
-      *out->i32++ = (int32_t)count;
+      *out->i32 = (int32_t)count;
+      out->i32++;
     }
   }
 }
@@ -153,7 +155,7 @@ BNN2C_KERNEL void bnn2c_popcount_rows_at(const bnn2c_popcount_rows *p, const uin
     patch = scratch;
     words = bnn2c_gather_inputs(&p->shape, in, y, x, scratch);
   }
-  if (out->bits != 0) {
+  if (out->bits != NULL) {
     out->bits = bnn2c_popcount_bits_pixel(p->weights, p->thresholds + of * stride, patch, words, p->shape.out_c,
                                           out->bits);
   } else {

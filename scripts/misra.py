@@ -1,4 +1,4 @@
-"""Runs cppcheck's MISRA C:2012 addon on generated code and runtime; compares the rules with docs/misra.md.
+"""Runs cppcheck's MISRA C:2012 addon on generated code and all of the runtime; compares the rules with docs/misra.md.
 
 python scripts/misra.py            # prints findings per rule; exit status 1 when a rule is not listed
 python scripts/misra.py 10.3 10.6  # prints the places of some rules
@@ -7,6 +7,7 @@ python scripts/misra.py 10.3 10.6  # prints the places of some rules
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fuzz")]
 PAGE = ROOT / "docs" / "misra.md"
 FINDING = re.compile(r"^(.*):(\d+): misra-c2012-(\d+\.\d+)$", re.M)
+RUNTIME = "runtime.c"
+PROCESSORS = {
+    "portable": [],
+    "rv32imc": ["__GNUC__=12", "__riscv=1", "BNN2C_DIAGONALS=1"],
+    "aarch64": ["__GNUC__=12", "__ARM_NEON=1", "__aarch64__=1", "BNN2C_LANE_WORDS=4"],
+    "cortex-m55": ["__GNUC__=12", "__ARM_FEATURE_MVE=1", "__ARM_FEATURE_DSP=1", "BNN2C_LANE_WORDS=4"],
+    "x86_64": ["__clang__=14", "__AVX2__=1", "__AVX512VPOPCNTDQ__=1", "__AVX512VL__=1", "BNN2C_LANE_WORDS=8"],
+}
 
 
 def generate(folder: Path) -> list[Path]:
@@ -45,13 +54,24 @@ def generate(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.c"))
 
 
-def findings(sources: Sequence[Path]) -> list[tuple[str, int, str]]:
-    """(file, line, rule) of every finding."""
+def runtime(folder: Path) -> Path:
+    """A source in an empty folder that includes every header of the runtime."""
+    headers = sorted((ROOT / "runtime_c").glob("*.h"))
+    for header in headers:
+        shutil.copy(header, folder)
+    (folder / RUNTIME).write_text("".join(f'#include "{header.name}"\n' for header in headers), "utf-8")
+    return folder / RUNTIME
+
+
+def findings(sources: Sequence[Path], processor: str = "portable") -> list[tuple[str, int, str]]:
+    """(file, line, rule) of every finding in what that processor's macros select."""
     command = [
         "cppcheck",
         "--addon=misra",
         "--std=c99",
         "--enable=style",
+        "--max-configs=1",
+        *(f"-D{macro}" for macro in PROCESSORS[processor]),
         "--suppress=*:*/usr/*",
         "-q",
         "--template={file}:{line}: {id}",
@@ -67,9 +87,11 @@ def listed() -> set[str]:
 
 def main() -> int:
     """Run; returns the exit status."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = findings(generate(Path(folder)))
-    for file, line, rule in found:
+    with tempfile.TemporaryDirectory() as generated, tempfile.TemporaryDirectory() as headers:
+        found = set(findings(generate(Path(generated))))
+        for processor in PROCESSORS:
+            found |= set(findings([runtime(Path(headers))], processor))
+    for file, line, rule in sorted(found):
         if rule in sys.argv[1:] or (rule not in listed() and not sys.argv[1:]):
             print(f"{file}:{line}: rule {rule}")
     counts = Counter(rule for _, _, rule in found)
