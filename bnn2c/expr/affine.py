@@ -174,7 +174,7 @@ def _centred_form(part: Affine) -> Affine | None:
         return found
     if _short(part.scale) and _short(part.whole_shift, _DIGITS):
         return None
-    shared = zip(compress(np.asarray(further)).shape, compress(part.scale).shape, found.shift.shape, strict=True)
+    shared = zip(compress(further).shape, compress(part.scale).shape, found.shift.shape, strict=True)
     along_an_axis = any(sizes[0] > 1 and sizes[1:] == (1, 1) for sizes in shared)
     return found if found.shift.size == 1 or _short(part.scale) or along_an_axis else None
 
