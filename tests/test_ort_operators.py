@@ -12,7 +12,10 @@ import pytest
 from models import Net, compiled, ort_session
 
 from bnn2c.errors import CompileError
+from bnn2c.importer import load_model
+from bnn2c.options import Options
 from bnn2c.toolchain import build_shared
+from bnn2c.verify.reference import Reference
 
 
 def optimised(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
@@ -53,6 +56,20 @@ def test_products_that_are_refused(attrs: dict[str, Any]) -> None:
     with pytest.raises(CompileError) as caught:
         compiled(n.model(y, shape=[2, 4, 4]))
     assert caught.value.diagnostics[0].code == "BNN006"
+
+
+@pytest.mark.parametrize("opset", [9, 17])
+def test_a_transposed_constant_factor_of_fewer_axes(opset: int, tmp_path: Path) -> None:
+    """Below opset 12 too, and in a form that onnxruntime, the reference of `verify`, takes."""
+    n, weights = Net(opset=opset), np.sign(np.random.default_rng(1).normal(size=(6, 8))).astype(np.float32)
+    x = n.add("Sign", n.input([2, 5, 8]))
+    model = n.model(n.add("FusedMatMul", x, weights, domain="com.microsoft", transB=1, alpha=0.5), shape=[2, 5, 8])
+    agrees(model, model, [2, 5, 8], tmp_path)
+    onnx.save(model, tmp_path / "model.onnx")
+    feed = np.random.default_rng(0).normal(size=(2, 5, 8)).astype(np.float32)
+    expected = ort_session(model)([feed])[0]
+    (seen,) = Reference(load_model(tmp_path / "model.onnx", Options())).run([feed])
+    np.testing.assert_array_equal(seen, expected)
 
 
 @pytest.mark.parametrize("equation", ["...ij,...kj->...ik", "...ij,...kj"])

@@ -101,7 +101,8 @@ def _known(node: onnx.NodeProto, constants: Mapping[str, np.ndarray], opset: int
 def _ranks(graph: onnx.GraphProto) -> dict[str, int]:
     """Number of axes of every tensor whose shape the model states."""
     kinds = {v.name: v.type.tensor_type for v in (*graph.value_info, *graph.input)}
-    return {name: len(kind.shape.dim) for name, kind in kinds.items() if kind.HasField("shape")}
+    stated = {name: len(kind.shape.dim) for name, kind in kinds.items() if kind.HasField("shape")}
+    return stated | {tensor.name: len(tensor.dims) for tensor in graph.initializer}
 
 
 def _with_lowered_convs(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

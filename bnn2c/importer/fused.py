@@ -19,16 +19,22 @@ def fused(r: Rewriter) -> None:
 
 def fused_mat_mul(r: Rewriter) -> None:
     """`alpha * A' B'`, where a prime exchanges the last two axes if `transA` or `transB` says so."""
-    left, right = ("ji" if r.attrs.get("transA") else "ij"), ("kj" if r.attrs.get("transB") else "jk")
     if r.attrs.get("transBatchA") or r.attrs.get("transBatchB"):
         raise r.refuse("FusedMatMul that exchanges batch axes is not supported")
-    if (left, right) == ("ij", "jk"):
-        out = r.add("MatMul", *r.node.input[:2])
-    elif r.opset < 12:
-        raise r.refuse("FusedMatMul that transposes is understood from opset 12 on")
-    else:
-        out = r.add("Einsum", *r.node.input[:2], equation=f"...{left},...{right}->...ik")
-    r.add("Mul", out, r.const(r.attrs.get("alpha", 1.0)), output=r.node.output[0])
+    turns = zip(r.node.input[:2], ("transA", "transB"), strict=True)
+    operands = [_exchanged(r, name) if r.attrs.get(turn) else name for name, turn in turns]
+    r.add("Mul", r.add("MatMul", *operands), r.const(r.attrs.get("alpha", 1.0)), output=r.node.output[0])
+
+
+def _exchanged(r: Rewriter, name: str) -> str:
+    """The last two axes exchanged; Transpose has to know how many there are."""
+    rank = r.constants[name].ndim if name in r.constants else r.ranks.get(name)
+    if rank is not None:
+        return r.add("Transpose", name, perm=[*range(rank - 2), rank - 1, rank - 2])
+    if r.opset < 12:
+        message = f"FusedMatMul that transposes {name}, whose shape the model does not state, needs opset 12"
+        raise r.refuse(message)
+    return r.add("Einsum", name, equation="...ij->...ji")
 
 
 def gelu(r: Rewriter) -> None:
