@@ -109,3 +109,16 @@ def test_numbers_that_lose_leave_their_error_behind(op: Op, bound: float) -> Non
         gap = np.abs(op.reference(end).astype(np.float64) - value)
         assert (gap <= error * (1 + 1e-6) + 1e-6).all()
     assert error.ravel()[0] <= bound
+
+
+@pytest.mark.parametrize("logarithm", [False, True])
+def test_logits_of_which_nothing_is_known_may_give_any_probability(logarithm: bool) -> None:
+    """3 +- 1e4 beside 0 and -2: from 0 to 1; the others' part is too small for a float64 at one end."""
+    x = Bounded(np.float32([[[3, 0, -2]]]), np.array([[[1e4, 0.0, 0.0]]]))
+    op = Softmax(logarithm)
+    value = op.reference(x.value)
+    error = error_of(op, [x], value).ravel()
+    for logit in (3 - 1e4, 3 + 1e4):
+        end = op.reference(np.array([[[logit, 0.0, -2.0]]]))
+        assert (np.abs(end - value).ravel() <= error * (1 + 1e-6)).all()
+    assert logarithm or error.max() < 1

@@ -110,16 +110,22 @@ def _softmax(op: Softmax, inputs: Inputs, value: Array) -> Array:
     own = summation(value.shape[2]) * (1 + np.abs(value) if op.logarithm else np.abs(value))
     if not error.any():
         return np.asarray(own)
-    low, high = (real + sign * error - (real + error).max(axis=2, keepdims=True) for sign in (-1, 1))
+    low, high = real - error, real + error
     with np.errstate(invalid="ignore", divide="ignore"):
-        ends = [end - np.log(np.exp(end) + _others(np.exp(other))) for end, other in ((low, high), (high, low))]
+        ends = [end - np.logaddexp(end, _log_others(other)) for end, other in ((low, high), (high, low))]
         moved = np.maximum(*(np.abs((end if op.logarithm else np.exp(end)) - value) for end in ends))
     return np.asarray(np.nan_to_num(moved, nan=0.0, posinf=0.0) + own)
 
 
-def _others(parts: Array) -> Array:
-    """The sum of the other elements along the last axis."""
-    return np.asarray(np.maximum(parts.sum(axis=2, keepdims=True) - parts, 0.0))
+def _log_others(logits: Array) -> Array:
+    """The logarithm of the sum of exponentials of the other elements along the last axis: without the largest one
+    they may all be smaller by more than a float64 holds.
+    """
+    largest = logits.max(axis=2, keepdims=True)
+    first = np.arange(logits.shape[2]) == logits.argmax(axis=2)[..., None]
+    behind = np.logaddexp.reduce(np.where(first, -np.inf, logits), axis=2, keepdims=True)
+    parts = np.exp(logits - largest)
+    return np.where(first, behind, largest + np.log(parts.sum(axis=2, keepdims=True) - parts))
 
 
 def _max_pool(op: MaxPool, inputs: Inputs, value: Array) -> Array:
