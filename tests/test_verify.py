@@ -495,6 +495,19 @@ def test_sums_that_cancel_are_judged_by_the_network_in_float64(tmp_path: Path) -
     assert bench.verify(lambda i, y: [y[0] * 1e4], input=x[None], output=near[None] * 1e5)["mismatches"] == 1, "too far"
 
 
+@pytest.mark.parametrize(("distance", "mismatches"), [(0.9, 0), (-1.1, 0), (1.5, 1), (-1.5, 1)])
+def test_a_number_as_near_to_float64_as_the_reference_is_right(distance: float, mismatches: int, tmp_path: Path) -> None:
+    """5 * 53.68593 - 267.78757: the product is rounded by half a unit, which is much of what is left."""
+    nodes = [helper.make_node("Mul", ["x", "s"], ["m"]), helper.make_node("Sub", ["m", "b"], ["y"])]
+    factor, bias = np.float32(53.68593), np.float32(267.78757)
+    bench = Bench(tmp_path, model_of(nodes, {"s": factor, "b": bias}, [1], ["y"]))
+    exact, rounded = 5 * np.float64(factor) - bias, np.float64(5 * factor - bias)
+    assert abs(exact - rounded) > 1.5e-5
+    moved = np.float32([[exact + distance * (exact - rounded)]])
+    found = bench.verify(lambda i, y: [moved], input=np.float32([[5]]))
+    assert found["mismatches"] == mismatches
+
+
 def test_small_probabilities_are_compared_with_the_range_of_probabilities(tmp_path: Path) -> None:
     """Sigmoid(-15) is 3.1e-7, onnxruntime's 2.7e-7."""
     nodes = [helper.make_node("Sub", ["x", "far"], ["m"]), helper.make_node("Sigmoid", ["m"], ["y"])]

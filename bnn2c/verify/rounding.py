@@ -29,7 +29,7 @@ from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.beyond import beyond_reals
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import RELATIVE, Target, Tolerance, close
-from bnn2c.verify.decisions import Flips, Follow
+from bnn2c.verify.decisions import Flips, Follow, Record
 from bnn2c.verify.evaluate import Values, evaluate, results
 from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.search import search
@@ -52,7 +52,8 @@ class Finding:
         rounding: only decisions within the rounding error differ; otherwise it is a mismatch.
         stage: the link that breaks: `c`, `lowering` or `reference`; or `precision`: no decision differs, and float32
             rounding alone takes the outputs further apart than the tolerance allows (a mismatch, unless the C is as
-            near to float64 arithmetic as the reference, or the reference rounds to float16);
+            near to float64 arithmetic as the reference, or the reference rounds to float16); where the reference
+            decides as float64 does, being as near says enough, however far the bound on the C's own sums reaches;
             or `not finite`: the reference computes NaN, or an infinity from finite numbers.
         tensor: the ONNX tensor (or node) of the first difference; empty when a link holds exactly.
         reference: value there in the reference (of that link), `got`: value there on the other side.
@@ -116,7 +117,9 @@ class Judge:
         links = [self._c_link(sample, got), *known]
         broken = sorted((link for link in links if not link.rounding), key=lambda link: link.stage == "precision")
         if broken:
-            return replace(broken[0], rounding=broken[0].stage == "precision" and self._as_near(sample, got))
+            smooth = broken[0].stage == "precision" or self._rounds_only(sample, known[-1])
+            near = smooth and self._as_near(sample, got)
+            return replace(broken[0], stage="precision" if near else broken[0].stage, rounding=near)
         decided = next((link for link in links if link.elements or link.stage == "precision"), None)
         return decided or replace(self._output_difference("precision", got, self._expected[sample]), rounding=False)
 
@@ -124,6 +127,15 @@ class Judge:
         """What does not depend on the C: that the reference leaves the real numbers, or else two links."""
         beyond = self._beyond_reals(sample)
         return [beyond] if beyond is not None else [self._lowering_link(sample), self._reference_link(sample)]
+
+    def _rounds_only(self, sample: int, reference: Finding) -> bool:
+        """Whether the reference decides as the imported graph does, in float64 too: what is left is rounding."""
+        if not reference.rounding or reference.elements:
+            return False
+        single, double = Record(), Record()
+        evaluate(self._traced[0], self._vectors.inputs[sample], single)
+        evaluate(self._traced[0], self._vectors.inputs[sample], double, real=np.float64)
+        return all(np.array_equal(single.decided[k], double.decided[k], equal_nan=True) for k in double.decided)
 
     def _as_near(self, sample: int, got: Sequence[Array]) -> bool:
         """Whether the C is at least as near to float64 arithmetic as the reference: large numbers may cancel."""
