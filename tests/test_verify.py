@@ -264,6 +264,22 @@ def test_products_below_the_smallest_number_are_rounded_to_it(tmp_path: Path) ->
     assert bench.verify(lambda i, y: [1 - y[0]], input=np.ones((1, 8), np.float32))["mismatches"] == 1
 
 
+def test_a_tie_between_numbers_too_far_apart_for_float64(tmp_path: Path) -> None:
+    """`(0.5 + x) - 0.5 > x` is never true, but it is in float32 for x = -1e-20, and 0.5 - 1e-20 is 0.5 in float64."""
+    nodes = [
+        helper.make_node("Add", ["x", "half"], ["a"]),
+        helper.make_node("Sub", ["a", "half"], ["b"]),
+        helper.make_node("Sub", ["b", "x"], ["c"]),
+        helper.make_node("Greater", ["c", "zero"], ["y"]),
+    ]
+    constants = {"half": np.float32(0.5), "zero": np.float32(0)}
+    bench = Bench(tmp_path, model_of(nodes, constants, [3], ["y"], out=TensorProto.BOOL))
+    x = np.float32([[1e-20, -1e-20, 0.25]])
+    found = bench.verify(input=x)
+    assert (found["mismatches"], found["rounding"]) == (0, 1)
+    assert bench.verify(lambda i, y: [y[0] ^ np.bool_([[0, 0, 1]])], input=x)["mismatches"] == 1, "0.25 is exact"
+
+
 def test_a_decision_that_is_repeated_is_taken_once(tmp_path: Path) -> None:
     """One comparison for all rows: what the output shows of it is one row."""
     n = Net()

@@ -85,9 +85,18 @@ def _own_error(e: Apply, value: Array, real: Numbers) -> Array:
         exact = np.asarray(FUNCTIONS[e.fn].numpy(*real, *e.params), np.float64)
         if e.fn not in _SUMS:
             return inexact(value, exact)
-        size = np.abs(real[0] * real[2]) + np.abs(real[1]) if e.fn == "descend" else np.abs(real[0]) + np.abs(real[1])
-        return np.where(value == exact, 0.0, _SUMS[e.fn] * UNIT * size)
+        if e.fn == "descend":
+            size, lost = np.abs(real[0] * real[2]) + np.abs(real[1]), np.zeros(1)
+        else:
+            size, lost = np.abs(real[0]) + np.abs(real[1]), _lost(exact, real[0], real[1] if e.fn == "add" else -real[1])
+        return np.where((value == exact) & (lost == 0), 0.0, _SUMS[e.fn] * UNIT * size)
     return _LIBRARY * np.abs(value) + _ABSOLUTE.get(e.fn, 0.0) if FUNCTIONS[e.fn].approximate else np.zeros(1)
+
+
+def _lost(total: Array, left: Array, right: Array) -> Array:
+    """What a float64 sum lost, as of 0.5 + 1e-20 (Knuth, The Art of Computer Programming 2, section 4.2.2)."""
+    part = total - left
+    return np.asarray((left - (total - part)) + (right - part))
 
 
 def _decided(fn: str, value: Array, real: Numbers, errors: Numbers, site: str, decide: Decider) -> Bounded:
