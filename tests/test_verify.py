@@ -512,7 +512,9 @@ def test_sums_that_cancel_are_judged_by_the_network_in_float64(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("distance", "mismatches"), [(0.9, 0), (-1.1, 0), (1.5, 1), (-1.5, 1)])
-def test_a_number_as_near_to_float64_as_the_reference_is_right(distance: float, mismatches: int, tmp_path: Path) -> None:
+def test_a_number_as_near_to_float64_as_the_reference_is_right(
+    distance: float, mismatches: int, tmp_path: Path
+) -> None:
     """5 * 53.68593 - 267.78757: the product is rounded by half a unit, which is much of what is left."""
     nodes = [helper.make_node("Mul", ["x", "s"], ["m"]), helper.make_node("Sub", ["m", "b"], ["y"])]
     factor, bias = np.float32(53.68593), np.float32(267.78757)

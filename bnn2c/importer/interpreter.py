@@ -29,6 +29,9 @@ from bnn2c.ir.builder import Builder
 from bnn2c.options import Options
 
 Scope = dict[str, Value]
+Trace = dict[str, list[Value]]
+"""Tensors by name, one for each time that they are computed. In front of the name of what the body of a node computes
+are that of the node's first output and a slash."""
 HINTS = {
     "com.microsoft.nchwc": "onnxruntime wrote it for the caches of one machine: compile the model as it was before, or "
     "save it with GraphOptimizationLevel.ORT_ENABLE_EXTENDED"
@@ -39,8 +42,10 @@ ON_DEVICE = "its operands depend on the input, so it would have to run on the de
 class Interpreter:
     """Executes nodes abstractly; problems are collected so that all of them are reported at once."""
 
-    def __init__(self, model: onnx.ModelProto, ctx: Context) -> None:
+    def __init__(self, model: onnx.ModelProto, ctx: Context, trace: Trace) -> None:
         self.ctx = ctx
+        self.trace = trace
+        self.path = ""
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
         self.problems: list[Diagnostic] = []
         self.skipped: list[onnx.NodeProto] = []
@@ -63,7 +68,10 @@ class Interpreter:
                     for one in error.diagnostics
                 )
                 continue
-            scope.update({n: t for n, t in zip(proto.output, results, strict=False) if n})
+            for name, tensor in zip(proto.output, results, strict=False):
+                if name:
+                    scope[name] = tensor
+                    self.trace.setdefault(self.path + name, []).append(tensor)
 
     def node(self, proto: onnx.NodeProto, scope: Scope) -> Sequence[Value]:
         """The outputs of one node."""
@@ -92,7 +100,7 @@ class Interpreter:
     def outputs(self, call: Call, scope: Scope) -> Sequence[Value]:
         """Control flow is unrolled, constants are folded, everything else has a handler."""
         if call.op in CONTROL:
-            return CONTROL[call.op](self.ctx, call, lambda graph, fed: self.body(graph, scope, fed))
+            return CONTROL[call.op](self.ctx, call, lambda graph, fed: self.body(call, graph, scope, fed))
         if call.op not in SEQUENCE and not any(isinstance(t, View) for t in call.operands):
             return self.constant(call)
         if call.op in EXPANDED:
@@ -101,7 +109,7 @@ class Interpreter:
             first, *_ = names = body.output[: len(call.proto.output)]
             wanted = [name if used else first for name, used in zip(names, call.proto.output, strict=True)]
             try:
-                return self.computed(body.node, operands_of(body, call.operands), wanted)
+                return self.computed(call, body.node, operands_of(body, call.operands), wanted)
             except CompileError:
                 if rule := _broken_rule(call):
                     raise call.refuse("BNN003", f"{call.op}: {rule}") from None
@@ -122,14 +130,18 @@ class Interpreter:
             why = str(error) if isinstance(error, FoldingRefused) else meaning(error)
             raise call.refuse("BNN005", f"constant {call.op} cannot be evaluated: {why}") from error
 
-    def body(self, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Value]) -> Sequence[Value]:
+    def body(self, call: Call, graph: onnx.GraphProto, outer: Scope, fed: Mapping[str, Value]) -> Sequence[Value]:
         """Import a subgraph that sees the enclosing names."""
-        return self.computed(graph.node, {**outer, **initialisers(graph), **fed}, [o.name for o in graph.output])
+        return self.computed(call, graph.node, {**outer, **initialisers(graph), **fed}, [o.name for o in graph.output])
 
-    def computed(self, nodes: Sequence[onnx.NodeProto], scope: Scope, names: Sequence[str]) -> Sequence[Value]:
+    def computed(
+        self, call: Call, nodes: Sequence[onnx.NodeProto], scope: Scope, names: Sequence[str]
+    ) -> Sequence[Value]:
         """Import nodes in a scope of their own; their problems are those of the node that holds them."""
-        before = len(self.problems)
+        before, path = len(self.problems), self.path
+        self.path = f"{path}{first_output(call.proto)}/"
         self.run(nodes, scope)
+        self.path = path
         missing = [name for name in names if name not in scope]
         if missing:
             unknown = CompileError.single("BNN003", f"output {missing[0]} of a subgraph is not computed")
@@ -145,6 +157,11 @@ def _broken_rule(call: Call) -> str:
         return ""
     named = zip(call.proto.input, call.operands, strict=True)
     return broken_rule(call.proto, {name: t for name, t in named if t is not None}, call.opset)
+
+
+def first_output(node: onnx.NodeProto) -> str:
+    """The name of the first output that has one."""
+    return next((name for name in node.output if name), "")
 
 
 def initialisers(graph: onnx.GraphProto) -> Scope:
@@ -178,7 +195,7 @@ def import_graph(
     model: onnx.ModelProto,
     options: Options,
     name: str,
-    trace: Scope | None = None,
+    trace: Trace | None = None,
     warnings: list[Diagnostic] | None = None,
 ) -> Graph:
     """Import a checked model.
@@ -187,7 +204,7 @@ def import_graph(
         model: result of `load_model`.
         options: input scale and offset are used here.
         name: name of the resulting graph.
-        trace: filled with every tensor of the main graph by its ONNX name, for whoever compares intermediate values.
+        trace: filled with every tensor that is computed, for whoever compares intermediate values.
         warnings: filled with what deserves attention.
 
     Raises:
@@ -202,10 +219,8 @@ def import_graph(
     if not real_inputs or not model.graph.output:
         missing = "input" if model.graph.output else "output"
         raise CompileError.single("BNN003", f"the graph has no {missing}")
-    walker = Interpreter(model, ctx)
+    walker = Interpreter(model, ctx, {} if trace is None else trace)
     walker.run(needed_nodes(model.graph), scope)
-    if trace is not None:
-        trace.update(scope)
     if warnings is not None:
         warnings.extend((*ctx.warnings, *advise(ctx)))
     if walker.problems:

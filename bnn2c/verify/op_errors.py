@@ -118,9 +118,7 @@ def _softmax(op: Softmax, inputs: Inputs, value: Array) -> Array:
 
 
 def _log_others(logits: Array) -> Array:
-    """The logarithm of the sum of exponentials of the other elements along the last axis: without the largest one
-    they may all be smaller by more than a float64 holds.
-    """
+    """The logarithm of the sum of the exponentials of all other elements, which may be far below the largest."""
     largest = logits.max(axis=2, keepdims=True)
     first = np.arange(logits.shape[2]) == logits.argmax(axis=2)[..., None]
     behind = np.logaddexp.reduce(np.where(first, -np.inf, logits), axis=2, keepdims=True)

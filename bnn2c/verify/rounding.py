@@ -16,24 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2c.importer import import_graph, load_model
-from bnn2c.importer.tensors import Value, View
+from bnn2c.importer.tensors import View
 from bnn2c.ir import Graph
-from bnn2c.passes.unroll_loops import unroll_loops
 from bnn2c.verify.beyond import beyond_reals
 from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import RELATIVE, Target, Tolerance, close
 from bnn2c.verify.decisions import Flips, Follow, Record
 from bnn2c.verify.evaluate import Values, evaluate, results
-from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.search import search
-from bnn2c.verify.visible import decided, visible
+from bnn2c.verify.stages import Stages
+from bnn2c.verify.visible import visible
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
@@ -95,9 +92,7 @@ class Judge:
             expected: the reference's outputs per sample.
             allowed: tolerance of each output.
         """
-        self._compiled = compiled
-        self._path = model
-        self._options = compiled.options
+        self._stages = Stages(compiled, model)
         self._vectors = vectors
         self._expected = expected
         self._allowed = list(allowed)
@@ -133,13 +128,13 @@ class Judge:
         if not reference.rounding or reference.elements:
             return False
         single, double = Record(), Record()
-        evaluate(self._traced[0], self._vectors.inputs[sample], single)
-        evaluate(self._traced[0], self._vectors.inputs[sample], double, real=np.float64)
+        evaluate(self._stages.imported, self._vectors.inputs[sample], single)
+        evaluate(self._stages.imported, self._vectors.inputs[sample], double, real=np.float64)
         return all(np.array_equal(single.decided[k], double.decided[k], equal_nan=True) for k in double.decided)
 
     def _as_near(self, sample: int, got: Sequence[Array]) -> bool:
         """Whether the C is at least as near to float64 arithmetic as the reference: large numbers may cancel."""
-        graph = self._traced[0]
+        graph = self._stages.imported
         exact = results(graph, evaluate(graph, self._vectors.inputs[sample], Flips(), real=np.float64))
         target = Target(exact, self._allowed)
         ours, theirs = (np.abs(target.apart(found)).max() for found in (got, self._expected[sample]))
@@ -147,25 +142,25 @@ class Judge:
 
     def _beyond_reals(self, sample: int) -> Finding | None:
         """Whether the reference leaves the real numbers, and where."""
-        seen = self._seen(sample)
+        seen = self._stages.seen(self._vectors.feeds[sample], self._expected[sample], self._allowed)
         if seen is None:
             return None
-        graph = self._traced[0]
-        tensor = beyond_reals(seen, graph, evaluate(graph, self._vectors.inputs[sample], Flips(), self._half))
+        graph = self._stages.imported
+        tensor = beyond_reals(seen, graph, evaluate(graph, self._vectors.inputs[sample], Flips(), self._stages.half))
         return Finding(True, _BEYOND, tensor) if tensor is not None else None
 
     def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
         inputs = self._vectors.inputs[sample]
-        return self._searched("c", self._final, inputs, got)
+        return self._searched("c", self._stages.final, inputs, got)
 
     def _lowering_link(self, sample: int) -> Finding:
         inputs = self._vectors.inputs[sample]
-        lowered = results(self._final, evaluate(self._final, inputs, Flips()))
-        return self._searched("lowering", self._traced[0], inputs, lowered)
+        lowered = results(self._stages.final, evaluate(self._stages.final, inputs, Flips()))
+        return self._searched("lowering", self._stages.imported, inputs, lowered)
 
     def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
         """Compare a graph with the target, flipping near ties if need be."""
-        half = self._half and stage == "reference"
+        half = self._stages.half and stage == "reference"
         flips = search(graph, inputs, Target(target, self._allowed), visible(graph, target), half)
         if flips is None:
             return self._unexplained(stage, graph, evaluate(graph, inputs, Flips(), half), target)
@@ -173,14 +168,14 @@ class Judge:
 
     def _reference_link(self, sample: int) -> Finding:
         """Replay the reference's decisions where they can be seen; search otherwise."""
-        graph, inputs, expected = self._traced[0], self._vectors.inputs[sample], self._expected[sample]
-        oracle = evaluate(graph, inputs, Flips(), self._half)
+        graph, inputs, expected = self._stages.imported, self._vectors.inputs[sample], self._expected[sample]
+        oracle = evaluate(graph, inputs, Flips(), self._stages.half)
         if close(results(graph, oracle), expected, self._allowed):
             return Finding(True, "reference")
-        seen = self._seen(sample)
+        seen = self._stages.seen(self._vectors.feeds[sample], self._expected[sample], self._allowed)
         if seen is not None:
-            follow = Follow(self._observed(seen))
-            followed = results(graph, evaluate(graph, inputs, follow, self._half))
+            follow = Follow(self._stages.observed(seen))
+            followed = results(graph, evaluate(graph, inputs, follow, self._stages.half))
             if follow.refused is not None:
                 site, _, reference, got = follow.refused
                 return Finding(False, "reference", self._tensor(graph, site), reference, got)
@@ -203,7 +198,7 @@ class Judge:
             gap = np.abs(value.ravel() - np.ravel(other))
             covered &= bool((gap <= np.broadcast_to(error, value.shape).ravel()).all())
         found = self._output_difference("precision" if covered else stage, target, results(graph, values))
-        return replace(found, rounding=covered and self._half and stage == "reference")
+        return replace(found, rounding=covered and self._stages.half and stage == "reference")
 
     def _output_difference(self, stage: str, got: Sequence[Array], reference: Sequence[Array]) -> Finding:
         """The first differing element of the outputs (the largest difference when all are within tolerance)."""
@@ -214,79 +209,29 @@ class Judge:
                 return Finding(False, stage, allowed.name, float(np.ravel(b)[position]), float(np.ravel(a)[position]))
         return Finding(False, stage, self._allowed[0].name)
 
-    @cached_property
-    def _final(self) -> Graph:
-        """The graph that the C code executes, every step of a loop by itself: each may hold a tie."""
-        return unroll_loops(self._compiled.final)
-
-    @cached_property
-    def _model(self) -> Any:  # noqa: ANN401 - a protobuf message
-        return load_model(self._path, self._options)
-
-    @cached_property
-    def _reference(self) -> Reference:
-        return Reference(self._model)
-
-    @cached_property
-    def _traced(self) -> tuple[Graph, dict[str, Value]]:
-        """The imported graph and the ONNX tensors in it."""
-        tensors: dict[str, Value] = {}
-        graph = import_graph(self._model, self._compiled.options, self._compiled.imported.name, tensors)
-        return graph, tensors
-
-    @cached_property
-    def _half(self) -> bool:
-        """Whether the model computes float16 tensors, which executors round where they like (docs/exactness.md)."""
-        return any(one.code == "BNN032" for one in self._compiled.report_data["warnings"])
-
-    def _seen(self, sample: int) -> dict[str, Array] | None:
-        """All tensors of the reference; None when it cannot be run here or does not repeat the expected outputs."""
-        from bnn2c.toolchain import ToolchainMissing
-
-        try:
-            outputs = self._reference.run(self._vectors.feeds[sample])
-            if not close(outputs, self._expected[sample], self._allowed):
-                return None
-            return self._reference.trace(self._vectors.feeds[sample])
-        except (ReferenceFailed, ToolchainMissing):
-            return None
-
-    def _observed(self, seen: dict[str, Array]) -> dict[str, Array]:
-        """The reference's results of every operation of the imported graph that takes decisions."""
-        graph, tensors = self._traced
-        values = {node.output for node in graph.nodes}
-        found: dict[str, Array] = {}
-        for name, array in seen.items():
-            view = tensors.get(name)
-            if isinstance(view, View) and view.value in values and view.index.size == array.size:
-                flat = found.setdefault(view.value, np.full(graph.types[view.value].size, np.nan))
-                index, numbers = view.index.ravel(), array.astype(np.float64).ravel()
-                new = (index >= 0) & np.isnan(flat[index])
-                flat[index[new]] = numbers[new]
-        return decided(graph, found)
-
     def _first_tensor(self, seen: dict[str, Array], oracle: Values) -> Finding | None:
         """The first ONNX tensor that differs by more than rounding."""
         for name, array in seen.items():
-            view = self._traced[1].get(name)
-            if not isinstance(view, View) or view.value not in oracle or view.index.size != array.size:
-                continue
-            reference, index = array.astype(np.float64).ravel(), view.index.ravel()
-            bounded = oracle[view.value]
-            got = np.where(index < 0, 0.0, bounded.value.astype(np.float64).ravel()[index])
-            error = np.broadcast_to(bounded.error, bounded.value.shape).ravel()[index]
-            wrong = np.abs(got - reference) > error + RELATIVE * np.abs(reference).max(initial=0.0)
-            if wrong.any():
-                position = int(np.nonzero(wrong)[0][0])
-                return Finding(False, "reference", name, float(reference[position]), float(got[position]))
+            limit = RELATIVE * np.abs(array.astype(np.float64)).max(initial=0.0)
+            for view, part in self._stages.views(name, array):
+                if view.value not in oracle:
+                    continue
+                reference, index = part.astype(np.float64).ravel(), view.index.ravel()
+                bounded = oracle[view.value]
+                got = np.where(index < 0, 0.0, bounded.value.astype(np.float64).ravel()[index])
+                error = np.broadcast_to(bounded.error, bounded.value.shape).ravel()[index]
+                wrong = np.abs(got - reference) > error + limit
+                if wrong.any():
+                    position = int(np.nonzero(wrong)[0][0])
+                    return Finding(False, "reference", name, float(reference[position]), float(got[position]))
         return None
 
     def _tensor(self, graph: Graph, site: str) -> str:
         """The ONNX name for a value: the tensor, or the node that it comes from."""
         value = site.partition("#")[0]
-        if graph is self._traced[0]:
-            for name, tensor in self._traced[1].items():
-                if isinstance(tensor, View) and tensor.value == value:
+        if graph is self._stages.imported:
+            for name, found in self._stages.tensors.items():
+                if any(isinstance(tensor, View) and tensor.value == value for tensor in found):
                     return name
         origins = [node.origin for node in graph.nodes if node.output == value and node.origin]
         return origins[0][-1] if origins else value
