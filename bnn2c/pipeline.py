@@ -189,6 +189,17 @@ def generate(source: Lowered, graph: Graph) -> Compiled:
     return Compiled(files, manifest, report, source.imported, window, options)
 
 
+def compile_graph(compiled: Compiled, graph: Graph) -> Compiled:
+    """The C of another form of the final graph, under the same options: for whoever examines what is inside."""
+    options = compiled.options
+    job = Job(compiled.manifest["prefix"], compiled.manifest["model_sha256"], load_target(options.target), options)
+    ir_check(graph)
+    plan = plan_memory(graph)
+    files, layers, pool = emit(graph, plan, job.prefix, facts_of(graph, job))
+    manifest = manifest_of(graph, plan, job, layers, pool.nbytes, files)
+    return replace(compiled, files=files, manifest=manifest, final=graph)
+
+
 def _step_of(source: Lowered, graph: Graph, plan: Plan) -> dict[str, Any] | None:
     """What there is to say about a step, of a network that runs step by step."""
     if source.stream is not None:

@@ -48,8 +48,10 @@ from bnn2c.ops.softmax import Softmax
 from bnn2c.pipeline import Compiled
 from bnn2c.verify.bounded import Bounded
 from bnn2c.verify.compare import tolerances
+from bnn2c.verify.inner import Inner
 from bnn2c.verify.op_errors import error_of, full_error
 from bnn2c.verify.rounding import Judge
+from bnn2c.verify.runner import run_target
 from bnn2c.verify.vectors import Vectors
 
 HALF = 0.5 + 5e-3  # a rounding to nearest, of a product with a float32 or 31-bit factor
@@ -362,7 +364,8 @@ def _rounding_of_float32(model: onnx.ModelProto, feeds: Sequence[Array], wanted:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
-        return Judge(found, path, vectors, [list(wanted)], allowed).judge(0, found.reference(feeds)).rounding
+        judge = Judge(found, path, vectors, [list(wanted)], allowed)
+        return judge.judge(0, found.reference(feeds), Inner(found, "host", vectors, run_target)).rounding
 
 
 def _apart(by: Stages, got: dict[str, Array], values: dict[str, Bounded], wanted: Sequence[Array]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from bnn2c.errors import CompileError, plural
 from bnn2c.importer import load_model
 from bnn2c.verify.compare import Tolerance, close, tolerances
 from bnn2c.verify.fixed import compared_fixed
+from bnn2c.verify.inner import Inner, Runner
 from bnn2c.verify.reference import Reference, ReferenceFailed
 from bnn2c.verify.rounding import Judge
 from bnn2c.verify.runner import measurements, run_target
@@ -20,13 +21,11 @@ from bnn2c.verify.vectors import Vectors, load_vectors, random_vectors, represen
 if TYPE_CHECKING:
     from bnn2c.options import Options
     from bnn2c.pipeline import Compiled
-    from bnn2c.toolchain import TargetRun
     from bnn2c.verify.bounded import Array
 
 __all__ = ["verify_model"]
 
 _EXAMINED = 4  # further samples that differ are mismatches without a search for the cause
-Runner = Callable[["Compiled", str, Vectors], "TargetRun"]
 
 
 def verify_model(
@@ -76,7 +75,7 @@ def verify_model(
         if "fixed_point" in compiled.manifest:
             verdict = compared_fixed(compiled, given.inputs, done.outputs, expected)
         else:
-            verdict = _compared(done.outputs, expected, allowed, judge)
+            verdict = _compared(done.outputs, expected, allowed, judge, Inner(compiled, target, given, run))
         found.append({"target": target, **verdict, "reference": origin, **measurements(done, compiled.manifest)})
     return {"schema": 1, "model": str(model_path), "results": found}
 
@@ -91,7 +90,11 @@ def _reference_outputs(model_path: Path, vectors: Vectors, options: Options) -> 
 
 
 def _compared(
-    got: Sequence[Sequence[Array]], expected: Sequence[Sequence[Array]], allowed: Sequence[Tolerance], judge: Judge
+    got: Sequence[Sequence[Array]],
+    expected: Sequence[Sequence[Array]],
+    allowed: Sequence[Tolerance],
+    judge: Judge,
+    inner: Inner,
 ) -> dict[str, Any]:
     """Counts, the largest error outside of rounding, the first mismatch and the list of roundings."""
     mismatches: list[dict[str, Any]] = []
@@ -99,8 +102,8 @@ def _compared(
     largest = 0.0
     for sample, (outputs, reference) in enumerate(zip(got, expected, strict=True)):
         if not close(outputs, reference, allowed):
-            look = judge.judge if len(mismatches) < _EXAMINED else judge.unexamined
-            finding = look(sample, outputs)
+            examined = len(mismatches) < _EXAMINED
+            finding = judge.judge(sample, outputs, inner) if examined else judge.unexamined(sample, outputs)
             (roundings if finding.rounding else mismatches).append(finding.data(sample))
             if finding.rounding:
                 continue

@@ -14,7 +14,7 @@ bound 0 and are never flipped. A sample that leaves the real numbers (`bnn2c.ver
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from bnn2c.verify.bounded import Array
 from bnn2c.verify.compare import RELATIVE, Target, Tolerance, close
 from bnn2c.verify.decisions import Flips, Follow, Record
 from bnn2c.verify.evaluate import Values, evaluate, results
+from bnn2c.verify.inner import Inner
 from bnn2c.verify.search import search
 from bnn2c.verify.stages import Stages
 from bnn2c.verify.visible import visible
@@ -102,14 +103,14 @@ class Judge:
         """A mismatch without a look at its cause."""
         return self._output_difference("not examined", got, self._expected[sample])
 
-    def judge(self, sample: int, got: Sequence[Array]) -> Finding:
-        """Classify the sample whose C outputs are `got`."""
+    def judge(self, sample: int, got: Sequence[Array], inner: Inner) -> Finding:
+        """Classify the sample whose C outputs are `got`; `inner` knows more about that C."""
         if sample not in self._known:
             self._known[sample] = self._upstream(sample)
         known = self._known[sample]
         if known[0].stage == _BEYOND:
             return known[0]
-        links = [self._c_link(sample, got), *known]
+        links = [self._c_link(sample, got, inner), *known]
         broken = sorted((link for link in links if not link.rounding), key=lambda link: link.stage == "precision")
         if broken:
             smooth = broken[0].stage == "precision" or self._rounds_only(sample, known[-1])
@@ -149,19 +150,25 @@ class Judge:
         tensor = beyond_reals(seen, graph, evaluate(graph, self._vectors.inputs[sample], Flips(), self._stages.half))
         return Finding(True, _BEYOND, tensor) if tensor is not None else None
 
-    def _c_link(self, sample: int, got: Sequence[Array]) -> Finding:
-        inputs = self._vectors.inputs[sample]
-        return self._searched("c", self._stages.final, inputs, got)
+    def _c_link(self, sample: int, got: Sequence[Array], inner: Inner) -> Finding:
+        """Replay the decisions that the C shows when they are asked for; search the others."""
+        inputs, graph = self._vectors.inputs[sample], self._stages.final
+        if close(results(graph, evaluate(graph, inputs, Flips())), got, self._allowed):
+            return Finding(True, "c")
+        return self._searched("c", graph, inputs, got, inner.decided(graph, sample, got))
 
     def _lowering_link(self, sample: int) -> Finding:
         inputs = self._vectors.inputs[sample]
         lowered = results(self._stages.final, evaluate(self._stages.final, inputs, Flips()))
-        return self._searched("lowering", self._stages.imported, inputs, lowered)
+        return self._searched("lowering", self._stages.imported, inputs, lowered, {})
 
-    def _searched(self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array]) -> Finding:
-        """Compare a graph with the target, flipping near ties if need be."""
+    def _searched(
+        self, stage: str, graph: Graph, inputs: Sequence[Array], target: Sequence[Array], seen: Mapping[str, Array]
+    ) -> Finding:
+        """Compare a graph with the target, taking decisions that were seen as they were, and flipping others."""
         half = self._stages.half and stage == "reference"
-        flips = search(graph, inputs, Target(target, self._allowed), visible(graph, target), half)
+        wanted = {**visible(graph, target), **seen}
+        flips = search(graph, inputs, Target(target, self._allowed), wanted, half)
         if flips is None:
             return self._unexplained(stage, graph, evaluate(graph, inputs, Flips(), half), target)
         return Finding(True, stage, self._tensor(graph, flips[0].site) if flips else "", elements=len(flips))
@@ -173,16 +180,16 @@ class Judge:
         if close(results(graph, oracle), expected, self._allowed):
             return Finding(True, "reference")
         seen = self._stages.seen(self._vectors.feeds[sample], self._expected[sample], self._allowed)
-        if seen is not None:
-            follow = Follow(self._stages.observed(seen))
-            followed = results(graph, evaluate(graph, inputs, follow, self._stages.half))
-            if follow.refused is not None:
-                site, _, reference, got = follow.refused
-                return Finding(False, "reference", self._tensor(graph, site), reference, got)
-            if follow.taken and close(followed, expected, self._allowed):
-                first = self._tensor(graph, next(iter(follow.taken)))
-                return Finding(True, "reference", first, elements=sum(follow.taken.values()))
-        found = self._searched("reference", graph, inputs, expected)
+        observed = {} if seen is None else self._stages.observed(seen)
+        follow = Follow(observed)
+        followed = results(graph, evaluate(graph, inputs, follow, self._stages.half))
+        if follow.refused is not None:
+            site, _, reference, got = follow.refused
+            return Finding(False, "reference", self._tensor(graph, site), reference, got)
+        if follow.taken and close(followed, expected, self._allowed):
+            first = self._tensor(graph, next(iter(follow.taken)))
+            return Finding(True, "reference", first, elements=sum(follow.taken.values()))
+        found = self._searched("reference", graph, inputs, expected, observed)
         if found.rounding or found.stage == "precision" or seen is None:
             return found
         return self._first_tensor(seen, oracle) or found
