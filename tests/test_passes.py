@@ -10,7 +10,7 @@ from models import Array, Net, random_layer
 from onnx import ModelProto
 
 from bnn2c.analysis.piecewise import real_steps
-from bnn2c.expr import Arg, apply, const
+from bnn2c.expr import Arg, apply, const, evaluate
 from bnn2c.importer import import_graph, load_model
 from bnn2c.ir import Graph, Port, TensorType
 from bnn2c.ir.builder import Builder
@@ -305,6 +305,22 @@ def test_steps_of_a_real_function_are_found_to_the_last_bit() -> None:
         here, before = np.float32(at), np.nextafter(np.float32(at), np.float32(-np.inf))
         chain = [np.sign(v * np.float32(0.1) - np.float32(0.7)) for v in (before, here)]
         assert chain[0] != chain[1]
+
+
+def test_a_test_means_nothing_where_its_operand_overflows() -> None:
+    """A pruned channel behind a deviation below 1: `x / 0.03 * 0` is NaN for the largest numbers, and 0 else."""
+    pruned = apply("add", apply("mul", apply("div", Arg(0), const(0.03)), const(0.0)), const(0.4))
+    for expr, sides in (
+        (apply("sign", apply("min", pruned, Arg(0))), [-1, 0, 1]),
+        (apply("sign", apply("sub", apply("max", Arg(0), pruned), const(0.5))), [-1, 0, 1]),
+        (apply("ge", Arg(0), pruned), [0, 1]),
+    ):
+        steps = real_steps(expr, (1, 1, 1))
+        assert steps is not None
+        assert steps.values.ravel().tolist() == sides
+        for x in np.float32([-1e30, -1, -1e-30, 0, 0.4, np.nextafter(np.float32(0.4), np.float32(0)), 0.5, 1, 1e30]):
+            found = steps.values.ravel()[(steps.breaks.ravel() <= x).sum()]
+            assert found == evaluate(expr, [x.reshape(1, 1, 1)]).item()
 
 
 # --- reshape_late and fuse_sums ---------------------------------------------------------------------------------------

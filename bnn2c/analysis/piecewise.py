@@ -8,6 +8,7 @@ over the float32 numbers with the reference's own float32 chain, so the threshol
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -169,8 +170,30 @@ class Analysis:
             return self.equal(e, low, high, parts)
         found: list[Piece] = []
         for start, stop in self.monotone_ranges(low, high, parts):
-            found.extend(self.stairs(e, Piece(start, stop, None, 1)))
+            first, last = self.numbers(e, start, stop)
+            steps = self.stairs(e, Piece(first, last, None, 1))
+            steps[0] = replace(steps[0], low=start)
+            steps[-1] = replace(steps[-1], high=stop)
+            found.extend(steps)
         return found
+
+    def numbers(self, e: Apply, low: int, high: int) -> tuple[int, int]:
+        """The part of a range on which the operands are numbers: `x / 0.1 * 0` is none where x / 0.1 overflows.
+
+        What the test says beyond it has no meaning, and must not hide what it says near 0.
+        """
+        near = min(max(key_of(0.0), low), high)
+        if self.undefined(e, np.array([near]))[0]:
+            return low, high
+        if self.undefined(e, np.array([low]))[0]:
+            low = last_of(low, near, partial(self.undefined, e)) + 1
+        if self.undefined(e, np.array([high]))[0]:
+            high = last_of(near, high, lambda keys: ~self.undefined(e, keys))
+        return low, high
+
+    def undefined(self, e: Apply, keys: Array) -> Array:
+        """Where an operand is NaN, bool [shape of `keys`]."""
+        return np.asarray(np.any([np.isnan(self.along(operand, keys)) for operand in e.args], axis=0))
 
     def equal(self, e: Apply, low: int, high: int, parts: list[Piece]) -> list[Piece]:
         """`a == b` may hold at a single number: it changes only where `a >= b` or `a > b` does."""
