@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strict import SANITIZE
 
 from bnn2c import memory
 from bnn2c.ir import Graph
@@ -75,7 +76,7 @@ int main(void) {{
 def sanitized(folder: Path, flags: Sequence[str] = ()) -> list[str]:
     """What AddressSanitizer and UBSan say of the program of all sources in a folder, and where."""
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
-    checks = ["-std=c99", "-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    checks = ["-std=c99", "-O0", *SANITIZE["gcc"]]
     subprocess.run(["gcc", *checks, *flags, *sources, "-o", str(folder / "run"), "-lm"], check=True, timeout=600)
     done = subprocess.run([str(folder / "run")], capture_output=True, text=True, timeout=300, check=False)
     said = [line for line in done.stderr.splitlines() if "rror" in line or "#0" in line]

@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 import pytest
 from models import Array, Net, cnn, compiled, mlp, random_layer
-from strict import WARNINGS
+from strict import SANITIZE, WARNINGS
 
 from bnn2c.naming import comment, identifier, unique
 from bnn2c.pipeline import Compiled
@@ -29,7 +29,6 @@ from bnn2c.toolchain import ObjectSizes, TargetRun, ToolchainMissing, build_shar
 from bnn2c.toolchain.build import Builder, write_files
 from bnn2c.toolchain.elf import object_sizes
 
-SANITIZE = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 PIXELS = {"input_scale": 1 / 255}
 
 
@@ -405,8 +404,8 @@ int main(void) {{
 }}
 """
     (tmp_path / "main.c").write_text(main)
-    sources = ["main.c", *sorted({*first.files, *second.files} - {f for f in shared if f.endswith(".h")})]
-    checked("gcc", "-std=c11", "-O1", *SANITIZE, *(s for s in sources if s.endswith(".c")), "-o", "both", cwd=tmp_path)
+    sources = ["main.c", *(name for name in sorted({*first.files, *second.files}) if name.endswith(".c"))]
+    checked("gcc", "-std=c11", "-O1", *SANITIZE["gcc"], *sources, "-o", "both", cwd=tmp_path)
     checked("./both", cwd=tmp_path)
 
 
@@ -416,7 +415,7 @@ def test_sanitizers_find_nothing(name: str, compiler: str, tmp_path: Path) -> No
     found = generated(name)
     run = run_on_target(
         found.files, found.manifest, load_target("host"), samples(found, 4), tmp_path, count=False, opt="-O1",
-        cflags=SANITIZE, compiler=program(compiler),
+        cflags=SANITIZE[compiler], compiler=program(compiler),
     )  # fmt: skip
     for outputs, sample in zip(run.outputs, samples(found, 4), strict=True):
         assert_same(found, outputs, sample)

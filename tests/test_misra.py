@@ -117,15 +117,9 @@ def test_sanitizers_clear_the_false_alarms(sources: list[Path], tmp_path: Path, 
         pytest.skip("clang is not installed")
     main = tmp_path / "main.c"
     main.write_text(MAIN, "utf-8")
-    flags = [
-        "-std=gnu99",
-        "-O1",
-        "-g",
-        f"-fsanitize={sanitizer}",
-        "-fno-sanitize-recover=all",
-        f"-I{sources[0].parent}",
-    ]
-    command = ["clang", *flags, str(main), *map(str, sources), "-lm", "-o", str(tmp_path / "run")]
+    flags = ["-std=gnu99", "-O1", "-g1", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
+    parts = [f"-I{sources[0].parent}", str(main), *map(str, sources), "-lm"]
+    command = ["clang", *flags, *parts, "-o", str(tmp_path / "run")]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     run = subprocess.run([str(tmp_path / "run")], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr[-2000:]

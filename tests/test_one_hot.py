@@ -10,6 +10,7 @@ import onnx
 import pytest
 from models import Array, Net, ort_session
 from onnx import TensorProto
+from strict import UNDEFINED
 
 from bnn2c.ir.graph import outputs
 from bnn2c.options import Options, Real
@@ -87,7 +88,7 @@ def test_every_id_has_the_row_of_the_reference(name: str, element: int, tmp_path
     """Also ids from the end, ids outside of the words, and the largest ones there are."""
     model = model_of(CASES[name], element=element)
     compiled = compile_model(model, Options(name="net"))
-    library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=("-fsanitize=undefined",))
+    library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=UNDEFINED)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(element)
     bounds = (0, 255) if element == TensorProto.UINT8 else (-(2**31), 2**31 - 1)
     every = np.array([*range(-WORDS - 3, 3 * WORDS), *bounds, 2**24 + 1, *[0] * 5])

@@ -10,6 +10,7 @@ import onnx.reference
 import pytest
 from models import ort_session
 from onnx import TensorProto, helper, numpy_helper
+from strict import UNDEFINED
 
 from bnn2c.errors import CompileError
 from bnn2c.options import Options
@@ -36,7 +37,7 @@ def network(
 def same_in_c(model: onnx.ModelProto, folder: Path, feeds: list[Array], wanted: Array) -> None:
     """The C gives exactly what is wanted."""
     compiled = compile_model(model, Options(name="net"))
-    library = build_shared(compiled.files, compiled.manifest, folder, cflags=("-fsanitize=undefined",))
+    library = build_shared(compiled.files, compiled.manifest, folder, cflags=UNDEFINED)
     given = [x.astype(np.int32) if x.dtype == np.int64 else x for x in feeds]
     np.testing.assert_array_equal(compiled.reference(given)[0], wanted)
     np.testing.assert_array_equal(library.run(given)[0], wanted)

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import sequence_models
 from models import cnn
+from strict import UNDEFINED
 
 import bnn2c
 from bnn2c.errors import CompileError
@@ -33,7 +34,7 @@ def kinds(compiled: Compiled) -> list[str]:
 def check(model: onnx.ModelProto, folder: Path, samples: int = 5) -> Compiled:
     """C = final graph = final graph without loops = onnxruntime, on random inputs."""
     compiled = compile_model(model, Options(name="net"))
-    library = build_shared(compiled.files, compiled.manifest, folder, cflags=("-fsanitize=undefined",))
+    library = build_shared(compiled.files, compiled.manifest, folder, cflags=UNDEFINED)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     rng = np.random.default_rng(3)
     for _ in range(samples):
@@ -361,7 +362,7 @@ def test_a_decode_loop_with_the_callers_cache_writes_what_the_whole_decoder_writ
     whole, step = sequence_models.Decoder().whole(), sequence_models.Decoder().step()
     compiled = compile_model(step, Options(name="net"))
     assert sum(layer["real_macs"] for layer in compiled.manifest["layers"]) == 0
-    library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=("-fsanitize=undefined",))
+    library = build_shared(compiled.files, compiled.manifest, tmp_path, cflags=UNDEFINED)
     session = onnxruntime.InferenceSession(whole.SerializeToString())
     rng = np.random.default_rng(4)
     for _ in range(4):

@@ -12,6 +12,7 @@ import pytest
 import sequence_models
 from models import ort_session
 from sequence_models import Onnx
+from strict import UNDEFINED
 
 from bnn2c.errors import CompileError
 from bnn2c.options import Options
@@ -70,8 +71,7 @@ def expected(
 
 def steps(compiled: Compiled, frames: Sequence[Sequence[Array]], folder: Path) -> list[Array]:
     """The first output of each step of the C on this machine; the state's memory holds anything before the reset."""
-    flags = ("-fsanitize=undefined", "-fno-sanitize-recover")
-    library = ctypes.CDLL(str(build_shared(compiled.files, compiled.manifest, folder, cflags=flags).path))
+    library = ctypes.CDLL(str(build_shared(compiled.files, compiled.manifest, folder, cflags=UNDEFINED).path))
     state = (ctypes.c_uint64 * (compiled.manifest["arena_bytes"] // 8 + 1))(*[0x7FC0FFEE7FC0FFEE] * 2)
     (port,) = compiled.manifest["state"]["outputs"]
     kind = next(row["dtype"] for row in compiled.manifest["outputs"] if row["c_name"] == port["name"])

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from sequence_models import Onnx, recurrent_operator
+from strict import UNDEFINED
 
 from bnn2c.errors import CompileError
 from bnn2c.options import Options
@@ -129,8 +130,7 @@ def both(model: onnx.ModelProto, folder: Path, samples: int = 3, axis: int = 2, 
     stream = compile_model(model, Options(name="net", stream=axis, stream_frames=step, **more))
     rng = np.random.default_rng(0)
     libraries = [
-        build_shared(c.files, c.manifest, folder / str(k), cflags=("-fsanitize=undefined",))
-        for k, c in enumerate((window, stream))
+        build_shared(c.files, c.manifest, folder / str(k), cflags=UNDEFINED) for k, c in enumerate((window, stream))
     ]
     for _ in range(samples):
         feeds = [rng.normal(scale=3, size=p["shape"]).astype(p["dtype"]) for p in window.manifest["inputs"]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from strict import WARNINGS
+from strict import SANITIZE, WARNINGS
 from tiny_model import tiny_files, tiny_manifest, tiny_reference, tiny_samples
 
 from bnn2c.data import data_folder
@@ -19,11 +19,13 @@ from bnn2c.toolchain import (
     ArenaOverrun,
     BuildFailed,
     DoesNotFit,
+    ObjectSizes,
     RunFailed,
     TargetRun,
     ToolchainMissing,
     build_shared,
     find_compiler,
+    model_sizes,
     require_tools,
     run_on_target,
 )
@@ -51,6 +53,10 @@ def _run(name: str, folder: Path, files: dict[str, str] | None = None, **options
     return run_on_target(
         files or tiny_files(), tiny_manifest(), _target(name), SAMPLES, folder, **{"timeout": 60, **options}
     )
+
+
+def _sizes(name: str, folder: Path, files: dict[str, str] | None = None) -> ObjectSizes:
+    return model_sizes(files or tiny_files(), _target(name), folder)
 
 
 def _assert_right(outputs: list[list[np.ndarray]]) -> None:
@@ -108,9 +114,10 @@ def test_run_is_right_and_measured(name: str, tmp_path: Path, monkeypatch: pytes
     _assert_right(run.outputs)
     assert run.guards_intact
     assert 0 <= run.stack_bytes < 200
-    assert run.sizes.const_bytes >= 32 and run.sizes.code_bytes > 100
-    assert run.sizes.static_ram_bytes == 0
-    assert {"tiny_run", "tiny_weights"}.isdisjoint(run.sizes.undefined)
+    sizes = _sizes(name, tmp_path / "build")
+    assert sizes.const_bytes >= 32 and sizes.code_bytes > 100
+    assert sizes.static_ram_bytes == 0
+    assert {"tiny_run", "tiny_weights"}.isdisjoint(sizes.undefined)
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
     if name not in NATIVE:
         assert run.constant_time
@@ -128,8 +135,9 @@ def test_faults_are_seen(name: str, tmp_path: Path) -> None:
     files = tiny_files(extra=extra, variables="#include <math.h>\nstatic int calls;", scaled="expf((float)sum) + calls")
     run = _run(name, tmp_path, files)
     assert not run.guards_intact
-    assert run.sizes.static_ram_bytes == 4
-    assert "expf" in run.sizes.undefined
+    sizes = _sizes(name, tmp_path, files)
+    assert sizes.static_ram_bytes == 4
+    assert "expf" in sizes.undefined
     assert 3000 <= run.stack_bytes < 3600
 
 
@@ -217,9 +225,9 @@ def _with_constants(mebibytes: int) -> dict[str, str]:
 @pytest.mark.cross
 @pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc"])
 def test_large_model(name: str, tmp_path: Path) -> None:
-    run = _run(name, tmp_path, _with_constants(12))
-    _assert_right(run.outputs)
-    assert run.sizes.const_bytes >= 12 << 20
+    files = _with_constants(12)
+    _assert_right(_run(name, tmp_path, files).outputs)
+    assert _sizes(name, tmp_path, files).const_bytes >= 12 << 20
 
 
 @pytest.mark.cross
@@ -237,10 +245,10 @@ def test_endless_loop_is_stopped(tmp_path: Path) -> None:
 
 
 def test_sanitizers(tmp_path: Path) -> None:
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    _assert_right(_run("host", tmp_path / "good", cflags=flags).outputs)
+    how = {"cflags": SANITIZE["gcc"], "compiler": "gcc"}
+    _assert_right(_run("host", tmp_path / "good", **how).outputs)
     with pytest.raises(RunFailed, match="signed integer overflow"):
-        _run("host", tmp_path / "bad", tiny_files(extra="sum += 2147483647 - in->flag[0];"), cflags=flags)
+        _run("host", tmp_path / "bad", tiny_files(extra="sum += 2147483647 - in->flag[0];"), **how)
 
 
 def test_compiler_messages_are_kept(tmp_path: Path) -> None:

@@ -86,12 +86,12 @@ class Bench:
             file = self.path.with_suffix(".npz")
             np.savez(file, **vectors)
 
-        def run(compiled: Compiled, target: str, given: Vectors) -> TargetRun:
+        def run(compiled: Compiled, target: str, given: Vectors) -> tuple[TargetRun, ObjectSizes]:
             count, found = len(self.compiled.final.outputs), []
             for i, x in enumerate(given.inputs):
                 own = [np.array(y) for y in compiled.reference(x)]
                 found.append([*change(i, own[:count]), *own[count:]])
-            return TargetRun(found, 7, [], True, 64, True, ObjectSizes(100, 20, 0, ()))
+            return TargetRun(found, 7, [], True, 64, True), ObjectSizes(100, 20, 0, ())
 
         data = verify_model(self.compiled, self.path, ["host"], file, samples, None, run)
         json.dumps(data)

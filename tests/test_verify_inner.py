@@ -39,10 +39,10 @@ class Rounding:
         self.change = change
         self.graphs: list[Graph] = []
 
-    def __call__(self, compiled: Compiled, target: str, given: Vectors) -> TargetRun:
+    def __call__(self, compiled: Compiled, target: str, given: Vectors) -> tuple[TargetRun, ObjectSizes]:
         self.graphs.append(compiled.final)
         found = [self.executed(compiled.final, inputs) for inputs in given.inputs]
-        return TargetRun(found, None, [], None, 0, True, ObjectSizes(0, 0, 0, ()))
+        return TargetRun(found, None, [], None, 0, True), ObjectSizes(0, 0, 0, ())
 
     def executed(self, graph: Graph, inputs: list[Array]) -> list[Array]:
         open_ = Flips()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnn2c.bench.stream import Schedule
 from bnn2c.targets import Target, load_target
-from bnn2c.toolchain import ArenaOverrun, TargetRun, run_on_target
+from bnn2c.toolchain import ArenaOverrun, ObjectSizes, TargetRun, model_sizes, run_on_target
 from bnn2c.toolchain.build import OPTIMIZE_FLAGS
 from bnn2c.toolchain.tools import find_compiler
 from bnn2c.verify.vectors import random_vectors
@@ -51,7 +51,7 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | N
     target = load_target(options.target)
     schedule = None if options.stream is None else Schedule.of(options.stream, compiled.manifest["stream"])
     flag = opt or OPTIMIZE_FLAGS[options.optimize]
-    run = _run(compiled, target, schedule, flag, compiler)
+    run, sizes = _run(compiled, target, schedule, flag, compiler)
     if not run.guards_intact:
         raise ArenaOverrun(f"on {target.name} the generated code wrote outside of its arena or its output struct")
     layers = layer_rows(compiled.manifest, compiled.report_data, run, target)
@@ -59,10 +59,12 @@ def bench_model(compiled: Compiled, *, compiler: str | None = None, opt: str | N
     head = {"target": target.name, "optimize": options.optimize, "flag": flag}
     name = Path(find_compiler(target, compiler)[-1]).name
     total |= schedule.per_frame(run) if schedule else {}
-    return {**head, "compiler": name, **total, **_sizes(run, compiled.manifest), "layers": layers}
+    return {**head, "compiler": name, **total, **_sizes(run, sizes, compiled.manifest), "layers": layers}
 
 
-def _run(compiled: Compiled, target: Target, schedule: Schedule | None, flag: str, compiler: str | None) -> TargetRun:
+def _run(
+    compiled: Compiled, target: Target, schedule: Schedule | None, flag: str, compiler: str | None
+) -> tuple[TargetRun, ObjectSizes]:
     """The network on its random samples, or a stream of each."""
     windows = random_vectors(_SAMPLES, compiled.imported, compiled.options).inputs
     samples, steps = (schedule.samples(windows), schedule.steps) if schedule else (windows, 0)
@@ -70,7 +72,8 @@ def _run(compiled: Compiled, target: Target, schedule: Schedule | None, flag: st
         work = Path(folder)
         files, facts = compiled.files, compiled.manifest
         run = run_on_target(files, facts, target, samples, work, opt=flag, compiler=compiler, stream_steps=steps)
-    return schedule.summary(run) if schedule else run
+        sizes = model_sizes(files, target, work, opt=flag, compiler=compiler)
+    return schedule.summary(run) if schedule else run, sizes
 
 
 def layer_rows(
@@ -103,12 +106,12 @@ def _predicted(facts: Mapping[str, Any]) -> int | None:
     return next((one["instructions"] for one in chosen), None)
 
 
-def _sizes(run: TargetRun, manifest: Mapping[str, Any]) -> Json:
+def _sizes(run: TargetRun, sizes: ObjectSizes, manifest: Mapping[str, Any]) -> Json:
     return {
         "constant_time": run.constant_time,
-        "flash_bytes": run.sizes.flash_bytes,
-        "code_bytes": run.sizes.code_bytes,
-        "constant_bytes": run.sizes.const_bytes,
+        "flash_bytes": sizes.flash_bytes,
+        "code_bytes": sizes.code_bytes,
+        "constant_bytes": sizes.const_bytes,
         "arena_bytes": manifest["arena_bytes"],
         "stack_bytes": run.stack_bytes,
     }

@@ -17,11 +17,10 @@ from bnn2c.toolchain.errors import RunFailed
 from bnn2c.toolchain.layout import Array, Member, from_bytes, members, sample_bytes
 from bnn2c.toolchain.tools import find_emulator, run_tool
 
-__all__ = ["TargetRun", "run_on_target"]
+__all__ = ["TargetRun", "model_sizes", "run_on_target"]
 
 _PROGRAM = "program.elf"
 _PAINT_BYTES = 65_536
-_HOOK = "BNN2C_LAYER_BEGIN"
 # Status, stack bytes, guards intact: see runtime_c/harness/main.c.
 _RECORD = {"little": struct.Struct("<iII"), "big": struct.Struct(">iII")}
 _OK, _MORE = 0, 3  # bnn2c_status: a result, and a step of a stream that needs later frames for one
@@ -39,7 +38,6 @@ class TargetRun:
         constant_time: whether every sample took the same instructions, in total and per layer; None when not counted.
         stack_bytes: largest stack use over the samples, from the caller's frame down.
         guards_intact: nothing was written outside of the arena and the output struct.
-        sizes: of the model's own object files, without measuring hooks.
         constant_layers: per layer, whether every sample took the same instructions; empty as layer_instructions.
         counts: per sample the instructions in total and of each layer; empty when not counted.
     """
@@ -50,7 +48,6 @@ class TargetRun:
     constant_time: bool | None
     stack_bytes: int
     guards_intact: bool
-    sizes: ObjectSizes
     constant_layers: list[bool] = field(default_factory=list)
     counts: list[list[int]] = field(default_factory=list)
 
@@ -70,7 +67,7 @@ def run_on_target(
     step: bool = False,
     stream_steps: int = 0,
 ) -> TargetRun:
-    """Build a generated model for a target, run it on samples and measure it.
+    """Build a generated model for a target, run it on samples and measure time and memory.
 
     Args:
         files: generated files, name to text.
@@ -100,8 +97,7 @@ def run_on_target(
     ports = _step_ports(manifest) if stream_steps else manifest
     header = _model_header(ports, stepping, stream_steps)
     sources = write_files({**files, "harness_model.h": header}, workdir / "src")
-    plain = builder.compile(sources, workdir / "plain", ["-std=c99", *cflags])
-    program = _build_program(builder, sources, plain, workdir, stepping)
+    program = _build_program(builder, sources, workdir, count, stepping)
 
     inputs = members(ports["inputs"])
     given = [sample_bytes(inputs, sample, target.byte_order) for sample in samples]
@@ -117,7 +113,36 @@ def run_on_target(
     outputs = members(ports["outputs"])
     heads, found = _results(workdir / "results.bin", outputs, len(samples), target.byte_order)
     passed = (_OK, _MORE) if stream_steps else (_OK,)
-    return _collect(heads, found, counts, object_sizes(plain), passed)
+    return _collect(heads, found, counts, passed)
+
+
+def model_sizes(
+    files: Mapping[str, str],
+    target: Target,
+    workdir: Path,
+    *,
+    opt: str | None = None,
+    cflags: Sequence[str] = (),
+    compiler: str | None = None,
+) -> ObjectSizes:
+    """Code, constants and undefined symbols of a generated model on a target, without measuring hooks.
+
+    Args:
+        files: generated files, name to text.
+        target: what to build for.
+        workdir: folder for everything that is written.
+        opt: optimisation flag; None takes the one of target.optimize.
+        cflags: further flags.
+        compiler: instead of the target's own.
+
+    Raises:
+        ToolchainMissing: when the compiler is not installed.
+        BuildFailed: when it refuses a file.
+    """
+    workdir = Path(workdir).resolve()
+    sources = write_files(files, workdir / "sized")
+    builder = Builder.for_target(target, opt, cflags, compiler)
+    return object_sizes(builder.compile(sources, workdir / "plain", ["-std=c99", *cflags]))
 
 
 def _step_ports(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -150,15 +175,11 @@ def _model_header(manifest: dict[str, Any], stepping: bool = False, stream_steps
     return "\n".join(lines) + "\n"
 
 
-def _build_program(
-    builder: Builder, sources: Sequence[Path], plain: Sequence[Path], workdir: Path, stepping: bool
-) -> Path:
-    """Link the model, with hooks where it has any, to the harness; the path of the program."""
+def _build_program(builder: Builder, sources: Sequence[Path], workdir: Path, count: bool, stepping: bool) -> Path:
+    """Link the model, with hooks where instructions are counted, to the harness; the path of the program."""
     harness = data_folder("runtime_c") / "harness"
-    hooked = [source for source in sources if _HOOK in source.read_text(encoding="utf-8")]
-    flags = ["-std=c99", "-include", str(harness / "marks.h"), *builder.cflags]
-    replaced = {path.name: path for path in builder.compile(hooked, workdir / "hooked", flags)}
-    objects = [replaced.get(path.name, path) for path in plain]
+    marks = ["-include", str(harness / "marks.h")] if count else []
+    objects = builder.compile(sources, workdir / "model", ["-std=c99", *marks, *builder.cflags])
 
     runner = builder.target.runner
     system = runner.kind == "qemu-system"
@@ -213,7 +234,6 @@ def _collect(
     heads: Sequence[tuple[int, int, int]],
     outputs: list[list[Array]],
     counts: Counts | None,
-    sizes: ObjectSizes,
     passed: Sequence[int],
 ) -> TargetRun:
     """Records, outputs and counts as a TargetRun; `passed`: what the function may return."""
@@ -228,7 +248,6 @@ def _collect(
         constant_time=counts.equal if counts else None,
         stack_bytes=max((stack for _, stack, _ in heads), default=0),
         guards_intact=all(intact for _, _, intact in heads),
-        sizes=sizes,
         constant_layers=counts.equal_layers if counts else [],
         counts=counts.runs if counts else [],
     )

@@ -46,7 +46,7 @@ def verify_model(
         vectors: .npz file; its outputs, if it has any, are the reference, else onnxruntime is.
         samples: number of random samples without `vectors`.
         progress: told what is being done.
-        run: builds and runs the C on a target.
+        run: builds, runs and measures the C on a target.
 
     Returns:
         the document of `verify --json`, schema 1 (docs/cli.md).
@@ -70,13 +70,14 @@ def verify_model(
     found = []
     for target in targets:
         tell(f"{target}: building and running {plural(len(given.inputs), 'sample')}")
-        done = run(compiled, target, given)
+        done, sizes = run(compiled, target, given)
         tell(f"{target}: comparing")
         if "fixed_point" in compiled.manifest:
             verdict = compared_fixed(compiled, given.inputs, done.outputs, expected)
         else:
             verdict = _compared(done.outputs, expected, allowed, judge, Inner(compiled, target, given, run))
-        found.append({"target": target, **verdict, "reference": origin, **measurements(done, compiled.manifest)})
+        measured = measurements(done, sizes, compiled.manifest)
+        found.append({"target": target, **verdict, "reference": origin, **measured})
     return {"schema": 1, "model": str(model_path), "results": found}
 
 

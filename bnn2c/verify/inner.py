@@ -20,11 +20,11 @@ from bnn2c.verify.visible import decided, decision_site
 
 if TYPE_CHECKING:
     from bnn2c.pipeline import Compiled
-    from bnn2c.toolchain import TargetRun
+    from bnn2c.toolchain import ObjectSizes, TargetRun
 
 __all__ = ["Inner", "Runner", "show_decisions"]
 
-Runner = Callable[["Compiled", str, Vectors], "TargetRun"]
+Runner = Callable[["Compiled", str, Vectors], tuple["TargetRun", "ObjectSizes"]]
 _DTYPES = {"f32": "float32", "u8": "uint8", "i8": "int8", "i16": "int16", "i32": "int32"}
 
 
@@ -70,7 +70,8 @@ class Inner:
         if self._compiled.options.stream is not None or self._compiled.options.states:
             return []
         try:
-            return self._run(compile_graph(self._compiled, shown), self._target, self._vectors).outputs
+            run, _ = self._run(compile_graph(self._compiled, shown), self._target, self._vectors)
+            return run.outputs
         except DoesNotFit:
             return []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnn2c.errors import CompileError
 from bnn2c.targets import TargetError, load_target
-from bnn2c.toolchain import ArenaOverrun, TargetRun, run_on_target
+from bnn2c.toolchain import ArenaOverrun, ObjectSizes, TargetRun, model_sizes, run_on_target
 from bnn2c.toolchain.build import OPTIMIZE_FLAGS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["measurements", "run_target"]
 _LAYER_KEYS = ("name", "op", "binary_macs", "real_macs")
 
 
-def run_target(compiled: Compiled, target: str, vectors: Vectors) -> TargetRun:
+def run_target(compiled: Compiled, target: str, vectors: Vectors) -> tuple[TargetRun, ObjectSizes]:
     """Build, run every sample and measure; a program of its own, so that a crash of the C is a diagnostic.
 
     Raises:
@@ -35,14 +35,15 @@ def run_target(compiled: Compiled, target: str, vectors: Vectors) -> TargetRun:
     except TargetError as error:
         raise CompileError.single("BNN019", str(error)) from None
     with tempfile.TemporaryDirectory(prefix="bnn2c-verify-") as folder:
-        flag = OPTIMIZE_FLAGS[compiled.options.optimize]
-        run = run_on_target(compiled.files, compiled.manifest, device, vectors.inputs, Path(folder), opt=flag)
+        flag, work = OPTIMIZE_FLAGS[compiled.options.optimize], Path(folder)
+        run = run_on_target(compiled.files, compiled.manifest, device, vectors.inputs, work, opt=flag)
+        sizes = model_sizes(compiled.files, device, work, opt=flag)
     if not run.guards_intact:
         raise ArenaOverrun(f"on {target} the generated code wrote outside of its arena or its output struct")
-    return run
+    return run, sizes
 
 
-def measurements(run: TargetRun, manifest: dict[str, Any]) -> dict[str, Any]:
+def measurements(run: TargetRun, sizes: ObjectSizes, manifest: dict[str, Any]) -> dict[str, Any]:
     """Instructions, layers and sizes as JSON-able data."""
     counts: Sequence[int | None] = run.layer_instructions or [None] * len(manifest["layers"])
     layers = [
@@ -53,8 +54,8 @@ def measurements(run: TargetRun, manifest: dict[str, Any]) -> dict[str, Any]:
         "instructions": run.instructions,
         "constant_time": run.constant_time,
         "layers": layers,
-        "flash_bytes": run.sizes.flash_bytes,
+        "flash_bytes": sizes.flash_bytes,
         "arena_bytes": manifest["arena_bytes"],
-        "static_ram_bytes": run.sizes.static_ram_bytes,
+        "static_ram_bytes": sizes.static_ram_bytes,
         "stack_bytes": run.stack_bytes,
     }

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import terminal
 
 import bnn2c
-from bnn2c.toolchain import ToolchainError, ToolchainMissing, run_on_target
+from bnn2c.toolchain import ToolchainError, ToolchainMissing, model_sizes, run_on_target
 
 if TYPE_CHECKING:
     from bnn2c.toolchain import TargetRun
@@ -32,6 +32,7 @@ step = partial(terminal.step, _console)
 say = partial(terminal.say, _console)
 
 Logits = npt.NDArray[np.float32]
+Measured = tuple["TargetRun", int]
 Sizes = list[tuple[str, int, str]]
 
 
@@ -65,7 +66,7 @@ def _demo() -> int:
     differing = _compare(compiled, reference, test)
     step(f"running {_QEMU_SAMPLES} digits with the same C on an emulated {_TARGET}")
     measured = _run_in_qemu(model, test)
-    differing += _compare_with_host(measured, compiled) if measured else 0
+    differing += _compare_with_host(measured[0], compiled) if measured else 0
     step(f"what the network needs on {_TARGET}")
     _show_costs(model, measured)
     step("to look at next")
@@ -126,14 +127,16 @@ def _differences(ours: Logits, reference: Logits) -> int:
     return int((np.abs(ours - reference).max(axis=1) > allowed).sum())
 
 
-def _run_in_qemu(model: bnn2c.CompiledModel, test: TestSet) -> TargetRun | None:
-    """Run a few digits on the target; None, with one line that says why, when its tools are missing."""
+def _run_in_qemu(model: bnn2c.CompiledModel, test: TestSet) -> Measured | None:
+    """A run of a few digits on the target, and bytes of flash; None, with a line that says why, without its tools."""
     from bnn2c.targets import load_target
 
     samples = [[image] for image in test.image[:_QEMU_SAMPLES]]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return run_on_target(model.files, model.manifest, load_target(_TARGET), samples, Path(folder))
+            target, work = load_target(_TARGET), Path(folder)
+            run = run_on_target(model.files, model.manifest, target, samples, work)
+            return run, model_sizes(model.files, target, work).flash_bytes
         except ToolchainMissing as error:
             say(f"skipped: {error}")
             return None
@@ -152,21 +155,22 @@ def _compare_with_host(run: TargetRun, compiled: Logits) -> int:
     return differing
 
 
-def _show_costs(model: bnn2c.CompiledModel, measured: TargetRun | None) -> None:
+def _show_costs(model: bnn2c.CompiledModel, measured: Measured | None) -> None:
     layers = model.manifest["layers"]
     _console.print()
-    terminal.layer_table(_console, layers, measured.layer_instructions if measured else [])
+    terminal.layer_table(_console, layers, measured[0].layer_instructions if measured else [])
     terminal.size_table(_console, _sizes(model.manifest, model.report.data["sizes"], measured))
 
 
-def _sizes(manifest: dict[str, Any], estimated: dict[str, Any], measured: TargetRun | None) -> Sizes:
+def _sizes(manifest: dict[str, Any], estimated: dict[str, Any], measured: Measured | None) -> Sizes:
     """Flash, arena and stack: measured on the target where it ran, else what the compiler states."""
     arena = ("arena", manifest["arena_bytes"], "working memory that the caller lends")
     if measured is None:
         flash = ("flash", estimated["flash_bytes"], "constants and an estimate of the code")
         return [flash, arena, ("stack", manifest["stack_bytes"], "upper bound")]
-    flash = ("flash", measured.sizes.flash_bytes, "code and constants, as the cross compiler made them")
-    return [flash, arena, ("stack", measured.stack_bytes, f"measured; the stated bound is {manifest['stack_bytes']:,}")]
+    run, flash_bytes = measured
+    flash = ("flash", flash_bytes, "code and constants, as the cross compiler made them")
+    return [flash, arena, ("stack", run.stack_bytes, f"measured; the stated bound is {manifest['stack_bytes']:,}")]
 
 
 if __name__ == "__main__":

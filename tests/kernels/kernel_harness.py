@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from strict import SANITIZE
 
 from bnn2c.kernels.shape import ConvShape, lanes
 
 Array = npt.NDArray[Any]
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime_c"
-SANITIZED = ("gcc", "-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Werror",
-             "-Wno-psabi")  # fmt: skip
+SANITIZED = ("gcc", "-std=c99", "-O1", *SANITIZE["gcc"], "-Werror", "-Wno-psabi")
 C_TYPES = {"uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t", "int16": "int16_t", "int32": "int32_t"}
 C_TYPES["int8"] = "int8_t"
 

@@ -55,13 +55,12 @@ def source_of(found: Case, index: int, rng: np.random.Generator) -> str:
             *(c_array(names[key], values) for key, values in arrays.items()),
             c_array(f"input_{index}", to_planes(codes)),
             c_array(f"expected_{index}", expected),
-            f"BNN2C_POOLED_PLANES(run_{index}, {kernel.struct}, {kernel.function})\n",
             f"static int case_{index}(void) {{\n  static uint32_t out[{expected.size}];\n",
             f"  static uint32_t scratch[{op.scratch_bytes([kind]) // 4}];\n",
             f"  static const {kernel.struct} params = {kernel.initializer(conv)};\n",
             f"  static const bnn2c_pooled_planes pool = {pool};\n",
             "  memset(out, 0x55, sizeof out);\n  memset(scratch, 0x55, sizeof scratch);\n",
-            f"  run_{index}(&params, &pool, input_{index}, scratch, out);\n",
+            f"  pooled_{kernel.function}(&params, &pool, input_{index}, scratch, out);\n",
             f"  return memcmp(out, expected_{index}, sizeof out) != 0;\n}}\n",
         ]
     )
@@ -76,6 +75,8 @@ def wrong(cases: list[Case], lane_words: int, folder: Path) -> list[Case]:
     headers += ["few_pixels"] if lane_words == 1 else []
     text += "".join(f'#include "bnn2c_{name}.h"\n' for name in headers)
     text += "#include <stdio.h>\n#include <string.h>\n"
+    kernels = sorted({(kernel.struct, kernel.function) for kernel in (choose(op.conv, kind) for op, kind in cases)})
+    text += "".join(f"BNN2C_POOLED_PLANES(pooled_{name}, {struct}, {name})\n" for struct, name in kernels)
     text += "".join(source_of(found, i, rng) for i, found in enumerate(cases))
     text += "int main(void) {\n" + "".join(f'  if (case_{i}()) printf("{i}\\n");\n' for i in range(len(cases)))
     (folder / "cases.c").write_text(text + "  return 0;\n}\n")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from strict import WARNINGS
+from strict import CHECKED_GCC
 
 from bnn2c.emit.arrays import CArray
 from bnn2c.emit.files import render_macro
@@ -21,7 +21,6 @@ from bnn2c.packing import pack_words, unpack_words
 
 Array = npt.NDArray[Any]
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime_c"
-SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 TOLERANCE = 1e-5
 
 
@@ -116,7 +115,7 @@ def run(cases: Sequence[Case], folder: Path, feeds: Sequence[Sequence[Array]]) -
     """Compile and run; the outputs of all cases."""
     (folder / "cases.c").write_text(source(cases), encoding="utf-8")
     program = folder / "cases"
-    command = ["gcc", *WARNINGS, *SANITIZE, f"-I{RUNTIME}", str(folder / "cases.c"), "-o", str(program), "-lm"]
+    command = [*CHECKED_GCC, f"-I{RUNTIME}", str(folder / "cases.c"), "-o", str(program), "-lm"]
     subprocess.run(command, check=True, timeout=120)
     kinds = [kind for case in cases for kind in case.types]
     stdin = b"".join(to_bytes(x, kind) for x, kind in zip([x for xs in feeds for x in xs], kinds, strict=True))

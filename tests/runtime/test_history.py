@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from harness import RUNTIME, SANITIZE
-from strict import WARNINGS
+from harness import RUNTIME
+from strict import CHECKED_GCC
 
 TYPES = {"f32": "float", "i32": "int32_t", "i16": "int16_t", "i8": "int8_t", "u8": "uint8_t"}
 WORDS = {"bits": "uint32_t", "planes": "uint32_t"}
@@ -77,7 +77,7 @@ def test_the_last_frames_in_order(tmp_path: Path) -> None:
         f"      case {k}u: failed = run_{suffix}(&p, h[5], h[6], h[7]); break;\n" for k, suffix in enumerate(kinds)
     )
     (tmp_path / "main.c").write_text(HEAD + runs + MAIN.format(cases=calls))
-    command = ["gcc", *WARNINGS, *SANITIZE, f"-I{RUNTIME}", str(tmp_path / "main.c"), "-o", str(tmp_path / "run")]
+    command = [*CHECKED_GCC, f"-I{RUNTIME}", str(tmp_path / "main.c"), "-o", str(tmp_path / "run")]
     subprocess.run(command, check=True, timeout=120)
     streams = [one_stream(number, suffix, size) for number, suffix in enumerate(kinds) for size in SIZES]
     sent, wanted = (b"".join(parts) for parts in zip(*streams, strict=True))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import RUNTIME, SANITIZE
+from harness import RUNTIME
 from nms_reference import KINDS, Kept, Task, plain
 from onnx import TensorProto, helper
-from strict import WARNINGS
+from strict import CHECKED_GCC
 
 RUN = """
 static void run_{0}(const bnn2c_nms_t *p, double most, double least) {{
@@ -54,7 +54,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     text = '#include <stdio.h>\n#include <stdlib.h>\n#include "bnn2c_nms.h"\nint main(void);\n' + "".join(runs) + MAIN
     (folder / "nms.c").write_text(text, "utf-8")
-    command = ["gcc", *WARNINGS, *SANITIZE, f"-I{RUNTIME}", str(folder / "nms.c"), "-o", str(folder / "nms")]
+    command = [*CHECKED_GCC, f"-I{RUNTIME}", str(folder / "nms.c"), "-o", str(folder / "nms")]
     subprocess.run(command, check=True, timeout=120)
     return folder / "nms"
 

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-from harness import RUNTIME, SANITIZE
-from strict import WARNINGS
+from harness import RUNTIME
+from strict import CHECKED_GCC
 
 SIZES = [(1, 2, 1), (2, 3, 2), (1, 3, 16), (5, 9, 3), (3, 2, 7)]  # words of a frame, frames kept, gap
 ALIVE = 40  # steps with a frame; zeros come behind them
@@ -49,7 +49,7 @@ def one_stream(run: int, kept: int, gap: int) -> tuple[bytes, bytes]:
 def test_every_frame_at_its_distance(tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text(MAIN)
     numbers = [f"-DSTEPS={STEPS}", f"-DALIVE={ALIVE}", f"-I{RUNTIME}"]
-    command = ["gcc", *WARNINGS, *SANITIZE, *numbers, str(tmp_path / "main.c"), "-o", str(tmp_path / "run")]
+    command = [*CHECKED_GCC, *numbers, str(tmp_path / "main.c"), "-o", str(tmp_path / "run")]
     subprocess.run(command, check=True, timeout=120)
     sent, wanted = (b"".join(parts) for parts in zip(*(one_stream(*size) for size in SIZES), strict=True))
     done = subprocess.run([str(tmp_path / "run")], input=sent, capture_output=True, check=True, timeout=60)
