@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class _State:
     ties: list[Flip]
     measured: bool = False
 
-    @property
+    @cached_property
     def rank(self) -> tuple[float, int]:
         """Nearest first, of equally near ones that with the fewest flips."""
         return float(_size(self.apart)), len(self.flips)
