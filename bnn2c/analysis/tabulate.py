@@ -2,13 +2,15 @@
 
 The root takes finitely many values (an integer dot product, an 8-bit input, a level code), so the chain is evaluated
 on all of them, per channel and border class, in the reference's own float32 operation order. The result *is* the
-reference, tabulated; no threshold is derived by algebra.
+reference, tabulated; no threshold is derived by algebra. A monotone chain is evaluated only where it can change
+(`refine`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from bnn2c.analysis.refine import has_gaps, places
 from bnn2c.analysis.steps import MAX_STEPS, Array, Classes, Steps, classes_of
 from bnn2c.expr import Expr, evaluate, remap_consts
 
@@ -54,33 +56,45 @@ def _chunk(expr: Expr, domain: Array, classes: Classes, span: slice) -> tuple[Ar
     """Breaks, values and the rounding-sensitive (channel, root value) pairs of some channels."""
     part = remap_consts(expr, lambda v: v[:, :, span] if v.shape[2] > 1 else v)
     lifted = remap_consts(part, lambda v: v[..., None])
-    shape = (*classes.shape[:2], span.stop - span.start, len(domain))
-    table = np.broadcast_to(evaluate(lifted, [domain.astype(np.float32)]), shape)
+    shape = (*classes.shape[:2], span.stop - span.start)
+    chosen = places(lifted, domain, shape)
+    if chosen is not None:
+        table, rounding = _evaluate(lifted, domain[chosen], shape)
+        if not has_gaps(chosen, rounding):
+            return _found(table, rounding, domain[chosen], span)
+    return _found(*_evaluate(lifted, domain, shape), domain, span)
+
+
+def _evaluate(expr: Expr, roots: Array, shape: tuple[int, int, int]) -> tuple[Array, Array]:
+    """Values [rows, cols, channels, n] at the roots [..., n], and where float64 lands on another one than float32."""
+    whole = (*shape, roots.shape[-1])
+    table = np.broadcast_to(evaluate(expr, [roots.astype(np.float32)]), whole)
+    levels = np.unique(table)
+    if len(levels) < 2:
+        return table, np.zeros(whole, bool)
+    precise = np.broadcast_to(evaluate(expr, [roots.astype(np.float64)], np.float64), whole)
+    with np.errstate(invalid="ignore"):
+        return table, np.abs(precise - table) > 0.25 * np.diff(levels).min()
+
+
+def _found(table: Array, rounding: Array, roots: Array, span: slice) -> tuple[Array, Array, Array] | None:
+    """Breaks, values and rounding-sensitive pairs of a table of values at the roots."""
     changes = table[..., 1:] != table[..., :-1]
     width = int(changes.sum(axis=-1).max(initial=0))
     if width > MAX_STEPS or np.isnan(table).any():
         return None
-    breaks = np.full((*shape[:3], width), np.inf)
-    values = np.empty((*shape[:3], width + 1), np.float32)
+    roots = np.broadcast_to(roots, table.shape)
+    breaks = np.full((*table.shape[:3], width), np.inf)
+    values = np.empty((*table.shape[:3], width + 1), np.float32)
     values[...] = table[..., -1:]
     values[..., 0] = table[..., 0]
     place = np.cumsum(changes, axis=-1)
     where = np.nonzero(changes)
-    slot = place[where] - 1
-    breaks[(*where[:3], slot)] = domain[where[3] + 1]
-    values[(*where[:3], slot + 1)] = table[(*where[:3], where[3] + 1)]
-    return breaks, values, _sensitive(lifted, domain, table) + np.array([span.start, 0])
-
-
-def _sensitive(expr: Expr, domain: Array, table: Array) -> Array:
-    """Points where float64 lands on another level than float32, as rows (channel, root value)."""
-    levels = np.unique(table)
-    if len(levels) < 2:
-        return np.zeros((0, 2))
-    precise = np.broadcast_to(evaluate(expr, [domain.astype(np.float64)], np.float64), table.shape)
-    with np.errstate(invalid="ignore"):
-        where = np.nonzero(np.abs(precise - table) > 0.25 * np.diff(levels).min())
-    return np.stack([where[2], domain[where[3]]], axis=1)
+    slot, behind = place[where] - 1, (*where[:3], where[3] + 1)
+    breaks[(*where[:3], slot)] = roots[behind]
+    values[(*where[:3], slot + 1)] = table[behind]
+    sensitive = np.nonzero(rounding)
+    return breaks, values, np.stack([sensitive[2] + span.start, roots[sensitive]], axis=1)
 
 
 def _widen(array: Array, width: int, fill: float | None) -> Array:
