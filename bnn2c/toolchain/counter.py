@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bnn2c.data import data_folder
@@ -80,12 +82,22 @@ def read_counts(folder: Path) -> Counts | None:
 
 def _build_plugin(folder: Path, emulator: str) -> bool:
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
-    if compiler is None:
+    plugin = _plugin(compiler, emulator) if compiler else None
+    if plugin is None:
         return False
+    (folder / _PLUGIN).write_bytes(plugin)
+    return True
+
+
+@cache
+def _plugin(compiler: str, emulator: str) -> bytes | None:
+    """The plugin, built once in a process for each emulator; None when it cannot be built."""
     source = data_folder("runtime_c") / "harness" / "plugin" / "count.c"
-    version = f"-DBNN2C_QEMU_PLUGIN_VERSION={_plugin_version(emulator, folder)}"
-    command = [compiler, "-std=c99", "-O2", "-shared", "-fPIC", version, str(source), "-o", str(folder / _PLUGIN)]
-    return run_tool(command, folder).returncode == 0
+    with tempfile.TemporaryDirectory(prefix="bnn2c-plugin-") as folder:
+        made = Path(folder) / _PLUGIN
+        version = f"-DBNN2C_QEMU_PLUGIN_VERSION={_plugin_version(emulator, made.parent)}"
+        command = [compiler, "-std=c99", "-O2", "-shared", "-fPIC", version, str(source), "-o", str(made)]
+        return made.read_bytes() if run_tool(command, made.parent).returncode == 0 else None
 
 
 def _plugin_version(emulator: str, folder: Path) -> int:
