@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from bnn2c.ir import Graph, Node
 from bnn2c.ops.rearrange import Rearrange
 
 MIN_STEPS = 3
+# Of expressions, which never change: several orders of the same operations are compared.
+_KNOWN: WeakKeyDictionary[Expr, bytes] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ def fingerprint(item: object) -> bytes:
 
 
 def _expression(expr: Expr) -> bytes:
-    return fold(
-        expr,
-        lambda e: fingerprint(e.index if isinstance(e, Arg) else e.value),
-        lambda e, args: fingerprint((e.fn, e.params, *args)),
-    )
+    if expr not in _KNOWN:
+        _KNOWN[expr] = fold(
+            expr,
+            lambda e: fingerprint(e.index if isinstance(e, Arg) else e.value),
+            lambda e, args: fingerprint((e.fn, e.params, *args)),
+        )
+    return _KNOWN[expr]

@@ -59,9 +59,17 @@ class Map(Op):
     def _collapsed(self) -> Expr:
         return collapse(self.expr, self.stepwise)
 
+    @cached_property
+    def _texts(self) -> dict[tuple[TensorType, ...], Printed]:
+        """What was printed, by the types of the inputs: constants, parameters and headers all ask for it."""
+        return {}
+
     def printed(self, inputs: Sequence[TensorType]) -> Printed:
         """The C statements of one element."""
-        return print_c(self._collapsed, self.shape, inputs)
+        key = tuple(inputs)
+        if key not in self._texts:
+            self._texts[key] = print_c(self._collapsed, self.shape, inputs)
+        return self._texts[key]
 
     def constants(self, inputs: Sequence[TensorType]) -> dict[str, Array]:
         """Constant arrays of the expression; class maps of rows and columns where constants differ between them."""
