@@ -42,7 +42,7 @@ ON_DEVICE = "its operands depend on the input, so it would have to run on the de
 class Interpreter:
     """Executes nodes abstractly; problems are collected so that all of them are reported at once."""
 
-    def __init__(self, model: onnx.ModelProto, ctx: Context, trace: Trace) -> None:
+    def __init__(self, model: onnx.ModelProto, ctx: Context, trace: Trace | None) -> None:
         self.ctx = ctx
         self.trace = trace
         self.path = ""
@@ -68,9 +68,10 @@ class Interpreter:
                     for one in error.diagnostics
                 )
                 continue
-            for name, tensor in zip(proto.output, results, strict=False):
-                if name:
-                    scope[name] = tensor
+            made = {name: tensor for name, tensor in zip(proto.output, results, strict=False) if name}
+            scope.update(made)
+            if self.trace is not None:
+                for name, tensor in made.items():
                     self.trace.setdefault(self.path + name, []).append(tensor)
 
     def node(self, proto: onnx.NodeProto, scope: Scope) -> Sequence[Value]:
@@ -219,7 +220,7 @@ def import_graph(
     if not real_inputs or not model.graph.output:
         missing = "input" if model.graph.output else "output"
         raise CompileError.single("BNN003", f"the graph has no {missing}")
-    walker = Interpreter(model, ctx, {} if trace is None else trace)
+    walker = Interpreter(model, ctx, trace)
     walker.run(needed_nodes(model.graph), scope)
     if warnings is not None:
         warnings.extend((*ctx.warnings, *advise(ctx)))

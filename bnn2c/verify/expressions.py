@@ -88,10 +88,8 @@ def _own_error(e: Apply, value: Array, real: Numbers) -> Array:
         if e.fn == "descend":
             size, lost = np.abs(real[0] * real[2]) + np.abs(real[1]), np.zeros(1)
         else:
-            size, lost = (
-                np.abs(real[0]) + np.abs(real[1]),
-                _lost(exact, real[0], real[1] if e.fn == "add" else -real[1]),
-            )
+            right = real[1] if e.fn == "add" else -real[1]
+            size, lost = np.abs(real[0]) + np.abs(right), _lost(exact, real[0], right)
         return np.where((value == exact) & (lost == 0), 0.0, _SUMS[e.fn] * UNIT * size)
     return _LIBRARY * np.abs(value) + _ABSOLUTE.get(e.fn, 0.0) if FUNCTIONS[e.fn].approximate else np.zeros(1)
 
